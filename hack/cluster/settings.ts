@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import os from "node:os";
+import path from "node:path";
+
+/** Versions of everything the embedded cluster is made of; a change here makes new cached artefacts. */
+export const VERSIONS = { kubernetes: "v1.34.4", coredns: "v1.12.4", helm: "v3.19.0" } as const;
+
+/** Name of the cluster that the demo and the test ladder share. */
+export const DEFAULT_CLUSTER_NAME = "osm-pepr";
+
+/** Longest path Linux accepts for a unix socket, less the names that are put below the state folder. */
+const LONGEST_STATE_PATH = 72;
+
+/** Where one embedded cluster lives: its name, its folders and its networks. Two names never share any of them. */
+export interface ClusterSettings {
+  readonly name: string;
+  /** The one folder with all state of this cluster. */
+  readonly state: string;
+  /** Folder with slow artefacts (binaries, image archives) that survive `down`. */
+  readonly cache: string;
+  /** 0–19; selects the networks below. */
+  readonly index: number;
+  /** Path of the network namespace, for `nsenter --net=`. */
+  readonly netns: string;
+  /** Address of this machine on the link to the cluster. */
+  readonly hostAddress: string;
+  /** Address of the node and the API server on that link. */
+  readonly nodeAddress: string;
+  readonly hostLink: string;
+  readonly nodeLink: string;
+  readonly podCidr: string;
+  readonly serviceCidr: string;
+  /** First address of {@link serviceCidr}: the API server inside the cluster. */
+  readonly apiServiceAddress: string;
+  readonly dnsAddress: string;
+  readonly podCidr6: string;
+  readonly serviceCidr6: string;
+  readonly hostAddress6: string;
+  readonly nodeAddress6: string;
+}
+
+/** Folder of slow artefacts: `OSM_CACHE`, by default `~/.cache/osm-pepr`. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return env["OSM_CACHE"] ?? path.join(os.homedir(), ".cache", "osm-pepr");
+}
+
+/** Repository root, from which `hack/kube` and the Dockerfiles are found. */
+export function repositoryRoot(): string {
+  return path.resolve(__dirname, "..", "..");
+}
+
+function indexOf(name: string, env: NodeJS.ProcessEnv): number {
+  const wanted = env["OSM_CLUSTER_INDEX"];
+  if (wanted !== undefined) {
+    const index = Number(wanted);
+    if (!Number.isInteger(index) || index < 0 || index > 19) throw new Error("OSM_CLUSTER_INDEX must be 0 to 19");
+    return index;
+  }
+  if (name === DEFAULT_CLUSTER_NAME) return 0;
+  return 1 + (createHash("sha256").update(name).digest().readUInt16BE(0) % 19);
+}
+
+/**
+ * Settings of the cluster that the environment names: `OSM_CLUSTER_NAME` (default `osm-pepr`), `OSM_STATE` (default a
+ * folder in the cache), `OSM_CLUSTER_INDEX` (default from the name).
+ *
+ * Throws when the name or the length of the state folder cannot work.
+ */
+export function clusterSettings(env: NodeJS.ProcessEnv = process.env): ClusterSettings {
+  const name = env["OSM_CLUSTER_NAME"] ?? DEFAULT_CLUSTER_NAME;
+  if (!/^[a-z][a-z0-9-]{0,30}$/.test(name)) {
+    throw new Error(`OSM_CLUSTER_NAME "${name}": lower-case letters, digits and dashes only`);
+  }
+  const cache = cacheFolder(env);
+  const folder = name === DEFAULT_CLUSTER_NAME ? "cluster" : `cluster-${name}`;
+  const state = path.resolve(env["OSM_STATE"] ?? path.join(cache, folder));
+  if (state.length > LONGEST_STATE_PATH) {
+    throw new Error(`state folder ${state} is longer than ${LONGEST_STATE_PATH} characters: set OSM_STATE shorter`);
+  }
+  const index = indexOf(name, env);
+  return {
+    name,
+    state,
+    cache,
+    index,
+    netns: `/run/netns/${name}`,
+    hostAddress: `10.140.${index}.1`,
+    nodeAddress: `10.140.${index}.2`,
+    hostLink: `osmh${index}`,
+    nodeLink: `osmn${index}`,
+    podCidr: `10.${100 + index}.0.0/16`,
+    serviceCidr: `10.${120 + index}.0.0/16`,
+    apiServiceAddress: `10.${120 + index}.0.1`,
+    dnsAddress: `10.${120 + index}.0.10`,
+    podCidr6: `fd00:0:0:${100 + index}::/64`,
+    serviceCidr6: `fd00:0:0:${120 + index}::/112`,
+    hostAddress6: `fd00:0:0:${140 + index}::1`,
+    nodeAddress6: `fd00:0:0:${140 + index}::2`,
+  };
+}

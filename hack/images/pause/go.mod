@@ -1,0 +1,3 @@
+module osm-pepr/hack/images/pause
+
+go 1.21
