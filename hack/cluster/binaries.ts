@@ -27,7 +27,8 @@ function kubeSources(): string {
 
 function kubeFolder(): string {
   const hash = createHash("sha256");
-  for (const file of ["main.go", "go.mod", "go.sum"]) hash.update(readFileSync(path.join(kubeSources(), file)));
+  for (const file of ["main.go", "go.mod", "go.sum"])
+    hash.update(readFileSync(path.join(kubeSources(), file)));
   return path.join(binFolder(), `kube-${VERSIONS.kubernetes}-${hash.digest("hex").slice(0, 12)}`);
 }
 
@@ -35,7 +36,7 @@ async function buildKube(folder: string, note: (line: string) => void): Promise<
   const version = "k8s.io/component-base/version";
   const [major, minor] = VERSIONS.kubernetes.slice(1).split(".");
   const stamp = [`gitVersion=${VERSIONS.kubernetes}`, `gitMajor=${major}`, `gitMinor=${minor}`];
-  const flags = ["-s", "-w", ...stamp.map((field) => `-X ${version}.${field}`)].join(" ");
+  const flags = ["-s", "-w", ...stamp.map(field => `-X ${version}.${field}`)].join(" ");
   const unfinished = `${folder}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
   try {
@@ -57,7 +58,7 @@ export async function ensureKube(progress: Progress): Promise<string> {
   const folder = kubeFolder();
   if (existsSync(path.join(folder, "kubectl"))) return folder;
   const title = `building Kubernetes ${VERSIONS.kubernetes} from its Go modules`;
-  await progress.step(title, (note) => buildKube(folder, note));
+  await progress.step(title, note => buildKube(folder, note));
   return folder;
 }
 
@@ -67,10 +68,13 @@ async function goInstall(progress: Progress, module: string, version: string): P
   const target = path.join(binFolder(), `${name}-${version}`);
   if (existsSync(target)) return target;
   const folder = `${target}.${process.pid}`;
-  await progress.step(`building ${name} ${version} from its Go module`, async (note) => {
+  await progress.step(`building ${name} ${version} from its Go module`, async note => {
     try {
       const env = { CGO_ENABLED: "0", GOBIN: folder, GOFLAGS: "-buildvcs=false -trimpath" };
-      await capture("go", ["install", "-v", "-ldflags", "-s -w", `${module}@${version}`], { env, onLine: note });
+      await capture("go", ["install", "-v", "-ldflags", "-s -w", `${module}@${version}`], {
+        env,
+        onLine: note,
+      });
       renameSync(path.join(folder, name), target);
     } finally {
       rmSync(folder, { recursive: true, force: true });

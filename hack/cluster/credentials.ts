@@ -42,7 +42,12 @@ interface LeafPlan {
 
 async function issue(folder: string, plan: LeafPlan): Promise<void> {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  const out = ["-keyout", path.join(folder, `${plan.file}.key`), "-out", path.join(folder, `${plan.file}.crt`)];
+  const out = [
+    "-keyout",
+    path.join(folder, `${plan.file}.key`),
+    "-out",
+    path.join(folder, `${plan.file}.crt`),
+  ];
   const signer = ["-CA", path.join(folder, "ca.crt"), "-CAkey", path.join(folder, "ca.key")];
   const extensions = plan.extensions.flatMap(extension => ["-addext", extension]);
   await capture("openssl", [
@@ -71,7 +76,14 @@ async function createAll(settings: ClusterSettings, folder: string): Promise<voi
   // RSA as on most clusters, so that whoever checks tokens against the published keys meets the usual RS256.
   await capture("openssl", ["genrsa", "-out", path.join(folder, "service-account.key"), "2048"]);
   const publicKey = path.join(folder, "service-account.pub");
-  await capture("openssl", ["rsa", "-in", path.join(folder, "service-account.key"), "-pubout", "-out", publicKey]);
+  await capture("openssl", [
+    "rsa",
+    "-in",
+    path.join(folder, "service-account.key"),
+    "-pubout",
+    "-out",
+    publicKey,
+  ]);
   const names = `subjectAltName=${serverNames(settings)}`;
   const server: LeafPlan = {
     file: "apiserver",

@@ -4,7 +4,14 @@ import { cgroupsLeft, containerProcesses, killContainers, removeCgroups } from "
 import { containerdPaths } from "./container-runtime";
 import { withLock } from "./lock";
 import { removeNetwork } from "./network";
-import { isAlive, recordedProcesses, startTicks, stopProcesses, bootId, type ProcessRecord } from "./processes";
+import {
+  isAlive,
+  recordedProcesses,
+  startTicks,
+  stopProcesses,
+  bootId,
+  type ProcessRecord,
+} from "./processes";
 import { Progress, until, type Log } from "./progress";
 import { clusterSettings, type ClusterSettings } from "./settings";
 import { run } from "./shell";
@@ -55,7 +62,11 @@ function shimSockets(settings: ClusterSettings): string[] {
   if (!existsSync(tasks)) return [];
   return readdirSync(tasks).flatMap(id => {
     try {
-      return [readFileSync(path.join(tasks, id, "address"), "utf8").trim().replace("unix://", "")];
+      return [
+        readFileSync(path.join(tasks, id, "address"), "utf8")
+          .trim()
+          .replace("unix://", ""),
+      ];
     } catch {
       return [];
     }
@@ -63,7 +74,9 @@ function shimSockets(settings: ClusterSettings): string[] {
 }
 
 async function stopNamed(settings: ClusterSettings, names: readonly string[]): Promise<void> {
-  const records = recordedProcesses(settings).filter(record => names.includes(record.name) && isAlive(record));
+  const records = recordedProcesses(settings).filter(
+    record => names.includes(record.name) && isAlive(record),
+  );
   if (records.length > 0) await stopProcesses(records, GRACE_MS);
 }
 
@@ -82,9 +95,20 @@ async function stopAll(settings: ClusterSettings): Promise<void> {
   for (const socket of sockets) rmSync(socket, { force: true });
 }
 
+/** File that marks a folder as the state of a cluster; no folder without it is ever removed. */
+export const STATE_MARK = "osm-cluster-state";
+
+function assertOurs(settings: ClusterSettings): void {
+  const { state } = settings;
+  if (!existsSync(state) || readdirSync(state).length === 0 || existsSync(path.join(state, STATE_MARK)))
+    return;
+  throw new Error(`${state} holds something that is not a cluster's state: choose another OSM_STATE`);
+}
+
 /** Removes everything of the cluster from this machine. Every part may be missing, so an interrupted run is finished. */
 export async function teardown(settings: ClusterSettings, progress: Progress): Promise<void> {
   await progress.step(`removing cluster ${settings.name}`, async note => {
+    assertOurs(settings);
     note("ending processes");
     await stopAll(settings);
     note("unmounting");
@@ -111,8 +135,10 @@ export async function leftovers(settings: ClusterSettings): Promise<string[]> {
   for (const file of [settings.state, settings.netns]) if (existsSync(file)) left.push(file);
   for (const pid of containerProcesses(settings)) left.push(`container process ${pid}`);
   for (const shim of shims(settings)) left.push(`shim ${shim.pid}`);
-  for (const record of recordedProcesses(settings)) if (isAlive(record)) left.push(`${record.name} ${record.pid}`);
-  if ((await run("ip", ["link", "show", settings.hostLink])).code === 0) left.push(`link ${settings.hostLink}`);
+  for (const record of recordedProcesses(settings))
+    if (isAlive(record)) left.push(`${record.name} ${record.pid}`);
+  if ((await run("ip", ["link", "show", settings.hostLink])).code === 0)
+    left.push(`link ${settings.hostLink}`);
   const routes = await run("ip", ["route", "show", "dev", settings.hostLink]);
   if (routes.stdout.trim() !== "") left.push(routes.stdout.trim());
   return left;

@@ -50,7 +50,15 @@ export async function createNetwork(settings: ClusterSettings): Promise<void> {
 }
 
 async function createNetwork6(settings: ClusterSettings): Promise<void> {
-  await capture("ip", ["-6", "addr", "add", `${settings.hostAddress6}/64`, "dev", settings.hostLink, "nodad"]);
+  await capture("ip", [
+    "-6",
+    "addr",
+    "add",
+    `${settings.hostAddress6}/64`,
+    "dev",
+    settings.hostLink,
+    "nodad",
+  ]);
   const address = ["-6", "addr", "add", `${settings.nodeAddress6}/64`, "dev", settings.nodeLink, "nodad"];
   await inside(settings, "ip", address);
   await inside(settings, "ip", ["-6", "route", "add", "default", "via", settings.hostAddress6]);

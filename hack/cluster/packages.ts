@@ -30,7 +30,8 @@ export const NEEDS =
 /** Throws, saying what is missing, unless this machine can run the embedded cluster. */
 export async function assertCanRun(): Promise<void> {
   if (process.platform !== "linux") throw new Error(`the embedded cluster runs on Linux only; ${NEEDS}`);
-  if (process.getuid?.() !== 0) throw new Error(`the embedded cluster must be started as root (sudo -E); ${NEEDS}`);
+  if (process.getuid?.() !== 0)
+    throw new Error(`the embedded cluster must be started as root (sudo -E); ${NEEDS}`);
   const go = await run("go", ["env", "GOVERSION"]).catch(() => undefined);
   const minor = Number(/go1\.(\d+)/.exec(go?.stdout ?? "")?.[1] ?? 0);
   if (minor < OLDEST_GO) throw new Error(`Go 1.${OLDEST_GO} or newer is not on PATH; ${NEEDS}`);
@@ -46,7 +47,7 @@ export async function ensurePackages(progress: Progress): Promise<void> {
   }
   // RUNLEVEL=1 keeps Debian's scripts from starting the packages' own services: the cluster runs its own copies.
   const env = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  await progress.step(`installing Debian packages ${names.join(" ")}`, async (note) => {
+  await progress.step(`installing Debian packages ${names.join(" ")}`, async note => {
     await capture("apt-get", ["update", "-q"], { env, onLine: note });
     const install = ["install", "-y", "-q", "--no-install-recommends", ...names];
     await capture("apt-get", install, { env, onLine: note });

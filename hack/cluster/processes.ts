@@ -1,5 +1,14 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { until } from "./progress";
 import type { ClusterSettings } from "./settings";
@@ -58,7 +67,7 @@ export function logFolder(settings: ClusterSettings): string {
 /** All processes on record, running or not. */
 export function recordedProcesses(settings: ClusterSettings): ProcessRecord[] {
   if (!existsSync(pidFolder(settings))) return [];
-  return readdirSync(pidFolder(settings)).flatMap((file) => {
+  return readdirSync(pidFolder(settings)).flatMap(file => {
     try {
       return [JSON.parse(readFileSync(path.join(pidFolder(settings), file), "utf8")) as ProcessRecord];
     } catch {
@@ -104,7 +113,7 @@ export async function stopProcesses(records: readonly ProcessRecord[], graceMs: 
   const gone = (): true | undefined => (records.some(isAlive) ? undefined : true);
   await until("ending of processes", graceMs, gone, 50).catch(() => undefined);
   for (const record of records) signal(record, "SIGKILL");
-  await until(`ending of ${records.map((record) => record.name).join(", ")}`, 10_000, gone, 50);
+  await until(`ending of ${records.map(record => record.name).join(", ")}`, 10_000, gone, 50);
 }
 
 /** Removes a process from the record. */

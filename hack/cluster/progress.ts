@@ -29,7 +29,7 @@ export class Progress {
       this.say(`${title}: still going after ${seconds()}${last === "" ? "" : ` · ${last.slice(0, 100)}`}`);
     }, HEARTBEAT_MS);
     try {
-      const value = await work((line) => (last = line.trim()));
+      const value = await work(line => (last = line.trim()));
       if (Date.now() - began > 1000) this.say(`${title}: done in ${seconds()}`);
       return value;
     } catch (error) {
@@ -42,7 +42,7 @@ export class Progress {
 }
 
 /** Log that writes to standard error, so that standard output stays free for answers such as a kubeconfig path. */
-export const toStderr: Log = (line) => {
+export const toStderr: Log = line => {
   process.stderr.write(`${line}\n`);
 };
 
@@ -62,7 +62,8 @@ export async function until<T>(
     } catch (error) {
       failure = `: ${String(error)}`;
     }
-    if (Date.now() > deadline) throw new Error(`${what} did not happen within ${timeoutMs / 1000} s${failure}`);
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
+    if (Date.now() > deadline)
+      throw new Error(`${what} did not happen within ${timeoutMs / 1000} s${failure}`);
+    await new Promise(resolve => setTimeout(resolve, everyMs));
   }
 }

@@ -53,7 +53,8 @@ function indexOf(name: string, env: NodeJS.ProcessEnv): number {
   const wanted = env["OSM_CLUSTER_INDEX"];
   if (wanted !== undefined) {
     const index = Number(wanted);
-    if (!Number.isInteger(index) || index < 0 || index > 19) throw new Error("OSM_CLUSTER_INDEX must be 0 to 19");
+    if (!Number.isInteger(index) || index < 0 || index > 19)
+      throw new Error("OSM_CLUSTER_INDEX must be 0 to 19");
     return index;
   }
   if (name === DEFAULT_CLUSTER_NAME) return 0;
@@ -75,7 +76,9 @@ export function clusterSettings(env: NodeJS.ProcessEnv = process.env): ClusterSe
   const folder = name === DEFAULT_CLUSTER_NAME ? "cluster" : `cluster-${name}`;
   const state = path.resolve(env["OSM_STATE"] ?? path.join(cache, folder));
   if (state.length > LONGEST_STATE_PATH) {
-    throw new Error(`state folder ${state} is longer than ${LONGEST_STATE_PATH} characters: set OSM_STATE shorter`);
+    throw new Error(
+      `state folder ${state} is longer than ${LONGEST_STATE_PATH} characters: set OSM_STATE shorter`,
+    );
   }
   const index = indexOf(name, env);
   return {

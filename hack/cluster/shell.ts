@@ -22,7 +22,7 @@ export interface RunResult {
 
 function lineReader(onLine: ((line: string) => void) | undefined): (chunk: string) => void {
   let rest = "";
-  return (chunk) => {
+  return chunk => {
     if (onLine === undefined) return;
     const lines = (rest + chunk).split(/[\r\n]+/);
     rest = lines.pop() ?? "";
@@ -52,14 +52,18 @@ export function run(command: string, args: readonly string[], options: RunOption
       errLines(chunk);
     });
     child.once("error", reject);
-    child.once("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
+    child.once("close", code => resolve({ code: code ?? -1, stdout, stderr }));
     child.stdin.on("error", () => undefined);
     child.stdin.end(options.input ?? "");
   });
 }
 
 /** Like {@link run}, gives standard output, and throws with the end of its output when the command fails. */
-export async function capture(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+export async function capture(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
   const result = await run(command, args, options);
   if (result.code !== 0) {
     const tail = (result.stderr.trim() || result.stdout.trim()).split("\n").slice(-15).join("\n");

@@ -7,7 +7,7 @@ import { createCgroups } from "./cgroups";
 import { componentPlans, writeComponentConfig } from "./components";
 import { containerdPaths, writeRuntimeConfig } from "./container-runtime";
 import { ensureCredentials, kubeconfigFile } from "./credentials";
-import { teardown } from "./down";
+import { STATE_MARK, teardown } from "./down";
 import { withLock } from "./lock";
 import { createNetwork, networkExists } from "./network";
 import { assertCanRun, ensurePackages, NEEDS } from "./packages";
@@ -38,7 +38,15 @@ async function isReady(build: Build): Promise<boolean> {
     await kubectlOf(build, ["get", "--raw", "/readyz"]);
     const condition = '{.status.conditions[?(@.type=="Ready")].status}';
     const node = await kubectlOf(build, ["get", "node", build.settings.name, "-o", `jsonpath=${condition}`]);
-    const dns = ["-n", "kube-system", "get", "deployment", "coredns", "-o", "jsonpath={.status.readyReplicas}"];
+    const dns = [
+      "-n",
+      "kube-system",
+      "get",
+      "deployment",
+      "coredns",
+      "-o",
+      "jsonpath={.status.readyReplicas}",
+    ];
     return node === "True" && (await kubectlOf(build, dns)) === "1";
   } catch {
     return false;
@@ -46,7 +54,11 @@ async function isReady(build: Build): Promise<boolean> {
 }
 
 function deadComponents(build: Build): ProcessPlan[] {
-  const alive = new Set(recordedProcesses(build.settings).filter(isAlive).map(record => record.name));
+  const alive = new Set(
+    recordedProcesses(build.settings)
+      .filter(isAlive)
+      .map(record => record.name),
+  );
   return componentPlans(build.settings, build.kube).filter(plan => !alive.has(plan.name));
 }
 
@@ -54,7 +66,9 @@ async function waitForStart(build: Build, plan: ProcessPlan): Promise<void> {
   const { settings } = build;
   const stillRuns = (): void => {
     if (!recordedProcesses(settings).some(record => record.name === plan.name && isAlive(record))) {
-      throw new Error(`${plan.name} ended at once: see ${path.join(settings.state, "logs", `${plan.name}.log`)}`);
+      throw new Error(
+        `${plan.name} ended at once: see ${path.join(settings.state, "logs", `${plan.name}.log`)}`,
+      );
     }
   };
   if (plan.name === "containerd") {
@@ -85,7 +99,7 @@ async function startComponents(build: Build): Promise<void> {
 async function prepareState(build: Build): Promise<void> {
   const { settings } = build;
   mkdirSync(settings.state, { recursive: true, mode: 0o700 });
-  writeFileSync(path.join(settings.state, "boot-id"), bootId());
+  writeFileSync(path.join(settings.state, STATE_MARK), `${settings.name}\n`);
   await ensureCredentials(settings);
   writeRuntimeConfig(settings);
   writeComponentConfig(settings);
@@ -101,7 +115,11 @@ async function makeReady(build: Build): Promise<void> {
   await startComponents(build);
   await ensureImportedImages(["pause", "coredns"], settings, progress);
   await until("acceptance of the add-ons", READY_MS, async () => {
-    await kubectlOf(build, ["apply", "--server-side", "--force-conflicts", "-f", "-"], addonManifest(settings));
+    await kubectlOf(
+      build,
+      ["apply", "--server-side", "--force-conflicts", "-f", "-"],
+      addonManifest(settings),
+    );
     return true;
   });
   await progress.step("waiting for the node and DNS to be ready", () =>
