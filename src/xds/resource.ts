@@ -30,14 +30,43 @@ export interface EncodedResource {
   readonly origins: readonly ObjectRef[];
 }
 
+/** Resources by name: one shared part of a set. Never changed after it is built; a change makes a new map. */
+export type Layer = ReadonlyMap<string, EncodedResource>;
+
 /**
- * An immutable set of resources of one type. Sets are shared between proxies that see the same, and compared by
- * identity first: two snapshots with the same set object need no further look.
+ * An immutable set of resources of one type, made of shared parts. Layers are compared by position and by identity
+ * first: two sets with the same layer objects need no further look, and the difference of two layers is computed and
+ * framed once for all streams that make the same step. A name occurs in at most one layer of a set.
  */
 export interface ResourceSet {
   readonly typeUrl: TypeUrl;
-  readonly resources: ReadonlyMap<string, EncodedResource>;
+  /** By position, e.g. 0 what the view shares, 1 what is the proxy's own. */
+  readonly layers: readonly Layer[];
 }
 
 /** Everything one proxy should hold, per type. A type that is absent has no resources. */
 export type Snapshot = ReadonlyMap<TypeUrl, ResourceSet>;
+
+/** A set of the given layers. */
+export function resourceSet(typeUrl: TypeUrl, ...layers: readonly Layer[]): ResourceSet {
+  return { typeUrl, layers };
+}
+
+/** The resource of that name, whichever layer holds it. */
+export function findResource(set: ResourceSet, name: string): EncodedResource | undefined {
+  for (const layer of set.layers) {
+    const found = layer.get(name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** All resources of a set, layer by layer. */
+export function* resourcesOf(set: ResourceSet): Generator<EncodedResource> {
+  for (const layer of set.layers) yield* layer.values();
+}
+
+/** How many resources a set has. */
+export function sizeOf(set: ResourceSet): number {
+  return set.layers.reduce((sum, layer) => sum + layer.size, 0);
+}
