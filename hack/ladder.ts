@@ -1,0 +1,279 @@
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { ensureCluster, ensureImages } from "./cluster/index";
+import { ensurePackages } from "./cluster/packages";
+import { Progress, type Log } from "./cluster/progress";
+import { repositoryRoot } from "./cluster/settings";
+import { ensureEnvoy } from "./images/staging";
+
+/** The rungs, cheapest first: a fault is best met on the lowest rung that can show it. */
+const RUNGS = ["check", "unit", "property", "golden", "stream", "traffic", "cluster"] as const;
+type Rung = (typeof RUNGS)[number];
+
+/** How many rungs `npm run test:fast` climbs. */
+const FAST = 4;
+
+/** Longest time for one test by default; the rungs that start proxies or pods are given more. */
+const TIMEOUT_MS: Readonly<Partial<Record<Rung, number>>> = { traffic: 120_000, cluster: 600_000 };
+
+/** Time a rung may take to end after its last test; longer means that a test left something running. */
+const END_MS = 60_000;
+
+/** What happened to one test. */
+interface Outcome {
+  readonly rung: Rung;
+  readonly kind: "pass" | "fail" | "skip";
+  readonly title: string;
+  readonly detail?: string;
+  /** Command that runs just this again. */
+  readonly again?: string;
+}
+
+/** One line of hack/ladder-reporter.cjs. */
+interface ReportedEvent {
+  readonly kind: "start" | "pass" | "fail" | "skip" | "end";
+  readonly total?: number;
+  readonly title?: string;
+  readonly file?: string;
+  readonly error?: string;
+}
+
+const RECORD_MARK = "\u001e";
+
+const say: Log = line => {
+  process.stdout.write(`${line}\n`);
+};
+
+/** Runs a command, hands on each line of its output, and gives its exit code (1 when a signal ended it). */
+function runLines(
+  command: readonly string[],
+  onLine: (line: string, stop: () => void) => void,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const [program = "", ...args] = command;
+    const child = spawn(program, args, { cwd: repositoryRoot(), stdio: ["ignore", "pipe", "pipe"] });
+    const reader = (): ((chunk: string) => void) => {
+      let rest = "";
+      return chunk => {
+        const lines = (rest + chunk).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) onLine(line, () => child.kill("SIGKILL"));
+      };
+    };
+    child.stdout.setEncoding("utf8").on("data", reader());
+    child.stderr.setEncoding("utf8").on("data", reader());
+    child.once("error", reject);
+    child.once("exit", code => {
+      resolve(code ?? 1);
+    });
+  });
+}
+
+/** Each command that `npm run check` joins with `&&` counts as one test, so all of them run and are told apart. */
+async function checkRung(progress: Progress): Promise<Outcome[]> {
+  const manifest = JSON.parse(readFileSync(path.join(repositoryRoot(), "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const commands = (manifest.scripts["check"] ?? "").split("&&").map(part => part.trim());
+  const outcomes: Outcome[] = [];
+  for (const command of commands) {
+    const lines: string[] = [];
+    const code = await progress.step(`check: ${command}`, note =>
+      runLines(command.split(" "), line => {
+        lines.push(line);
+        note(line);
+      }),
+    );
+    const base = { rung: "check", title: command, again: command } as const;
+    outcomes.push(
+      code === 0 ? { ...base, kind: "pass" } : { ...base, kind: "fail", detail: tail(lines, 60) },
+    );
+  }
+  return outcomes;
+}
+
+function tail(lines: readonly string[], count: number): string {
+  return lines
+    .filter(line => line.trim() !== "")
+    .slice(-count)
+    .join("\n");
+}
+
+function testFiles(rung: Rung): readonly string[] {
+  const folder = path.join(repositoryRoot(), "test", rung);
+  if (!existsSync(folder)) return [];
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return files.filter(file => file.endsWith(".test.ts"));
+}
+
+/** What mocha's process tells, gathered. */
+class MochaRun {
+  public readonly outcomes: Outcome[] = [];
+  public readonly noise: string[] = [];
+  public ended = false;
+  /** Set when the process had to be ended some time after its last test. */
+  public lingered = false;
+  public total = 0;
+
+  public constructor(private readonly rung: Rung) {}
+
+  /** Takes one line: an event of our reporter, or something a test printed. */
+  public take(line: string): void {
+    const mark = line.indexOf(RECORD_MARK);
+    if (mark < 0) {
+      if (line.trim() !== "") this.noise.push(line);
+      return;
+    }
+    const event = JSON.parse(line.slice(mark + 1)) as ReportedEvent;
+    if (event.kind === "start") this.total = event.total ?? 0;
+    else if (event.kind === "end") this.ended = true;
+    else this.outcomes.push(this.outcome(event.kind, event));
+  }
+
+  private outcome(kind: Outcome["kind"], event: ReportedEvent): Outcome {
+    const file = path.relative(repositoryRoot(), event.file ?? "");
+    return {
+      rung: this.rung,
+      kind,
+      title: event.title ?? "",
+      again: `npx mocha ${file}`,
+      ...(event.error === undefined ? {} : { detail: tail(event.error.split("\n"), 25) }),
+    };
+  }
+
+  public note(): string {
+    const failed = this.outcomes.filter(each => each.kind === "fail").length;
+    return `${this.outcomes.length} of ${this.total} done${failed > 0 ? `, ${failed} FAILED` : ""}`;
+  }
+}
+
+async function mochaRung(rung: Rung, progress: Progress): Promise<Outcome[]> {
+  if (testFiles(rung).length === 0) {
+    return [{ rung, kind: "fail", title: `${rung} has tests`, detail: `no *.test.ts below test/${rung}` }];
+  }
+  const mocha = ["node_modules/mocha/bin/mocha.js", "--reporter", "hack/ladder-reporter.cjs"];
+  const limit = TIMEOUT_MS[rung] === undefined ? [] : ["--timeout", String(TIMEOUT_MS[rung])];
+  const command = [process.execPath, ...mocha, ...limit, `test/${rung}/**/*.test.ts`];
+  const seen = new MochaRun(rung);
+  let timer: NodeJS.Timeout | undefined;
+  const code = await progress.step(`${rung}: ${testFiles(rung).length} files`, note =>
+    runLines(command, (line, stop) => {
+      seen.take(line);
+      note(seen.note());
+      if (!seen.ended || timer !== undefined) return;
+      timer = setTimeout(() => {
+        seen.lingered = true;
+        stop();
+      }, END_MS);
+    }),
+  );
+  clearTimeout(timer);
+  return [...seen.outcomes, ...failuresAround(seen, rung, code)];
+}
+
+/** Failures that are no test's own: mocha that could not run to its end, and tests that left something running. */
+function failuresAround(seen: MochaRun, rung: Rung, code: number): Outcome[] {
+  if (seen.lingered) {
+    const detail = `the rung did not end within ${END_MS / 1000} s of its last test`;
+    return [{ rung, kind: "fail", title: `${rung} leaves nothing running`, detail }];
+  }
+  const explained = seen.ended && (code === 0 || seen.outcomes.some(each => each.kind === "fail"));
+  if (explained) return [];
+  const detail = `mocha ended with ${code}:\n${tail(seen.noise, 40)}`;
+  return [{ rung, kind: "fail", title: `${rung} runs to its end`, detail, again: `npm run test:${rung}` }];
+}
+
+/** Why a rung cannot run on this machine, or undefined when it can. */
+function obstacle(rung: Rung): string | undefined {
+  if (rung !== "traffic" && rung !== "cluster") return undefined;
+  if (process.platform !== "linux") return "needs Linux";
+  return process.getuid?.() === 0 ? undefined : "needs root";
+}
+
+/** Brings what a rung stands on: the real Envoy from the scenes on, the real cluster at the top. */
+async function provide(rung: Rung, progress: Progress): Promise<void> {
+  const index = RUNGS.indexOf(rung);
+  if (index >= RUNGS.indexOf("traffic")) await ensurePackages(progress);
+  if (index >= RUNGS.indexOf("golden")) await ensureEnvoy(progress);
+  if (rung !== "cluster") return;
+  await ensureCluster(say);
+  await ensureImages(say);
+}
+
+async function climb(rung: Rung, progress: Progress): Promise<Outcome[]> {
+  const blocked = obstacle(rung);
+  if (blocked !== undefined) return [{ rung, kind: "skip", title: `${rung} ${blocked}` }];
+  try {
+    await provide(rung, progress);
+    return await (rung === "check" ? checkRung(progress) : mochaRung(rung, progress));
+  } catch (error) {
+    return [{ rung, kind: "fail", title: `${rung} can be run`, detail: String(error) }];
+  }
+}
+
+/** Titles between backticks in docs/skips.md: the only tests that may be skipped. */
+function allowedSkips(): ReadonlySet<string> {
+  const text = readFileSync(path.join(repositoryRoot(), "docs", "skips.md"), "utf8");
+  return new Set([...text.matchAll(/^- `([^`]+)`/gm)].map(match => match[1] ?? ""));
+}
+
+function count(outcomes: readonly Outcome[], kind: Outcome["kind"]): number {
+  return outcomes.filter(outcome => outcome.kind === kind).length;
+}
+
+function counts(outcomes: readonly Outcome[]): string {
+  return `${count(outcomes, "pass")} passed, ${count(outcomes, "fail")} failed, ${count(outcomes, "skip")} skipped`;
+}
+
+/** Prints what failed or was skipped, and says whether the whole climb is good. */
+function judge(outcomes: readonly Outcome[]): boolean {
+  for (const failure of outcomes.filter(outcome => outcome.kind === "fail")) {
+    say(`\nFAILED ${failure.rung}: ${failure.title}`);
+    if (failure.detail !== undefined) say(failure.detail.replace(/^/gm, "    "));
+    if (failure.again !== undefined) say(`    again: ${failure.again}`);
+  }
+  const allowed = allowedSkips();
+  const skips = outcomes.filter(outcome => outcome.kind === "skip");
+  for (const skip of skips) {
+    say(
+      `skipped ${skip.rung}: ${skip.title}${allowed.has(skip.title) ? "" : " (NOT listed in docs/skips.md)"}`,
+    );
+  }
+  return count(outcomes, "fail") === 0 && skips.every(skip => allowed.has(skip.title));
+}
+
+/** Which rungs the arguments name: `fast`, `long [rung…]`, names of rungs, or nothing for all. */
+function wantedRungs(args: readonly string[]): readonly Rung[] {
+  const [first, ...rest] = args;
+  if (first === "fast") return RUNGS.slice(0, FAST);
+  const names = first === "long" ? rest : args;
+  const unknown = names.filter(name => !RUNGS.some(rung => rung === name));
+  if (unknown.length > 0)
+    throw new Error(`no such rung: ${unknown.join(", ")}; there are ${RUNGS.join(", ")}`);
+  return names.length === 0 ? RUNGS : RUNGS.filter(rung => names.includes(rung));
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const rungs = wantedRungs(args);
+  if (args[0] === "long") process.env["OSM_FULL"] = "1";
+  const progress = new Progress(say);
+  const outcomes: Outcome[] = [];
+  for (const rung of rungs) {
+    const began = Date.now();
+    const made = await climb(rung, progress);
+    outcomes.push(...made);
+    progress.say(`${rung}: ${counts(made)} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  }
+  const good = judge(outcomes);
+  if (rungs.includes("cluster")) {
+    say("the embedded cluster stays up for the next run; npm run cluster:down ends it and leaves nothing");
+  }
+  if (!good) process.exitCode = 1;
+  say(counts(outcomes));
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  say(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+});
