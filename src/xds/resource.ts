@@ -34,39 +34,39 @@ export interface EncodedResource {
 export type Layer = ReadonlyMap<string, EncodedResource>;
 
 /**
- * An immutable part of a set, shared by every set that has the same part (all proxies of a view share one layer of
- * thousands of resources). Compared by identity.
- */
-export type ResourceLayer = ReadonlyMap<string, EncodedResource>;
-
-/**
- * An immutable set of resources of one type, made of layers so that a change of one proxy's own part never copies what
- * it shares. A name occurs in one layer only; the order of layers means nothing. Sets are compared by identity first,
- * then layer by layer: see docs/architecture.md.
+ * An immutable set of resources of one type, made of shared parts. Layers are compared by position and by identity
+ * first: two sets with the same layer objects need no further look, and the difference of two layers is computed and
+ * framed once for all streams that make the same step. A name occurs in at most one layer of a set.
  */
 export interface ResourceSet {
   readonly typeUrl: TypeUrl;
-  readonly layers: readonly ResourceLayer[];
+  /** By position, e.g. 0 what the view shares, 1 what is the proxy's own. */
+  readonly layers: readonly Layer[];
 }
 
 /** Everything one proxy should hold, per type. A type that is absent has no resources. */
 export type Snapshot = ReadonlyMap<TypeUrl, ResourceSet>;
 
 /** A set of the given layers. */
-export function resourceSet(typeUrl: TypeUrl, ...layers: readonly ResourceLayer[]): ResourceSet {
+export function resourceSet(typeUrl: TypeUrl, ...layers: readonly Layer[]): ResourceSet {
   return { typeUrl, layers };
 }
 
-/** The resource of a name, or undefined when the set is absent or does not hold it. */
-export function findResource(set: ResourceSet | undefined, name: string): EncodedResource | undefined {
-  for (const layer of set?.layers ?? []) {
+/** The resource of that name, whichever layer holds it. */
+export function findResource(set: ResourceSet, name: string): EncodedResource | undefined {
+  for (const layer of set.layers) {
     const found = layer.get(name);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-/** Every resource of a set, layer by layer; nothing when the set is absent. */
-export function* eachResource(set: ResourceSet | undefined): IterableIterator<EncodedResource> {
-  for (const layer of set?.layers ?? []) yield* layer.values();
+/** All resources of a set, layer by layer. */
+export function* resourcesOf(set: ResourceSet): Generator<EncodedResource> {
+  for (const layer of set.layers) yield* layer.values();
+}
+
+/** How many resources a set has. */
+export function sizeOf(set: ResourceSet): number {
+  return set.layers.reduce((sum, layer) => sum + layer.size, 0);
 }
