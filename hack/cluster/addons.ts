@@ -1,20 +1,25 @@
+import { createHash } from "node:crypto";
 import { IMAGES } from "../images/names";
 import type { ClusterSettings } from "./settings";
 
-const COREFILE = `.:53 {
+// Two server blocks, because inside one block CoreDNS asks "template" before "kubernetes" whatever the order here.
+const COREFILE = `cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {
+  errors
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
+    pods insecure
+    ttl 5
+  }
+  cache 5
+}
+.:53 {
   errors
   health :8080 {
     lameduck 1s
   }
   ready :8181
-  kubernetes cluster.local in-addr.arpa ip6.arpa {
-    pods insecure
-    ttl 5
-  }
   prometheus :9153
-  cache 5
   reload 5s
-  template ANY ANY . {
+  template ANY ANY {
     rcode NXDOMAIN
   }
 }
@@ -22,6 +27,10 @@ import /etc/coredns/custom/*.server
 `;
 
 const LABELS = { "k8s-app": "kube-dns" };
+
+function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
 
 function dnsAccess(): unknown[] {
   const subjects = [{ kind: "ServiceAccount", name: "coredns", namespace: "kube-system" }];
@@ -67,7 +76,7 @@ function dnsDeployment(): unknown {
       replicas: 1,
       selector: { matchLabels: LABELS },
       template: {
-        metadata: { labels: LABELS },
+        metadata: { labels: LABELS, annotations: { "osm-cluster/config": hashOf(COREFILE) } },
         spec: {
           serviceAccountName: "coredns",
           priorityClassName: "system-cluster-critical",
@@ -111,4 +120,9 @@ export function addonManifest(settings: ClusterSettings): string {
   };
   const items = [proxyBinding, config, ...dnsAccess(), dnsDeployment(), dnsService(settings)];
   return JSON.stringify({ apiVersion: "v1", kind: "List", items });
+}
+
+/** Hash of {@link addonManifest}, by which `up` knows whether a running cluster has the present one. */
+export function addonHash(settings: ClusterSettings): string {
+  return hashOf(addonManifest(settings));
 }

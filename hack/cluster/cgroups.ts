@@ -17,20 +17,24 @@ function folders(settings: ClusterSettings): string[] {
     .map(entry => path.join(ROOT, entry.name, settings.name));
 }
 
+/** Hands every controller of version 2 down to a folder's children. */
+function delegate(folder: string, controllers: readonly string[]): void {
+  mkdirSync(folder, { recursive: true });
+  for (const name of controllers) {
+    try {
+      writeFileSync(path.join(folder, "cgroup.subtree_control"), `+${name}`);
+    } catch {
+      // A controller that cannot be delegated here; kubelet says so itself if it needs it.
+    }
+  }
+}
+
 /** Makes the folder that kubelet takes as its root, under every controller, so that two clusters never meet. */
 export function createCgroups(settings: ClusterSettings): void {
   if (isUnified()) {
     const controllers = readFileSync(path.join(ROOT, "cgroup.controllers"), "utf8").trim().split(/\s+/);
-    for (const folder of [ROOT, path.join(ROOT, settings.name)]) {
-      mkdirSync(folder, { recursive: true });
-      for (const name of controllers) {
-        try {
-          writeFileSync(path.join(folder, "cgroup.subtree_control"), `+${name}`);
-        } catch {
-          // A controller that cannot be delegated here; kubelet says so itself if it needs it.
-        }
-      }
-    }
+    delegate(ROOT, controllers);
+    delegate(path.join(ROOT, settings.name), controllers);
     return;
   }
   for (const folder of folders(settings)) mkdirSync(folder, { recursive: true });
@@ -58,18 +62,21 @@ function deepestFirst(folder: string): string[] {
   return [...children(folder).flatMap(deepestFirst), ...(existsSync(folder) ? [folder] : [])];
 }
 
+function processesIn(folder: string): number[] {
+  try {
+    const text = readFileSync(path.join(folder, "cgroup.procs"), "utf8");
+    return text
+      .split("\n")
+      .filter(line => line !== "")
+      .map(Number);
+  } catch {
+    return []; // The folder went away while we walked.
+  }
+}
+
 /** Process ids of all containers of the cluster. */
 export function containerProcesses(settings: ClusterSettings): number[] {
-  const pids = new Set<number>();
-  for (const folder of folders(settings).flatMap(deepestFirst)) {
-    try {
-      const text = readFileSync(path.join(folder, "cgroup.procs"), "utf8");
-      for (const line of text.split("\n")) if (line !== "") pids.add(Number(line));
-    } catch {
-      // The folder went away while we walked.
-    }
-  }
-  return [...pids];
+  return [...new Set(folders(settings).flatMap(deepestFirst).flatMap(processesIn))];
 }
 
 /** Kills what runs in containers of the cluster and waits until nothing does. */

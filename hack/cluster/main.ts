@@ -8,19 +8,15 @@ const USAGE = "usage: main.ts up | down | status [--kubeconfig]";
 
 /** Runs the command; answers go to standard output, progress to standard error. */
 async function main(args: readonly string[]): Promise<number> {
-  switch (args[0]) {
-    case "up":
-      await up(toStderr);
-      return 0;
-    case "down":
-      await down(toStderr);
-      return 0;
-    case "status":
-      return printStatus(clusterSettings(), args.includes("--kubeconfig"));
-    default:
-      toStderr(USAGE);
-      return 2;
+  const [command] = args;
+  if (command === "up") await up(toStderr);
+  else if (command === "down") await down(toStderr);
+  else if (command === "status") return printStatus(clusterSettings(), args.includes("--kubeconfig"));
+  else {
+    toStderr(USAGE);
+    return 2;
   }
+  return 0;
 }
 
 main(process.argv.slice(2)).then(

@@ -52,7 +52,9 @@ export function run(command: string, args: readonly string[], options: RunOption
       errLines(chunk);
     });
     child.once("error", reject);
-    child.once("close", code => resolve({ code: code ?? -1, stdout, stderr }));
+    child.once("close", code => {
+      resolve({ code: code ?? -1, stdout, stderr });
+    });
     child.stdin.on("error", () => undefined);
     child.stdin.end(options.input ?? "");
   });

@@ -23,7 +23,7 @@ async function printNodes(kubeconfig: string): Promise<boolean> {
   const kubectl = (await onPath("kubectl")) ?? "kubectl";
   const result = await run(kubectl, [`--kubeconfig=${kubeconfig}`, "get", "nodes", "-o", "wide"], {
     timeoutMs: 10_000,
-  }).catch(error => ({ code: 1, stdout: "", stderr: String(error) }));
+  }).catch((error: unknown) => ({ code: 1, stdout: "", stderr: String(error) }));
   say((result.stdout || result.stderr).trim());
   return result.code === 0;
 }

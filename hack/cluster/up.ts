@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { ensureImportedImages } from "../images/import";
-import { addonManifest } from "./addons";
+import { addonHash, addonManifest } from "./addons";
 import { ensureCoredns, ensureKube } from "./binaries";
 import { createCgroups } from "./cgroups";
 import { componentPlans, writeComponentConfig } from "./components";
@@ -105,6 +105,28 @@ async function prepareState(build: Build): Promise<void> {
   writeComponentConfig(settings);
 }
 
+function addonFile(settings: ClusterSettings): string {
+  return path.join(settings.state, "addons-applied");
+}
+
+function hasAddons(settings: ClusterSettings): boolean {
+  const file = addonFile(settings);
+  return existsSync(file) && readFileSync(file, "utf8") === addonHash(settings);
+}
+
+async function applyAddons(build: Build): Promise<void> {
+  const { settings } = build;
+  await until("acceptance of the add-ons", READY_MS, async () => {
+    await kubectlOf(
+      build,
+      ["apply", "--server-side", "--force-conflicts", "-f", "-"],
+      addonManifest(settings),
+    );
+    return true;
+  });
+  writeFileSync(addonFile(settings), addonHash(settings));
+}
+
 async function makeReady(build: Build): Promise<void> {
   const { settings, progress } = build;
   await prepareState(build);
@@ -114,14 +136,7 @@ async function makeReady(build: Build): Promise<void> {
   createCgroups(settings);
   await startComponents(build);
   await ensureImportedImages(["pause", "coredns"], settings, progress);
-  await until("acceptance of the add-ons", READY_MS, async () => {
-    await kubectlOf(
-      build,
-      ["apply", "--server-side", "--force-conflicts", "-f", "-"],
-      addonManifest(settings),
-    );
-    return true;
-  });
+  await applyAddons(build);
   await progress.step("waiting for the node and DNS to be ready", () =>
     until("readiness of node and DNS", READY_MS, async () => ((await isReady(build)) ? true : undefined)),
   );
@@ -151,6 +166,7 @@ async function upLocked(settings: ClusterSettings, progress: Progress): Promise<
   const kube = await ensureKube(progress);
   const build: Build = { settings, progress, kube };
   if (deadComponents(build).length === 0 && (await isReady(build))) {
+    if (!hasAddons(settings)) await applyAddons(build);
     progress.say(`cluster ${settings.name} is up already`);
     return;
   }

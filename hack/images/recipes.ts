@@ -53,7 +53,9 @@ async function contentOf(role: ImageRole): Promise<string> {
       return VERSIONS.coredns;
     case "demo":
       return `${CONTENT.node} ${await demoHash()}`;
-    default:
+    case "init":
+    case "mariadb":
+    case "pause":
       return "";
   }
 }

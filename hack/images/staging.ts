@@ -123,9 +123,13 @@ async function stagePause(context: string): Promise<void> {
 
 /** How each image's context is filled. Images that are not listed need their own folder only. */
 export const STAGES: Readonly<Partial<Record<ImageRole, Stage>>> = {
-  envoy: async (context, progress) => place(await ensureEnvoy(progress), path.join(context, "envoy")),
+  envoy: async (context, progress) => {
+    place(await ensureEnvoy(progress), path.join(context, "envoy"));
+  },
   demo: stageDemo,
   controller: stageController,
-  coredns: async (context, progress) => place(await ensureCoredns(progress), path.join(context, "coredns")),
+  coredns: async (context, progress) => {
+    place(await ensureCoredns(progress), path.join(context, "coredns"));
+  },
   pause: stagePause,
 };
