@@ -12,6 +12,11 @@ export const ANNOTATION_OUTBOUND_PORT_EXCLUSION = "openservicemesh.io/outbound-p
 export const ANNOTATION_INBOUND_PORT_EXCLUSION = "openservicemesh.io/inbound-port-exclusion-list";
 export const ANNOTATION_OUTBOUND_IP_EXCLUSION = "openservicemesh.io/outbound-ip-range-exclusion-list";
 export const ANNOTATION_OUTBOUND_IP_INCLUSION = "openservicemesh.io/outbound-ip-range-inclusion-list";
+/**
+ * Annotation the injector puts on a pod it cannot inject: the reason, which the admission policy then refuses the pod with.
+ * It never reaches storage where that policy is in force.
+ */
+export const ANNOTATION_REFUSED = "openservicemesh.io/injection-refused";
 /** Label the injector puts on a pod (OSM compatibility; never used for identity). */
 export const LABEL_PROXY_UUID = "osm-proxy-uuid";
 

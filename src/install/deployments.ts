@@ -1,0 +1,95 @@
+import type { InstallObject } from "./object";
+import { covers } from "./covers";
+
+/** CPU and memory of one control-plane pod. */
+export interface PodSize {
+  readonly cpuRequest: string;
+  readonly memoryRequest: string;
+  readonly cpuLimit: string;
+  readonly memoryLimit: string;
+}
+
+/** Half a CPU and 512 Mi, Pepr's own, starve ADS at a few hundred proxies. */
+export const DEFAULT_POD_SIZE: PodSize = {
+  cpuRequest: "200m",
+  memoryRequest: "256Mi",
+  cpuLimit: "1",
+  memoryLimit: "1Gi",
+};
+
+/** Time to leave the endpoints, drain streams and end; Pepr's five seconds are too short for the first of these. */
+const GRACE_SECONDS = 30;
+
+interface PodTemplateSpec {
+  readonly containers: readonly Readonly<Record<string, unknown>>[];
+  readonly affinity?: unknown;
+  readonly terminationGracePeriodSeconds?: number;
+  readonly [field: string]: unknown;
+}
+
+/** A Deployment as far as it is read here. */
+export interface LiveDeployment extends InstallObject {
+  readonly spec: {
+    readonly template: { readonly metadata?: object; readonly spec: PodTemplateSpec };
+    readonly [field: string]: unknown;
+  };
+}
+
+const apart = (labels: Readonly<Record<string, string>>): object => ({
+  podAntiAffinity: {
+    preferredDuringSchedulingIgnoredDuringExecution: [
+      {
+        weight: 100,
+        podAffinityTerm: { labelSelector: { matchLabels: labels }, topologyKey: "kubernetes.io/hostname" },
+      },
+    ],
+  },
+});
+
+function wantedPodSpec(
+  live: PodTemplateSpec,
+  size: PodSize,
+  labels: Readonly<Record<string, string>>,
+): PodTemplateSpec {
+  const resources = {
+    requests: { cpu: size.cpuRequest, memory: size.memoryRequest },
+    limits: { cpu: size.cpuLimit, memory: size.memoryLimit },
+  };
+  return {
+    ...live,
+    terminationGracePeriodSeconds: GRACE_SECONDS,
+    affinity: apart(labels),
+    containers: live.containers.map(container => ({ ...container, resources })),
+  };
+}
+
+/**
+ * The whole Deployment with the mesh's sizes, to be applied under Pepr's name in full (a partial apply would drop what
+ * `pepr deploy` wrote), or undefined when it has them. Taking the replica count over as well is intended: after a
+ * `kubectl scale`, the next deploy would otherwise stop half-way with a conflict.
+ */
+export function sizedDeployment(
+  live: LiveDeployment,
+  size: PodSize,
+  labels: Readonly<Record<string, string>>,
+): InstallObject | undefined {
+  const template = live.spec.template;
+  const podSpec = wantedPodSpec(template.spec, size, labels);
+  if (covers(template.spec, podSpec)) return undefined;
+  const annotations = Object.fromEntries(
+    Object.entries(live.metadata.annotations ?? {}).filter(
+      ([key]) => !key.startsWith("deployment.kubernetes.io/"),
+    ),
+  );
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: {
+      name: live.metadata.name,
+      ...(live.metadata.namespace === undefined ? {} : { namespace: live.metadata.namespace }),
+      ...(live.metadata.labels === undefined ? {} : { labels: live.metadata.labels }),
+      annotations,
+    },
+    spec: { ...live.spec, template: { ...template, spec: podSpec } },
+  };
+}

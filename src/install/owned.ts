@@ -1,0 +1,34 @@
+import type { InstallSettings } from "./names";
+import { MANAGER_MESH, MANAGER_PEPR } from "./names";
+import type { InstallObject } from "./object";
+import { adsService, disruptionBudget, webhookService } from "./services";
+import { sidecarPolicy, sidecarPolicyBinding } from "./sidecar-policy";
+import type { WebhookMaterial } from "./webhooks";
+import { injectionWebhook, validationWebhook } from "./webhooks";
+
+/** An object that the watcher keeps as it should be, and under whose name it is applied. */
+export interface OwnedObject {
+  readonly object: InstallObject;
+  readonly manager: string;
+}
+
+/** The refusal of bare pods; applied first of all and by whichever pod comes first. */
+export function guards(settings: InstallSettings): readonly OwnedObject[] {
+  return [sidecarPolicy(settings), sidecarPolicyBinding(settings)].map(object => ({
+    object,
+    manager: MANAGER_MESH,
+  }));
+}
+
+/** Everything the watcher applies at start and repairs whenever it drifts or disappears, in order of application. */
+export function ownedObjects(settings: InstallSettings, material: WebhookMaterial): readonly OwnedObject[] {
+  return [
+    ...guards(settings),
+    ...[adsService(settings), webhookService(settings), disruptionBudget(settings)].map(object => ({
+      object,
+      manager: MANAGER_MESH,
+    })),
+    { object: injectionWebhook(settings, material), manager: MANAGER_PEPR },
+    { object: validationWebhook(settings, material), manager: MANAGER_PEPR },
+  ];
+}

@@ -1,0 +1,30 @@
+/**
+ * What this process is for. Pepr starts the same bundle four ways and tells them apart by two variables: `PEPR_MODE` and
+ * `PEPR_WATCH_MODE`.
+ */
+export type Role =
+  /** The command line reads the bindings from it; nothing may start. */
+  | "build"
+  /** `pepr dev`: one process with all duties. */
+  | "dev"
+  /** One of the replicated pods with webhooks and ADS. */
+  | "admission"
+  /** The one pod that writes. */
+  | "watcher";
+
+/** The role that Pepr's variables name; without any it is `admission`, like Pepr itself decides. */
+export function roleOf(env: Readonly<Record<string, string | undefined>>): Role {
+  if (env["PEPR_MODE"] === "build") return "build";
+  if (env["PEPR_MODE"] === "dev") return "dev";
+  return env["PEPR_WATCH_MODE"] === "true" ? "watcher" : "admission";
+}
+
+/** Whether a role answers webhooks and serves ADS. */
+export function serves(role: Role): boolean {
+  return role === "admission" || role === "dev";
+}
+
+/** Whether a role has the duties of the single writer. */
+export function writes(role: Role): boolean {
+  return role === "watcher" || role === "dev";
+}
