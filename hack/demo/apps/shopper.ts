@@ -1,0 +1,142 @@
+import { APP_PORT, COUNTERS_PORT, isOn, wholeNumber, word, type Environment } from "./settings";
+import { request, serve, type Answer, type Routes } from "./web";
+
+/** What bookbuyer and bookthief differ in. */
+export interface ShopperKind {
+  readonly name: "bookbuyer" | "bookthief";
+  /** What the counters call a book in hand. */
+  readonly counter: "booksBought" | "booksStolen";
+  /** Response code that counts as this program's success; 0 is any. */
+  readonly expectedCode: number;
+}
+
+/** Counters of one shopper. */
+export interface ShopperCounters {
+  total: number;
+  v1: number;
+  v2: number;
+  /** Requests to the bookstore that got no book. */
+  failed: number;
+  /** Calls to places outside the mesh that were answered. */
+  outsideAnswered: number;
+  /** Calls to places outside the mesh that were not answered. */
+  outsideRefused: number;
+}
+
+/** Counters at zero. */
+export function freshCounters(): ShopperCounters {
+  return { total: 0, v1: 0, v2: 0, failed: 0, outsideAnswered: 0, outsideRefused: 0 };
+}
+
+/** What `/raw` shows: the books under the shopper's own word for having them. */
+export function rawCounters(kind: ShopperKind, counters: ShopperCounters): Record<string, number> {
+  return {
+    [kind.counter]: counters.total,
+    [`${kind.counter}V1`]: counters.v1,
+    [`${kind.counter}V2`]: counters.v2,
+    failed: counters.failed,
+    outsideAnswered: counters.outsideAnswered,
+    outsideRefused: counters.outsideRefused,
+  };
+}
+
+/** Adds one book to the version that the bookstore's `Identity` header names. */
+export function countBook(counters: ShopperCounters, identity: string): void {
+  counters.total += 1;
+  if (identity.startsWith("bookstore-v1")) counters.v1 += 1;
+  if (identity.startsWith("bookstore-v2")) counters.v2 += 1;
+}
+
+interface Shopper {
+  readonly kind: ShopperKind;
+  readonly env: Environment;
+  readonly store: string;
+  readonly counters: ShopperCounters;
+  readonly log: (line: string) => void;
+}
+
+/** bookthief sends bookbuyer's header on purpose: only its identity may tell them apart. */
+const HEADERS = { "client-app": "bookbuyer", "user-agent": "Go-http-client/1.1" };
+
+async function visit(shopper: Shopper, path: string): Promise<number> {
+  const url = `http://${shopper.store}${path}`;
+  try {
+    const reply = await request({ url, headers: HEADERS });
+    const identity = reply.headers["identity"];
+    if (path === "/buy-a-book/new" && reply.status === 200)
+      countBook(shopper.counters, String(identity ?? ""));
+    return reply.status;
+  } catch (error) {
+    shopper.log(`${url}: ${String(error)}`);
+    return 0;
+  }
+}
+
+async function lookOutside(shopper: Shopper): Promise<void> {
+  const fallback = "http://edition.cnn.com/ http://github.com/";
+  for (const url of word(shopper.env, "EGRESS_URLS", fallback).split(/\s+/)) {
+    const answered = await request({ url, timeoutMs: 2_000 }).then(
+      reply => reply.status < 500,
+      () => false,
+    );
+    if (answered) shopper.counters.outsideAnswered += 1;
+    else shopper.counters.outsideRefused += 1;
+  }
+}
+
+/** One round: look at the list, buy a book, and look outside when told to. Gives whether it went as expected. */
+async function round(shopper: Shopper): Promise<boolean> {
+  let good = true;
+  for (const path of ["/books-bought", "/buy-a-book/new"]) {
+    const code = await visit(shopper, path);
+    const expected = shopper.kind.expectedCode;
+    if (code !== 200) shopper.counters.failed += 1;
+    if (expected === 0 || code === expected) continue;
+    good = false;
+    shopper.log(`ERROR: response code for http://${shopper.store}${path} is ${code}; expected ${expected}`);
+  }
+  if (isOn(shopper.env, "ENABLE_EGRESS")) await lookOutside(shopper);
+  return good;
+}
+
+async function shop(shopper: Shopper): Promise<void> {
+  const pauseMs = 1000 * wholeNumber(shopper.env, "CI_SLEEP_BETWEEN_REQUESTS_SECONDS", 1);
+  const wanted = wholeNumber(shopper.env, "CI_MIN_SUCCESS_THRESHOLD", 1);
+  const most = wholeNumber(shopper.env, "CI_MAX_ITERATIONS_THRESHOLD", 0);
+  let successes = 0;
+  for (let rounds = 1; most === 0 || rounds <= most; rounds += 1) {
+    if (await round(shopper)) successes += 1;
+    if (successes === wanted) shopper.log("MAESTRO! THIS TEST SUCCEEDED!");
+    await new Promise(resolve => setTimeout(resolve, pauseMs));
+  }
+}
+
+function pages(shopper: Shopper): Routes {
+  const current = (): Answer => ({ body: rawCounters(shopper.kind, shopper.counters) });
+  return {
+    "/": () => ({
+      body: `${shopper.kind.name}: ${JSON.stringify(rawCounters(shopper.kind, shopper.counters))}`,
+    }),
+    "/raw": current,
+    "/reset": () => {
+      Object.assign(shopper.counters, freshCounters());
+      return current();
+    },
+  };
+}
+
+/** Serves the pages and shops for ever, or for `CI_MAX_ITERATIONS_THRESHOLD` rounds on each connection. */
+export async function runShopper(
+  kind: ShopperKind,
+  env: Environment,
+  log: (line: string) => void,
+): Promise<void> {
+  const namespace = word(env, "BOOKSTORE_NAMESPACE", "bookstore");
+  const store = `${word(env, "BOOKSTORE_SVC", "bookstore")}.${namespace}:${APP_PORT}`;
+  const shopper: Shopper = { kind, env, store, counters: freshCounters(), log };
+  await serve(APP_PORT, pages(shopper));
+  await serve(COUNTERS_PORT, pages(shopper));
+  log(`${word(env, "IDENTITY", kind.name)} shops at ${store}`);
+  const shoppers = wholeNumber(env, "CI_CLIENT_CONCURRENT_CONNECTIONS", 1);
+  await Promise.all(Array.from({ length: shoppers }, () => shop(shopper)));
+}
