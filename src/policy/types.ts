@@ -19,6 +19,8 @@ export interface TlsParameters {
 
 /** Request tracing of the data plane (Zipkin), from MeshConfig. */
 export interface Tracing {
+  /** Name of the {@link ExternalClusterLeaf} that reaches the collector. */
+  readonly cluster: string;
   readonly address: string;
   readonly port: number;
   readonly endpoint: string;
@@ -26,6 +28,8 @@ export interface Tracing {
 
 /** Mesh-wide external authorization on inbound HTTP (gRPC ext_authz v3), from MeshConfig. */
 export interface ExternalAuthorization {
+  /** Name of the {@link ExternalClusterLeaf} (http2) that reaches the server. */
+  readonly cluster: string;
   readonly address: string;
   readonly port: number;
   readonly statPrefix: string;
