@@ -1,0 +1,84 @@
+/** Differences between resource sets, computed and framed once for all streams that make the same step. */
+import type { EncodedResource, Layer, ResourceSet, TypeUrl } from "./resource";
+import { frameDeltaResponse, frameRemoved, frameResources } from "./wire";
+
+const EMPTY_LAYER: Layer = new Map();
+
+/** Which halves of a difference a response carries. */
+export type Halves = "changed" | "removed" | "both";
+
+/** What leads from one layer to another. */
+export interface LayerDiff {
+  readonly changed: ReadonlyMap<string, EncodedResource>;
+  readonly removed: readonly string[];
+  /** A complete response of this difference, framed at first use and shared by all streams afterwards. */
+  response(typeUrl: TypeUrl, halves: Halves): SharedResponse;
+}
+
+/** Response bytes that many streams may send; the nonce is only unique among different responses. */
+export interface SharedResponse {
+  readonly nonce: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Memory of differences; entries die with the layers they lead from. */
+export interface DiffCache {
+  /** The non-empty differences between two sets of one type, layer by layer; undefined stands for an empty set. */
+  between(from: ResourceSet | undefined, to: ResourceSet | undefined): readonly LayerDiff[];
+  /** How many layer differences have been computed so far (one per change, however many streams make it). */
+  readonly computed: number;
+}
+
+function makeDiff(id: number, from: Layer, to: Layer): LayerDiff {
+  const changed = new Map<string, EncodedResource>();
+  for (const [name, resource] of to) {
+    const before = from.get(name);
+    if (before !== resource && before?.version !== resource.version) changed.set(name, resource);
+  }
+  const removed = [...from.keys()].filter(name => !to.has(name));
+  const responses = new Map<Halves, SharedResponse>();
+  const frame = (typeUrl: TypeUrl, halves: Halves): SharedResponse => {
+    const nonce = `${id}.${halves}`;
+    const parts = [
+      ...(halves === "removed" ? [] : [frameResources(changed.values())]),
+      ...(halves === "changed" ? [] : [frameRemoved(removed)]),
+    ];
+    return { nonce, bytes: frameDeltaResponse(typeUrl, nonce, parts) };
+  };
+  const response = (typeUrl: TypeUrl, halves: Halves): SharedResponse => {
+    const known = responses.get(halves) ?? frame(typeUrl, halves);
+    responses.set(halves, known);
+    return known;
+  };
+  return { changed, removed, response };
+}
+
+/** A cache of its own; one per ADS server. */
+export function createDiffCache(): DiffCache {
+  const known = new WeakMap<Layer, WeakMap<Layer, LayerDiff>>();
+  let computed = 0;
+  const layers = (from: Layer, to: Layer): LayerDiff | undefined => {
+    if (from === to) return undefined;
+    let row = known.get(from);
+    if (row === undefined) known.set(from, (row = new WeakMap<Layer, LayerDiff>()));
+    let diff = row.get(to);
+    if (diff === undefined) row.set(to, (diff = makeDiff((computed += 1), from, to)));
+    return diff.changed.size > 0 || diff.removed.length > 0 ? diff : undefined;
+  };
+  const between = (from: ResourceSet | undefined, to: ResourceSet | undefined): readonly LayerDiff[] => {
+    if (from === to) return [];
+    const [old, next] = [from?.layers ?? [], to?.layers ?? []];
+    const diffs: LayerDiff[] = [];
+    for (let i = 0; i < Math.max(old.length, next.length); i += 1) {
+      const diff = layers(old[i] ?? EMPTY_LAYER, next[i] ?? EMPTY_LAYER);
+      if (diff !== undefined) diffs.push(diff);
+    }
+    return diffs;
+  };
+  return {
+    between,
+    get computed() {
+      return computed;
+    },
+  };
+}

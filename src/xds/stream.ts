@@ -1,0 +1,286 @@
+/**
+ * One delta ADS stream as a pure function: `step(state, input) → [state, effects]`. It keeps the order across types
+ * (make before break), one response in flight per type, and the last good configuration after a rejection.
+ */
+import type { DiffCache } from "./diff";
+import { TYPE_URLS, type ResourceSet, type Snapshot, type TypeUrl } from "./resource";
+import {
+  applySubscription,
+  contentAfter,
+  halvesOf,
+  initialTypeState,
+  pendingOf,
+  restrict,
+  type ClientContent,
+  type Pending,
+  type Rejection,
+  type TypeState,
+} from "./type-state";
+import { acknowledge, refuse } from "./verdict";
+import { frameDeltaResponse, frameRemoved, frameResources, type DeltaRequest } from "./wire";
+
+/** Milliseconds after which a withheld addition or removal is sent without the acknowledgement it waits for. */
+export const GATE_TIMEOUT_MS = 1000;
+
+/**
+ * Send order of additions, each with its reason: clusters before what refers to them; endpoints and secrets at once after
+ * the clusters that warm on them; listeners and routes only when all that is acknowledged. Removals go the other way:
+ * a cluster leaves when no listener or route update is outstanding.
+ */
+export const SEND_ORDER: readonly TypeUrl[] = [
+  TYPE_URLS.cluster,
+  TYPE_URLS.endpoint,
+  TYPE_URLS.secret,
+  TYPE_URLS.listener,
+  TYPE_URLS.extension,
+  TYPE_URLS.route,
+];
+/** Types whose updates may refer to clusters. */
+const REFERRING: readonly TypeUrl[] = [TYPE_URLS.listener, TYPE_URLS.extension, TYPE_URLS.route];
+/** Types for which a first request without names means "all". */
+const LEGACY_WILDCARD: readonly TypeUrl[] = [TYPE_URLS.cluster, TYPE_URLS.listener];
+
+/** State of one stream; never changed in place. */
+export interface StreamState {
+  readonly types: ReadonlyMap<TypeUrl, TypeState>;
+  /** undefined until the first snapshot has come; requests are held until then. */
+  readonly snapshot: Snapshot | undefined;
+  /** Since when something is withheld behind an acknowledgement, epoch milliseconds. */
+  readonly gatedSince: number | undefined;
+  /** The gate is not waited for any more, until nothing is withheld. */
+  readonly waived: boolean;
+  /** Responses sent so far. */
+  readonly sent: number;
+}
+
+/** What happens to a stream; `now` in epoch milliseconds. */
+export type StreamInput = { readonly now: number } & (
+  | { readonly kind: "request"; readonly request: DeltaRequest }
+  | { readonly kind: "snapshot"; readonly snapshot: Snapshot }
+  | { readonly kind: "tick" }
+);
+
+/** A response to write to the stream. */
+export interface StreamResponse {
+  readonly typeUrl: TypeUrl;
+  readonly nonce: string;
+  readonly bytes: Uint8Array;
+  /** How many resources and removals it carries. */
+  readonly resources: number;
+  readonly removals: number;
+}
+
+/** What a step wants done. */
+export interface StreamEffects {
+  readonly responses: readonly StreamResponse[];
+  readonly rejections: readonly (Rejection & { readonly typeUrl: TypeUrl })[];
+  /** A tick is wanted at this time; undefined: none. */
+  readonly wakeAt: number | undefined;
+}
+
+/** A stream that has just been opened. */
+export function initialStreamState(): StreamState {
+  return { types: new Map(), snapshot: undefined, gatedSince: undefined, waived: false, sent: 0 };
+}
+
+/** State of one type, also before its first request. */
+export function typeStateOf(state: StreamState, typeUrl: TypeUrl): TypeState {
+  return state.types.get(typeUrl) ?? initialTypeState(typeUrl);
+}
+
+/** Whether the mesh serves a type. Requests for other types are left unanswered. */
+export function isServedType(typeUrl: string): typeUrl is TypeUrl {
+  return SEND_ORDER.some(known => known === typeUrl);
+}
+
+/** Advances a stream by one input. `diffs` is the memory shared by all streams of a server. */
+export function step(state: StreamState, input: StreamInput, diffs: DiffCache): [StreamState, StreamEffects] {
+  const work = new Work(state, diffs, input.now);
+  if (input.kind === "request") work.request(input.request);
+  if (input.kind === "snapshot") work.snapshot = input.snapshot;
+  work.pump();
+  return work.result();
+}
+
+/** One step in progress: a private draft of the next state. */
+class Work {
+  readonly types: Map<TypeUrl, TypeState>;
+  snapshot: Snapshot | undefined;
+  private readonly responses: StreamResponse[] = [];
+  private readonly rejections: (Rejection & { typeUrl: TypeUrl })[] = [];
+  private blocked = false;
+  private waived: boolean;
+  private gatedSince: number | undefined;
+
+  constructor(
+    private readonly before: StreamState,
+    private readonly diffs: DiffCache,
+    private readonly now: number,
+  ) {
+    this.types = new Map(before.types);
+    this.snapshot = before.snapshot;
+    this.gatedSince = before.gatedSince;
+    this.waived =
+      before.waived || (before.gatedSince !== undefined && now - before.gatedSince >= GATE_TIMEOUT_MS);
+  }
+
+  request(request: DeltaRequest): void {
+    const { typeUrl } = request;
+    if (!isServedType(typeUrl)) return;
+    let state = this.type(typeUrl);
+    const { inFlight } = state;
+    if (inFlight !== undefined && request.nonce === inFlight.nonce) {
+      if (request.error === undefined) {
+        state = acknowledge(state, inFlight);
+      } else {
+        const verdict = refuse(state, inFlight, request.error);
+        state = verdict.state;
+        this.rejections.push(...verdict.rejections.map(rejection => ({ ...rejection, typeUrl })));
+        if (typeUrl === TYPE_URLS.cluster) this.forgetForced(verdict.rejections.map(r => r.name));
+      }
+    }
+    this.types.set(typeUrl, applySubscription(state, request, LEGACY_WILDCARD.includes(typeUrl)));
+  }
+
+  pump(): void {
+    if (this.snapshot === undefined) return;
+    const { cluster, endpoint, secret } = TYPE_URLS;
+    this.advance(cluster, this.referrersSettled());
+    this.advance(endpoint, true);
+    this.advance(secret, true);
+    const open = this.destinationsSettled() || this.waived;
+    for (const typeUrl of REFERRING) {
+      if (open) this.advance(typeUrl, true);
+      else if (this.outstanding(typeUrl)) this.blocked = true;
+    }
+    // Listeners and routes may have settled in this very step without anything to send.
+    if (this.referrersSettled()) this.advance(cluster, true);
+  }
+
+  result(): [StreamState, StreamEffects] {
+    this.gatedSince = this.blocked ? (this.gatedSince ?? this.now) : undefined;
+    const wakeAt = this.blocked && !this.waived ? (this.gatedSince ?? this.now) + GATE_TIMEOUT_MS : undefined;
+    if (this.waived) this.giveUpOnEndpoints();
+    const state: StreamState = {
+      types: this.types,
+      snapshot: this.snapshot,
+      gatedSince: this.gatedSince,
+      waived: this.blocked && this.waived,
+      sent: this.before.sent + this.responses.length,
+    };
+    return [state, { responses: this.responses, rejections: this.rejections, wakeAt }];
+  }
+
+  /** A client that has not asked for endpoints until the gate timed out is not waited for again. */
+  private giveUpOnEndpoints(): void {
+    const endpoints = this.type(TYPE_URLS.endpoint);
+    if (!endpoints.subscribed) this.forgetForced([...endpoints.forced]);
+  }
+
+  private type(typeUrl: TypeUrl): TypeState {
+    return this.types.get(typeUrl) ?? initialTypeState(typeUrl);
+  }
+
+  private target(typeUrl: TypeUrl): ResourceSet | undefined {
+    return this.snapshot?.get(typeUrl);
+  }
+
+  /** Something of this type is in flight or still to be sent. */
+  private outstanding(typeUrl: TypeUrl): boolean {
+    const state = this.type(typeUrl);
+    if (state.inFlight !== undefined) return true;
+    const { changed, removed } = pendingOf(state, this.target(typeUrl), this.diffs);
+    return changed.length > 0 || removed.length > 0 || (state.subscribed && state.owesAnswer);
+  }
+
+  /** No listener or route that may still name an old cluster is on its way: clusters may be removed. */
+  private referrersSettled(): boolean {
+    return REFERRING.every(typeUrl => !this.outstanding(typeUrl));
+  }
+
+  /** The client holds all clusters, their endpoints and its secrets: listeners and routes may refer to them. */
+  private destinationsSettled(): boolean {
+    const clusters = this.type(TYPE_URLS.cluster);
+    if (clusters.inFlight !== undefined) return false;
+    const { changed } = pendingOf(clusters, this.target(TYPE_URLS.cluster), this.diffs);
+    if (changed.length > 0) return false;
+    if (this.awaitsEndpoints()) return false;
+    return !this.outstanding(TYPE_URLS.endpoint) && this.type(TYPE_URLS.secret).inFlight === undefined;
+  }
+
+  /** A changed cluster's endpoints have not been sent, since the client has not asked for them yet. */
+  private awaitsEndpoints(): boolean {
+    for (const name of this.type(TYPE_URLS.endpoint).forced) if (this.hasEndpoints(name)) return true;
+    return false;
+  }
+
+  private hasEndpoints(name: string): boolean {
+    return this.target(TYPE_URLS.endpoint)?.layers.some(layer => layer.has(name)) ?? false;
+  }
+
+  private advance(typeUrl: TypeUrl, withRemovals: boolean): void {
+    const state = this.type(typeUrl);
+    if (!state.subscribed || state.inFlight !== undefined) return;
+    const target = this.target(typeUrl);
+    const pending = pendingOf(state, target, this.diffs);
+    const sending = restrict(state, pending, withRemovals || this.waived);
+    if (sending.removed.length < pending.removed.length) this.blocked = true;
+    const after = contentAfter(state, target, pending, sending);
+    if (sending.changed.length > 0 || sending.removed.length > 0 || state.owesAnswer) {
+      this.send(state, sending, after);
+    } else if (state.content.set !== target || state.content.deviations.size !== after.deviations.size) {
+      this.types.set(typeUrl, { ...state, content: after, limit: undefined });
+    }
+  }
+
+  private send(state: TypeState, sending: Pending, after: ClientContent): void {
+    const { typeUrl } = state;
+    const response = this.frame(state, sending);
+    this.responses.push(response);
+    this.types.set(typeUrl, {
+      ...state,
+      owesAnswer: false,
+      lastNonce: response.nonce,
+      forced: remaining(state.forced, sending),
+      inFlight: { nonce: response.nonce, sentAt: this.now, resources: sending.changed, after },
+    });
+    if (typeUrl === TYPE_URLS.cluster) this.forceEndpoints(sending);
+  }
+
+  /** A cluster that changes warms again and waits for endpoints even if they are the same as before. */
+  private forceEndpoints(sent: Pending): void {
+    const endpoints = this.type(TYPE_URLS.endpoint);
+    const forced = new Set(endpoints.forced);
+    for (const { name } of sent.changed) if (this.hasEndpoints(name)) forced.add(name);
+    this.types.set(TYPE_URLS.endpoint, { ...endpoints, forced });
+    this.forgetForced(sent.removed);
+  }
+
+  /** Nobody will ask for the endpoints of a cluster that was refused or is gone. */
+  private forgetForced(names: readonly string[]): void {
+    const endpoints = this.type(TYPE_URLS.endpoint);
+    const forced = new Set(endpoints.forced);
+    for (const name of names) forced.delete(name);
+    if (forced.size < endpoints.forced.size) this.types.set(TYPE_URLS.endpoint, { ...endpoints, forced });
+  }
+
+  private frame(state: TypeState, sending: Pending): StreamResponse {
+    const { typeUrl } = state;
+    const counts = { typeUrl, resources: sending.changed.length, removals: sending.removed.length };
+    const halves = halvesOf(sending);
+    if (halves !== undefined && sending.changed.length + sending.removed.length > 0) {
+      const shared = sending.shared?.response(typeUrl, halves);
+      if (shared !== undefined && shared.nonce !== state.lastNonce) return { ...counts, ...shared };
+    }
+    const nonce = `s${this.before.sent + this.responses.length}`;
+    const parts = [frameResources(sending.changed), frameRemoved(sending.removed)];
+    return { ...counts, nonce, bytes: frameDeltaResponse(typeUrl, nonce, parts) };
+  }
+}
+
+function remaining(forced: ReadonlySet<string>, sent: Pending): ReadonlySet<string> {
+  if (forced.size === 0) return forced;
+  const rest = new Set(forced);
+  for (const { name } of sent.changed) rest.delete(name);
+  return rest;
+}
