@@ -1,0 +1,32 @@
+import type { GroupVersionKind } from "kubernetes-fluent-client";
+import { GenericKind } from "kubernetes-fluent-client";
+import type { Capability, PeprValidateRequest } from "pepr";
+import type { MeshActions } from "../src/runtime/control-plane/actions";
+
+/** What a Validate callback answers. */
+export interface Answer {
+  readonly allowed: boolean;
+  readonly statusCode?: number;
+  readonly statusMessage?: string;
+}
+
+/** Refuses with every fault in one message, so that an owner corrects them at once. */
+export function answer(request: PeprValidateRequest<GenericKind>, faults: readonly string[]): Answer {
+  return faults.length === 0 ? request.Approve() : request.Deny(faults.join("; "), 422);
+}
+
+/** Validation before, and a level trigger after a custom object is stored. */
+export function bindCustomKind(capability: Capability, actions: MeshActions, kind: GroupVersionKind): void {
+  capability
+    .When(GenericKind, kind)
+    .IsCreatedOrUpdated()
+    .Validate(request => answer(request, actions.faults(kind.kind, { ...request.Raw })))
+    .Reconcile(object => {
+      actions.reconcile({ kind: kind.kind, ...nameOf(object) });
+    });
+}
+
+/** Namespace and name of an object that the API server has stored. */
+export function nameOf(object: GenericKind): { readonly namespace: string; readonly name: string } {
+  return { namespace: object.metadata?.namespace ?? "", name: object.metadata?.name ?? "" };
+}

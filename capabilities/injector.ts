@@ -1,0 +1,39 @@
+import type { PeprMutateRequest } from "pepr";
+import { a, Capability } from "pepr";
+import { ANNOTATION_REFUSED } from "../src/model/mesh-words";
+import type { AdmittedObject, MeshActions, PodVerdict } from "../src/runtime/control-plane/actions";
+
+type Pod = InstanceType<typeof a.Pod>;
+
+function decide(
+  actions: MeshActions,
+  request: { readonly Raw: Pod; readonly Request: { readonly namespace?: string } },
+): Promise<PodVerdict> {
+  const namespace = request.Request.namespace ?? request.Raw.metadata?.namespace ?? "";
+  return actions.admitPod(request.Raw as unknown as AdmittedObject, namespace);
+}
+
+/** The last step, and the only one that changes the pod: Pepr keeps what a callback did before it threw. */
+function assign(request: PeprMutateRequest<Pod>, verdict: PodVerdict): void {
+  if (verdict.kind === "inject") request.Raw = verdict.pod as unknown as Pod;
+  if (verdict.kind === "refuse") request.SetAnnotation(ANNOTATION_REFUSED, verdict.reason);
+}
+
+/** Sidecars for new pods. A pod that cannot have one is marked with the reason, which admission refuses it with. */
+export function injector(actions: MeshActions): Capability {
+  const capability = new Capability({
+    name: "injector",
+    description: "Puts the sidecar into pods of the mesh",
+  });
+  capability
+    .When(a.Pod)
+    .IsCreated()
+    .Mutate(async request => {
+      assign(request, await decide(actions, request));
+    })
+    .Validate(async request => {
+      const verdict = await decide(actions, request);
+      return verdict.kind === "refuse" ? request.Deny(verdict.reason, 403) : request.Approve();
+    });
+  return capability;
+}

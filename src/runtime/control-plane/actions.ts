@@ -1,0 +1,45 @@
+/** An object as it arrives in an admission request or in a watch. */
+export type AdmittedObject = Readonly<Record<string, unknown>>;
+
+/** What happens to a new pod. */
+export type PodVerdict =
+  | { readonly kind: "inject"; readonly pod: AdmittedObject }
+  /** It stays as it is. */
+  | { readonly kind: "leave" }
+  /** It must not start; the reason names the field or annotation that is wrong. */
+  | { readonly kind: "refuse"; readonly reason: string };
+
+/** Which custom object is meant. */
+export interface ObjectName {
+  /** Kind as written in manifests, like `TrafficTarget`. */
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/**
+ * What the control plane does when Pepr calls. Nothing here calls the API server before it returns, so an admission
+ * request costs microseconds and a reconcile never holds up the events behind it.
+ */
+export interface MeshActions {
+  /** Decides about a new pod of a namespace. May wait, for at most two seconds, for news of that namespace. */
+  admitPod(pod: AdmittedObject, namespace: string): Promise<PodVerdict>;
+  /** What is wrong with a custom object, each a sentence that names the field; empty: it is accepted. */
+  faults(kind: string, object: AdmittedObject): readonly string[];
+  /** A level trigger: look at this object again soon and write what follows (status, defaults). Returns at once. */
+  reconcile(object: ObjectName): void;
+  /** A minute has passed: renew what is due. Never rejects. */
+  tick(): Promise<void>;
+}
+
+const unavailable = (): never => {
+  throw new Error("the control plane is not started in build mode");
+};
+
+/** Stands in when the command line only reads which bindings there are. */
+export const NO_ACTIONS: MeshActions = {
+  admitPod: unavailable,
+  faults: unavailable,
+  reconcile: unavailable,
+  tick: unavailable,
+};
