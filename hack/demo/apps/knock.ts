@@ -18,7 +18,7 @@ export async function knock(args: readonly string[]): Promise<KnockResult> {
   const [url = "", marker] = args;
   const headers = marker === undefined ? {} : { "x-marker": marker };
   try {
-    const reply = await request({ url, headers, timeoutMs: 5_000 });
+    const reply = await request({ url, headers, timeoutMs: 5_000, fresh: true });
     const identity = reply.headers["identity"];
     return { status: reply.status, ...(typeof identity === "string" ? { identity } : {}) };
   } catch (error) {

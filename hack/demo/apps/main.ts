@@ -23,7 +23,6 @@ const PROGRAMS: Readonly<Record<string, () => Promise<Program>>> = {
     const { knock } = await import("./knock");
     return async () => {
       process.stdout.write(`${JSON.stringify(await knock(process.argv.slice(3)))}\n`);
-      process.exit(0); // A kept-alive connection would hold the process for seconds.
     };
   },
 };

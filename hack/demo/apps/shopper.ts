@@ -72,10 +72,11 @@ async function visit(shopper: Shopper, path: string): Promise<number> {
   }
 }
 
+/** A fresh connection each time: what is open already may stay open when egress is switched off. */
 async function lookOutside(shopper: Shopper): Promise<void> {
   const fallback = "http://edition.cnn.com/ http://github.com/";
   for (const url of word(shopper.env, "EGRESS_URLS", fallback).split(/\s+/)) {
-    const answered = await request({ url, timeoutMs: 2_000 }).then(
+    const answered = await request({ url, timeoutMs: 2_000, fresh: true }).then(
       reply => reply.status < 500,
       () => false,
     );

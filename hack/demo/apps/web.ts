@@ -93,6 +93,8 @@ export interface Call {
   readonly body?: string;
   /** Milliseconds; default five seconds. */
   readonly timeoutMs?: number;
+  /** Makes a connection for this request alone; default false. */
+  readonly fresh?: boolean;
 }
 
 /** What came back. */
@@ -107,7 +109,12 @@ const agent = new http.Agent({ keepAlive: true });
 function callOnce(call: Call): Promise<Reply & { readonly reused: boolean }> {
   return new Promise((resolve, reject) => {
     const method = call.method ?? (call.body === undefined ? "GET" : "POST");
-    const options = { method, agent, headers: { ...call.headers }, timeout: call.timeoutMs ?? 5_000 };
+    const options = {
+      method,
+      agent: call.fresh === true ? false : agent,
+      headers: { ...call.headers },
+      timeout: call.timeoutMs ?? 5_000,
+    };
     const request = http.request(call.url, options, response => {
       let body = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
@@ -125,7 +132,7 @@ function callOnce(call: Call): Promise<Reply & { readonly reused: boolean }> {
 }
 
 /**
- * Makes one request over a kept-alive connection. A kept connection that the other side has closed meanwhile is replaced
+ * Makes one request, over a kept-alive connection unless it asks for a fresh one. A kept connection that the other side has closed meanwhile is replaced
  * once, as every HTTP client does. Throws when no answer comes.
  */
 export async function request(call: Call): Promise<Reply> {
