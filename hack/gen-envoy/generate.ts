@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
 /**
  * Writes the TypeScript of the Envoy API from the committed descriptor image, by ts-proto's protoc plugin, without protoc
@@ -20,7 +20,6 @@ const PARAMETERS = [
   "outputPartialMethods=false",
   "outputServices=none",
   "outputTypeAnnotations=static-only",
-  "env=node",
   "esModuleInterop=true",
 ];
 
@@ -36,7 +35,7 @@ function eachField(bytes: Uint8Array, visit: (field: number, value: Uint8Array) 
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
-    if (wireType === 2) visit(field, reader.bytes());
+    if (wireType === WireType.LengthDelimited) visit(field, reader.bytes());
     else reader.skip(wireType);
   }
 }

@@ -1,0 +1,15 @@
+import type { Address } from "./api/generated/envoy/config/core/v3/address";
+
+/** All IPv4 (or IPv6) addresses of the pod. */
+export const ANY_IPV4 = "0.0.0.0";
+export const ANY_IPV6 = "::";
+
+/** A TCP socket address. `host` is an IP, or a name where Envoy resolves names (DNS clusters). */
+export function socketAddress(host: string, port: number): Address {
+  return {
+    address: {
+      $case: "socketAddress",
+      value: { address: host, portSpecifier: { $case: "portValue", value: port } },
+    },
+  };
+}

@@ -1,0 +1,19 @@
+import type { LocalClusterLeaf } from "../../policy/types";
+import { type Cluster, Cluster_DiscoveryType } from "../api/generated/envoy/config/cluster/v3/cluster";
+import { staticEndpoint } from "../endpoint/endpoint-set";
+import { CLUSTER_DEFAULTS } from "./defaults";
+import { sameAsDownstream } from "./protocol-options";
+
+/** The application of this pod. In PodIP mode the address is rewritten by the pod's own redirect rules. */
+const LOOPBACK = "127.0.0.1";
+
+/** The application behind the inbound listener, in the protocol the caller spoke. */
+export function localCluster(leaf: LocalClusterLeaf): Cluster {
+  return {
+    name: leaf.name,
+    ...CLUSTER_DEFAULTS,
+    clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: staticEndpoint(leaf.name, LOOPBACK, leaf.port),
+    ...(leaf.protocol === "tcp" ? {} : sameAsDownstream()),
+  };
+}

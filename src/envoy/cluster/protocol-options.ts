@@ -1,0 +1,34 @@
+import { pack } from "../any";
+import type { Cluster } from "../api/generated/envoy/config/cluster/v3/cluster";
+import { HttpProtocolOptions } from "../api/generated/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import { HTTP2_LIMITS } from "../http-limits";
+
+type Extensions = Pick<Cluster, "typedExtensionProtocolOptions">;
+
+function options(value: HttpProtocolOptions): Extensions {
+  return {
+    typedExtensionProtocolOptions: {
+      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(HttpProtocolOptions, value),
+    },
+  };
+}
+
+/** HTTP/1.1 stays HTTP/1.1 and HTTP/2 (so gRPC) stays HTTP/2, over TLS or not, whatever ALPN says. */
+export function sameAsDownstream(): Extensions {
+  return options({
+    upstreamProtocolOptions: {
+      $case: "useDownstreamProtocolConfig",
+      value: { httpProtocolOptions: {}, http2ProtocolOptions: HTTP2_LIMITS },
+    },
+  });
+}
+
+/** Always HTTP/2 with prior knowledge: what a gRPC server expects. */
+export function alwaysHttp2(): Extensions {
+  return options({
+    upstreamProtocolOptions: {
+      $case: "explicitHttpConfig",
+      value: { protocolConfig: { $case: "http2ProtocolOptions", value: HTTP2_LIMITS } },
+    },
+  });
+}

@@ -1,0 +1,132 @@
+import type { ExternalAuthorization, Tracing } from "../policy/types";
+import { accessLog } from "./access-log";
+import { pack } from "./any";
+import { ADS } from "./config-source";
+import { milliseconds, NO_LIMIT } from "./duration";
+import { httpFilters } from "./http-filters";
+import { HTTP2_LIMITS } from "./http-limits";
+import {
+  ZipkinConfig,
+  ZipkinConfig_CollectorEndpointVersion,
+} from "./api/generated/envoy/config/trace/v3/zipkin";
+import type { TypedExtensionConfig } from "./api/generated/envoy/config/core/v3/extension";
+import type { Filter } from "./api/generated/envoy/config/listener/v3/listener_components";
+import {
+  HttpConnectionManager,
+  HttpConnectionManager_CodecType,
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
+  HttpConnectionManager_ServerHeaderTransformation,
+  type HttpConnectionManager_Tracing,
+} from "./api/generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
+import { HeaderMutation } from "./api/generated/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation";
+
+/** What an HTTP connection manager depends on. */
+export interface HttpInput {
+  readonly direction: "inbound" | "outbound";
+  readonly routeTable: string;
+  readonly tracing: Tracing | undefined;
+  readonly externalAuthorization: ExternalAuthorization | undefined;
+}
+
+/**
+ * No address is "internal". Envoy believes timeout, retry and tracing headers of internal callers, and every pod has an
+ * address that it would take for internal. (The range holds one address of TEST-NET-1, which nobody may use.)
+ */
+const NOBODY_INTERNAL = { cidrRanges: [{ addressPrefix: "192.0.2.255", prefixLen: 32 }] };
+
+/** Headers that only the mesh itself may set; a caller's are dropped before anything looks at the request. */
+const RESERVED_HEADER_PREFIXES = ["x-envoy-", "osm-stats-"];
+
+function dropReservedHeaders(): TypedExtensionConfig {
+  const mutations = RESERVED_HEADER_PREFIXES.map(prefix => ({
+    action: {
+      $case: "removeOnMatch" as const,
+      value: { keyMatcher: { matchPattern: { $case: "prefix" as const, value: prefix } } },
+    },
+  }));
+  return {
+    name: "envoy.http.early_header_mutation.header_mutation",
+    typedConfig: pack(HeaderMutation, { mutations }),
+  };
+}
+
+function zipkin(tracing: Tracing): HttpConnectionManager_Tracing {
+  const config: ZipkinConfig = {
+    collectorCluster: tracing.cluster,
+    collectorEndpoint: tracing.endpoint,
+    collectorEndpointVersion: ZipkinConfig_CollectorEndpointVersion.HTTP_JSON,
+    collectorHostname: tracing.address,
+    traceId128bit: true,
+  };
+  return {
+    verbose: true,
+    provider: {
+      name: "envoy.tracers.zipkin",
+      configType: { $case: "typedConfig", value: pack(ZipkinConfig, config) },
+    },
+  };
+}
+
+/** Of whom a request is: never what the request says about itself. */
+function identity(direction: HttpInput["direction"]): Partial<HttpConnectionManager> {
+  const shared: Partial<HttpConnectionManager> = {
+    internalAddressConfig: NOBODY_INTERNAL,
+    earlyHeaderMutationExtensions: [dropReservedHeaders()],
+    // Trace and request ids that an application passes on must survive every hop.
+    preserveExternalRequestId: true,
+  };
+  if (direction === "outbound") return shared;
+  return {
+    ...shared,
+    // The peer's address is appended to X-Forwarded-For. The peer is a sidecar of the mesh, so the scheme it reports is
+    // kept: applications behind it must not believe that their users came by https.
+    useRemoteAddress: true,
+    xffNumTrustedHops: 1,
+    forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
+    setCurrentClientCertDetails: { uri: true },
+  };
+}
+
+/** One spelling per path, so that a rule about `/admin` cannot be passed by `/public/..%2fadmin`. */
+const PATHS: Partial<HttpConnectionManager> = {
+  normalizePath: true,
+  mergeSlashes: true,
+  pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.REJECT_REQUEST,
+};
+
+/**
+ * Headers must arrive within 10 s. A stream may be silent as long as its ends want (a gRPC watch, a WebSocket); dead peers
+ * are found by TCP keepalive.
+ */
+const LIMITS: Partial<HttpConnectionManager> = {
+  requestHeadersTimeout: milliseconds(10_000),
+  streamIdleTimeout: NO_LIMIT,
+  maxRequestHeadersKb: 60,
+  commonHttpProtocolOptions: { maxHeadersCount: 100 },
+  http2ProtocolOptions: HTTP2_LIMITS,
+};
+
+/** The one hardened HTTP connection manager, as a network filter. */
+export function httpConnectionManager(input: HttpInput): Filter {
+  const manager: HttpConnectionManager = {
+    codecType: HttpConnectionManager_CodecType.AUTO,
+    statPrefix: input.routeTable,
+    routeSpecifier: { $case: "rds", value: { configSource: ADS, routeConfigName: input.routeTable } },
+    httpFilters: httpFilters(input),
+    ...identity(input.direction),
+    ...PATHS,
+    ...LIMITS,
+    // HTTP/1.0 clients (nginx proxies by default) work, as they did without a mesh.
+    httpProtocolOptions: { acceptHttp10: true },
+    // The application's own Server header is nobody's business here.
+    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+    upgradeConfigs: [{ upgradeType: "websocket" }],
+    accessLog: accessLog(),
+    tracing: input.tracing === undefined ? undefined : zipkin(input.tracing),
+  };
+  return {
+    name: "envoy.filters.network.http_connection_manager",
+    configType: { $case: "typedConfig", value: pack(HttpConnectionManager, manager) },
+  };
+}

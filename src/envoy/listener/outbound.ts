@@ -1,0 +1,39 @@
+import type { OutboundListenerLeaf } from "../../policy/types";
+import { socketAddress } from "../address";
+import { TrafficDirection } from "../api/generated/envoy/config/core/v3/base";
+import type { Listener } from "../api/generated/envoy/config/listener/v3/listener";
+import type { Filter } from "../api/generated/envoy/config/listener/v3/listener_components";
+import { httpConnectionManager } from "../http-connection-manager";
+import { tcpProxy } from "../tcp-filters";
+
+function filter(leaf: OutboundListenerLeaf): Filter {
+  const { handling } = leaf;
+  switch (handling.kind) {
+    case "http":
+      return httpConnectionManager({
+        direction: "outbound",
+        routeTable: handling.routeTable,
+        tracing: handling.tracing,
+        externalAuthorization: undefined,
+      });
+    case "tcp":
+      return tcpProxy({ direction: "outbound", statPrefix: leaf.name, backends: handling.backends });
+  }
+}
+
+/**
+ * One frontend. It binds no port: the catch-all listener takes the redirected connection and hands it to the listener
+ * that has the dialled address. It looks at no byte first, so protocols where the server speaks first work.
+ */
+export function outboundListener(leaf: OutboundListenerLeaf): Listener {
+  const [first, ...others] = leaf.addresses;
+  if (first === undefined) throw new Error(`outbound listener ${leaf.name} has no address`);
+  return {
+    name: leaf.name,
+    address: socketAddress(first, leaf.port),
+    additionalAddresses: others.map(address => ({ address: socketAddress(address, leaf.port) })),
+    bindToPort: false,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [{ filters: [filter(leaf)] }],
+  };
+}

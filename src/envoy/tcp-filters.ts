@@ -1,0 +1,54 @@
+import type { Backend } from "../policy/types";
+import { accessLog } from "./access-log";
+import { pack } from "./any";
+import { NO_LIMIT } from "./duration";
+import type { Filter } from "./api/generated/envoy/config/listener/v3/listener_components";
+import { Config as DirectResponse } from "./api/generated/envoy/extensions/filters/network/direct_response/v3/config";
+import {
+  TcpProxy,
+  UpstreamConnectMode,
+} from "./api/generated/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+
+/** What a TCP proxy depends on. */
+export interface TcpInput {
+  readonly direction: "inbound" | "outbound";
+  readonly statPrefix: string;
+  readonly backends: readonly Backend[];
+}
+
+function destination(first: Backend, rest: readonly Backend[]): NonNullable<TcpProxy["clusterSpecifier"]> {
+  if (rest.length === 0) return { $case: "cluster", value: first.cluster };
+  const clusters = [first, ...rest].map(({ cluster, weight }) => ({ name: cluster, weight }));
+  return { $case: "weightedClusters", value: { clusters } };
+}
+
+/** Ends a connection at once. */
+export function refuse(): Filter {
+  return {
+    name: "envoy.filters.network.direct_response",
+    configType: { $case: "typedConfig", value: pack(DirectResponse, {}) },
+  };
+}
+
+/**
+ * Carries bytes both ways for as long as both ends want; Envoy's own limit of one idle hour would cut database pools.
+ * Inbound, the application is connected to only after the caller's certificate has been accepted. Envoy refuses a weight
+ * of 0, so such backends are left out; where none is left, the connection is ended.
+ */
+export function tcpProxy(input: TcpInput): Filter {
+  const [first, ...rest] = input.backends.filter(backend => backend.weight > 0);
+  if (first === undefined) return refuse();
+  const proxy: TcpProxy = {
+    statPrefix: input.statPrefix,
+    clusterSpecifier: destination(first, rest),
+    idleTimeout: NO_LIMIT,
+    accessLog: accessLog(),
+    ...(input.direction === "inbound"
+      ? { upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE }
+      : {}),
+  };
+  return {
+    name: "envoy.filters.network.tcp_proxy",
+    configType: { $case: "typedConfig", value: pack(TcpProxy, proxy) },
+  };
+}
