@@ -21,45 +21,73 @@ function binFolder(): string {
   return folder;
 }
 
-function kubeSources(): string {
-  return path.join(repositoryRoot(), "hack", "kube");
+/** One of the Go programs whose main.go, go.mod and go.sum are in this repository. */
+interface GoProgram {
+  readonly name: string;
+  readonly version: string;
+  /** Folder below the repository root. */
+  readonly sources: string;
+  readonly ldflags: readonly string[];
 }
 
-function kubeFolder(): string {
+function kubeProgram(): GoProgram {
+  const version = VERSIONS.kubernetes;
+  const [major, minor] = version.slice(1).split(".");
+  const stamp = [`gitVersion=${version}`, `gitMajor=${major}`, `gitMinor=${minor}`];
+  const ldflags = stamp.map(field => `-X k8s.io/component-base/version.${field}`);
+  return { name: "kube", version, sources: "hack/kube", ldflags };
+}
+
+/** Path of a program in the cache, under a name that holds its version and the hash of its sources; built on first use. */
+async function goBuild(progress: Progress, program: GoProgram): Promise<string> {
+  const sources = path.join(repositoryRoot(), program.sources);
   const hash = createHash("sha256");
-  for (const file of ["main.go", "go.mod", "go.sum"])
-    hash.update(readFileSync(path.join(kubeSources(), file)));
-  return path.join(binFolder(), `kube-${VERSIONS.kubernetes}-${hash.digest("hex").slice(0, 12)}`);
-}
-
-async function buildKube(folder: string, note: (line: string) => void): Promise<void> {
-  const version = "k8s.io/component-base/version";
-  const [major, minor] = VERSIONS.kubernetes.slice(1).split(".");
-  const stamp = [`gitVersion=${VERSIONS.kubernetes}`, `gitMajor=${major}`, `gitMinor=${minor}`];
-  const flags = ["-s", "-w", ...stamp.map(field => `-X ${version}.${field}`)].join(" ");
-  const unfinished = `${folder}.${process.pid}`;
-  mkdirSync(unfinished, { recursive: true });
-  try {
-    const args = ["build", "-trimpath", "-v", "-ldflags", flags, "-o", path.join(unfinished, "kube"), "."];
-    await capture("go", args, { cwd: kubeSources(), env: { CGO_ENABLED: "0" }, onLine: note });
-    for (const name of COMPONENTS) symlinkSync("kube", path.join(unfinished, name));
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(unfinished, folder);
-  } finally {
-    rmSync(unfinished, { recursive: true, force: true });
-  }
+  for (const file of ["main.go", "go.mod", "go.sum"]) hash.update(readFileSync(path.join(sources, file)));
+  const name = `${program.name}-${program.version}-${hash.digest("hex").slice(0, 12)}`;
+  const target = path.join(binFolder(), name, program.name);
+  if (existsSync(target)) return target;
+  await progress.step(`building ${program.name} ${program.version} from Go modules`, async note => {
+    const unfinished = path.join(binFolder(), `${name}.${process.pid}`);
+    try {
+      const flags = ["-s", "-w", ...program.ldflags].join(" ");
+      const args = [
+        "build",
+        "-trimpath",
+        "-v",
+        "-ldflags",
+        flags,
+        "-o",
+        path.join(unfinished, program.name),
+        ".",
+      ];
+      await capture("go", args, { cwd: sources, env: { CGO_ENABLED: "0" }, onLine: note });
+      rmSync(path.dirname(target), { recursive: true, force: true });
+      renameSync(unfinished, path.dirname(target));
+    } finally {
+      rmSync(unfinished, { recursive: true, force: true });
+    }
+  });
+  return target;
 }
 
 /**
- * Folder with kube-apiserver, kubelet, kubectl and so on, built from `hack/kube` on first use (about five minutes on two
- * cores) and kept in the cache under a name that holds version and source hash.
+ * Folder with kube-apiserver, kubelet, kubectl and so on, all of them links to the one program of `hack/kube`. Building
+ * it takes about five minutes on two cores, once.
  */
 export async function ensureKube(progress: Progress): Promise<string> {
-  const folder = kubeFolder();
-  if (existsSync(path.join(folder, "kubectl"))) return folder;
-  const title = `building Kubernetes ${VERSIONS.kubernetes} from its Go modules`;
-  await progress.step(title, note => buildKube(folder, note));
+  const program = await goBuild(progress, kubeProgram());
+  const folder = path.dirname(program);
+  for (const name of COMPONENTS) {
+    const link = path.join(folder, name);
+    if (!existsSync(link)) symlinkSync(path.basename(program), link);
+  }
   return folder;
+}
+
+/** Path of CoreDNS, a static binary, built on first use. */
+export function ensureCoredns(progress: Progress): Promise<string> {
+  const sources = "hack/images/coredns";
+  return goBuild(progress, { name: "coredns", version: VERSIONS.coredns, sources, ldflags: [] });
 }
 
 /** Installs one Go program into the cache and gives its path; a second call finds it there. */
@@ -81,11 +109,6 @@ async function goInstall(progress: Progress, module: string, version: string): P
     }
   });
   return target;
-}
-
-/** Path of CoreDNS, built on first use. */
-export function ensureCoredns(progress: Progress): Promise<string> {
-  return goInstall(progress, "github.com/coredns/coredns", VERSIONS.coredns);
 }
 
 /** Path of a kubectl: the one on PATH, otherwise the one of `hack/kube`. */

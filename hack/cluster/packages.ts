@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { capture, onPath, run } from "./shell";
 import type { Progress } from "./progress";
 
-/** Debian packages of the embedded cluster and of the image build, each with a file that shows it is installed. */
+/** Debian packages of the embedded cluster and of the image build, each with the program or file that shows it is there. */
 const PACKAGES: Readonly<Record<string, string>> = {
   "etcd-server": "/usr/bin/etcd",
   containerd: "/usr/bin/containerd",
@@ -16,6 +16,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   openssl: "/usr/bin/openssl",
   buildah: "/usr/bin/buildah",
   debootstrap: "/usr/sbin/debootstrap",
+  procps: "/sbin/sysctl",
+  "python3-pip": "pip3",
+  tcpdump: "tcpdump",
   "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
 };
 
@@ -37,11 +40,15 @@ export async function assertCanRun(): Promise<void> {
   if (minor < OLDEST_GO) throw new Error(`Go 1.${OLDEST_GO} or newer is not on PATH; ${NEEDS}`);
 }
 
+function isThere(proof: string): Promise<boolean> | boolean {
+  return proof.startsWith("/") ? existsSync(proof) : onPath(proof).then(found => found !== undefined);
+}
+
 /** Installs the Debian packages that are missing; does nothing where all are there. */
 export async function ensurePackages(progress: Progress): Promise<void> {
-  const missing = Object.entries(PACKAGES).filter(([, file]) => !existsSync(file));
-  if (missing.length === 0) return;
-  const names = missing.map(([name]) => name);
+  const names: string[] = [];
+  for (const [name, proof] of Object.entries(PACKAGES)) if (!(await isThere(proof))) names.push(name);
+  if (names.length === 0) return;
   if ((await onPath("apt-get")) === undefined) {
     throw new Error(`not a Debian system, so please install by hand: ${names.join(" ")}`);
   }
