@@ -1,0 +1,87 @@
+/** What to issue and for whom. Three purposes that never stand in for each other. */
+import { osmDnsName, spiffeId, type ServiceIdentity } from "../model/identity";
+
+/** Backdating of every certificate, so that a node whose clock is behind accepts it: 5 minutes, in milliseconds. */
+export const BACKDATE_MS = 5 * 60_000;
+/** Life of the built-in root: 10 years, in milliseconds. */
+export const ROOT_VALIDITY_MS = 3650 * 86_400_000;
+/** Longest common name X.520 allows. */
+const MAX_COMMON_NAME = 64;
+/** Longest DNS name. */
+const MAX_DNS_NAME = 253;
+const ORGANISATION = "Open Service Mesh";
+/** Common name of OSM's root certificate. */
+const ROOT_COMMON_NAME = "osm-ca.openservicemesh.io";
+
+/** Everything in a certificate that is decided before keys and serial numbers exist. */
+export interface CertificatePlan {
+  readonly purpose: "workload" | "serving" | "root";
+  /** undefined: no common name. */
+  readonly commonName: string | undefined;
+  readonly organisation: string;
+  readonly uris: readonly string[];
+  readonly dnsNames: readonly string[];
+  /** Epoch milliseconds. */
+  readonly notBefore: number;
+  /** Epoch milliseconds. */
+  readonly notAfter: number;
+}
+
+/** When a certificate is issued and how long it lives, milliseconds. */
+export interface Lifetime {
+  readonly now: number;
+  readonly validityMs: number;
+}
+
+function commonName(name: string): string | undefined {
+  return name.length <= MAX_COMMON_NAME ? name : undefined;
+}
+
+function validity({ now, validityMs }: Lifetime): Pick<CertificatePlan, "notBefore" | "notAfter"> {
+  return { notBefore: now - BACKDATE_MS, notAfter: now + validityMs };
+}
+
+/**
+ * A workload's certificate: exactly one URI name, the SPIFFE ID (X.509-SVID §2), which alone authorises, and OSM's DNS
+ * name for ingress controllers that match DNS names.
+ */
+export function planWorkload(
+  identity: ServiceIdentity,
+  trustDomain: string,
+  lifetime: Lifetime,
+): CertificatePlan {
+  const dnsName = osmDnsName(trustDomain, identity);
+  return {
+    purpose: "workload",
+    commonName: commonName(dnsName),
+    organisation: ORGANISATION,
+    uris: [spiffeId(trustDomain, identity)],
+    dnsNames: dnsName.length <= MAX_DNS_NAME ? [dnsName] : [],
+    ...validity(lifetime),
+  };
+}
+
+/** A certificate of the control plane's own servers; it has no URI name, so no workload accepts it as a peer. */
+export function planServing(dnsNames: readonly string[], lifetime: Lifetime): CertificatePlan {
+  const [first] = dnsNames;
+  return {
+    purpose: "serving",
+    commonName: first === undefined ? undefined : commonName(first),
+    organisation: ORGANISATION,
+    uris: [],
+    dnsNames,
+    ...validity(lifetime),
+  };
+}
+
+/** The built-in root. */
+export function planRoot(now: number): CertificatePlan {
+  return {
+    purpose: "root",
+    commonName: ROOT_COMMON_NAME,
+    organisation: ORGANISATION,
+    uris: [],
+    dnsNames: [],
+    ...validity({ now, validityMs: ROOT_VALIDITY_MS }),
+  };
+}
