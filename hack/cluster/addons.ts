@@ -118,7 +118,14 @@ export function addonManifest(settings: ClusterSettings): string {
     metadata: { name: "coredns", namespace: "kube-system" },
     data: { Corefile: COREFILE },
   };
-  const items = [proxyBinding, config, ...dnsAccess(), dnsDeployment(), dnsService(settings)];
+  // Never empty, because CoreDNS warns every few seconds about an import that finds no file.
+  const custom = {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "coredns-custom", namespace: "kube-system" },
+    data: { "none.server": "# More server blocks go into keys of their own that end in .server\n" },
+  };
+  const items = [proxyBinding, config, custom, ...dnsAccess(), dnsDeployment(), dnsService(settings)];
   return JSON.stringify({ apiVersion: "v1", kind: "List", items });
 }
 
