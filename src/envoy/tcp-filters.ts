@@ -44,7 +44,7 @@ export function tcpProxy(input: TcpInput): Filter {
     idleTimeout: NO_LIMIT,
     accessLog: accessLog(),
     ...(input.direction === "inbound"
-      ? { upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE }
+      ? { upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE, maxEarlyDataBytes: 65_536 }
       : {}),
   };
   return {
