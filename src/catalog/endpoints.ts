@@ -1,0 +1,108 @@
+import { structurallyEqual } from "../graph/equality";
+import type { Cell, Family, Read } from "../graph/graph";
+import type { ServiceIdentity } from "../model/identity";
+import { identityKey } from "../model/identity";
+import type { MeshEndpointSlice, MeshPod, SliceEndpoint } from "../model/workload";
+import type { Inputs } from "./inputs";
+
+/** An address of a Service behind which our sidecar stands. */
+export interface MeshEndpoint {
+  readonly address: string;
+  readonly ready: boolean;
+  readonly zone: string | undefined;
+  readonly identity: ServiceIdentity;
+  /** TCP ports by Service port name, as resolved for this endpoint. */
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+/** Who stands behind a Service. */
+export interface Backing {
+  readonly endpoints: readonly MeshEndpoint[];
+  /** Some ready endpoint is a pod without our sidecar. */
+  readonly readyOutsideMesh: boolean;
+}
+
+/** What a Service is to the mesh, without the addresses behind it. */
+export interface Standing {
+  /**
+   * Calls to the Service's address go through the mesh. Not so while only pods without sidecar are ready: the Service
+   * is then left alone, so that a namespace that joins keeps working during the restart of its pods.
+   */
+  readonly served: boolean;
+  /** Identities of the pods with sidecar behind it, ready or not, sorted; so a rollout does not change them. */
+  readonly identities: readonly ServiceIdentity[];
+}
+
+/** Backing and standing of Services, by Service key. */
+export interface EndpointCatalog {
+  readonly backing: Family<string, Backing>;
+  readonly standing: Family<string, Standing>;
+}
+
+/** The pod an endpoint names, if it is the one whose address the endpoint gives. */
+function podOf(
+  read: Read,
+  { pods }: Inputs,
+  slice: MeshEndpointSlice,
+  endpoint: SliceEndpoint,
+): MeshPod | undefined {
+  if (endpoint.podUid === undefined) return undefined;
+  const candidates = read(pods.by("uid", endpoint.podUid)).map(key => read(pods.row(key)));
+  return candidates.find(pod => pod?.namespace === slice.namespace && pod.ips.includes(endpoint.address));
+}
+
+function tcpPorts(slice: MeshEndpointSlice): Readonly<Record<string, number>> {
+  const tcp = slice.ports.filter(port => port.transport === "TCP");
+  return Object.fromEntries(tcp.map(port => [port.name, port.port] as const));
+}
+
+function byAddress(a: MeshEndpoint, b: MeshEndpoint): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+  return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
+}
+
+function backingOf(read: Read, inputs: Inputs, service: string): Backing {
+  const endpoints: MeshEndpoint[] = [];
+  let readyOutsideMesh = false;
+  for (const key of read(inputs.slices.by("service", service))) {
+    const slice = read(inputs.slices.row(key));
+    if (slice === undefined || slice.addressType === "FQDN") continue;
+    const ports = tcpPorts(slice);
+    for (const endpoint of slice.endpoints) {
+      const pod = podOf(read, inputs, slice, endpoint);
+      if (pod === undefined || pod.terminated) continue;
+      const { address, zone } = endpoint;
+      const ready = endpoint.ready && !pod.terminating;
+      if (pod.meshed) endpoints.push({ address, ready, zone, identity: pod.identity, ports });
+      else readyOutsideMesh ||= ready;
+    }
+  }
+  return { endpoints: endpoints.sort(byAddress), readyOutsideMesh };
+}
+
+function standingOf({ endpoints, readyOutsideMesh }: Backing): Standing {
+  const identities = new Map(endpoints.map(({ identity }) => [identityKey(identity), identity] as const));
+  return {
+    served: !readyOutsideMesh || endpoints.some(endpoint => endpoint.ready),
+    identities: [...identities.keys()].sort().flatMap(key => identities.get(key) ?? []),
+  };
+}
+
+/** Endpoints as cells. Slices of Services that nobody asks about are never looked at. */
+export function createEndpointCatalog(inputs: Inputs): EndpointCatalog {
+  const { graph } = inputs;
+  const byKey = (key: string): string => key;
+  const backing = graph.family<string, Backing>({
+    label: "backing",
+    keyOf: byKey,
+    compute: (read, service) => backingOf(read, inputs, service),
+    equals: structurallyEqual,
+  });
+  const standing: (service: string) => Cell<Standing> = graph.family({
+    label: "standing",
+    keyOf: byKey,
+    compute: (read, service) => standingOf(read(backing(service))),
+    equals: structurallyEqual,
+  });
+  return { backing, standing };
+}

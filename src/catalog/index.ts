@@ -1,0 +1,29 @@
+import type { AddressOwners } from "./addresses";
+import { createAddressOwners } from "./addresses";
+import type { EndpointCatalog } from "./endpoints";
+import { createEndpointCatalog } from "./endpoints";
+import type { Inputs } from "./inputs";
+import type { Membership } from "./mesh";
+import { createMembership } from "./mesh";
+import type { NodeGroups } from "./node-groups";
+import { createNodeGroups } from "./node-groups";
+import { createViews } from "./views";
+
+/** Relations between the objects of the mesh, as cells. */
+export interface Catalog {
+  readonly membership: Membership;
+  readonly endpoints: EndpointCatalog;
+  readonly owners: AddressOwners;
+  readonly nodeGroups: NodeGroups;
+}
+
+/** The catalog of some inputs. */
+export function createCatalog(inputs: Inputs): Catalog {
+  const membership = createMembership(inputs);
+  return {
+    membership,
+    endpoints: createEndpointCatalog(inputs),
+    owners: createAddressOwners(inputs, membership),
+    nodeGroups: createNodeGroups(inputs, membership, createViews(inputs)),
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * The only place that prints resource names. Names are stable, readable in Envoy's statistics and logs, and say nothing of
+ * the client: `outbound|shop/cart|80` is the same for everyone.
+ */
+import type { Frontend } from "../catalog/node-groups";
+
+/** Cluster, endpoints, route table and listener of a Service port share this name. */
+export function frontendName({ service, port }: Frontend): string {
+  return `outbound|${service}|${port}`;
+}
+
+/** Cluster of calls to a pod's own address at a port that belongs to a Service with a cluster address. */
+export function directClusterName(frontend: Frontend): string {
+  return `${frontendName(frontend)}|direct`;
+}
+
+/** Listener of calls to a pod's own address. */
+export function podListenerName(address: string, port: number): string {
+  return `outbound|${address}|${port}`;
+}
+
+/** Route table of a served port. */
+export function inboundRouteTableName(port: number): string {
+  return `inbound|${port}`;
+}
+
+/** Cluster of the application in the pod at a served port. */
+export function localClusterName(port: number): string {
+  return `local|${port}`;
+}
+
+/** The listener that takes all redirected outbound connections. */
+export const OUTBOUND_LISTENER = "outbound";
+/** The listener that takes all redirected inbound connections. */
+export const INBOUND_LISTENER = "inbound";
+/** Plain connections to where the application dialled. */
+export const PASSTHROUGH_CLUSTER = "passthrough";
+/** The tracing collector. */
+export const TRACING_CLUSTER = "tracing";
+/** The external authorization server. */
+export const AUTHORIZATION_CLUSTER = "external-authorization";

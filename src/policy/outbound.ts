@@ -1,0 +1,223 @@
+/** What clients of a Service are told: pure functions from facts about one Service, or one pod, to leaves. */
+import type { MeshEndpoint, Standing } from "../catalog/endpoints";
+import type { Frontend, ServedPort } from "../catalog/node-groups";
+import { tcpPortsOf } from "../catalog/node-groups";
+import type { Diagnostic } from "../model/diagnostic";
+import { RESERVED_PORTS } from "../model/mesh-words";
+import type { ObjectRef } from "../model/object-ref";
+import type { MeshService, ServicePort } from "../model/workload";
+import { directClusterName, frontendName, podListenerName } from "./names";
+import { selectProtocol } from "./protocol";
+import type {
+  AppProtocol,
+  Discovery,
+  EndpointSetLeaf,
+  Handling,
+  OutboundListenerLeaf,
+  RouteTableLeaf,
+  TlsParameters,
+  Tracing,
+  UpstreamClusterLeaf,
+} from "./types";
+
+/** Transport settings of the mesh that clusters need. */
+export interface Transport {
+  readonly trustDomain: string;
+  readonly tls: TlsParameters;
+}
+
+/** The object of a Service. */
+export function serviceRef(service: Pick<MeshService, "namespace" | "name">): ObjectRef {
+  return { group: "", kind: "Service", namespace: service.namespace, name: service.name };
+}
+
+function frontendOf(service: MeshService, port: ServicePort): Frontend {
+  return { service: `${service.namespace}/${service.name}`, port: port.port };
+}
+
+/**
+ * Ports of a Service that the mesh carries. Ports of the sidecar itself are not: what the sidecar serves there (metrics)
+ * is not behind the inbound listener.
+ */
+function carriedPorts(service: MeshService): readonly ServicePort[] {
+  return tcpPortsOf(service).filter(
+    port => typeof port.targetPort === "string" || !RESERVED_PORTS.includes(port.targetPort),
+  );
+}
+
+/** Whether anything about a Service is told to clients: its address is served, or pods behind it can be called. */
+function isKnown(standing: Standing): boolean {
+  return standing.served || standing.identities.length > 0;
+}
+
+/** Clusters of a Service: one per port, and for Services with an address one more for calls to its pods directly. */
+export function serviceClusters(
+  service: MeshService,
+  standing: Standing,
+  transport: Transport,
+): readonly UpstreamClusterLeaf[] {
+  if (!isKnown(standing)) return [];
+  const cluster = (
+    name: string,
+    protocol: AppProtocol,
+    discovery: Discovery["kind"],
+  ): UpstreamClusterLeaf => ({
+    kind: "upstream-cluster",
+    name,
+    origins: [serviceRef(service)],
+    discovery: { kind: discovery },
+    protocol,
+    sni: `${service.name}.${service.namespace}.svc.cluster.local`,
+    serverIdentities: standing.identities,
+    trustDomain: transport.trustDomain,
+    tls: transport.tls,
+  });
+  return carriedPorts(service).flatMap(port => {
+    const frontend = frontendOf(service, port);
+    const { protocol } = selectProtocol(port);
+    if (service.kind === "headless")
+      return [cluster(frontendName(frontend), protocol, "original-destination")];
+    const direct = cluster(directClusterName(frontend), "tcp", "original-destination");
+    return standing.served ? [cluster(frontendName(frontend), protocol, "endpoints"), direct] : [direct];
+  });
+}
+
+/** Endpoints of a Service's ports. Headless Services have none: the application chooses the pod. */
+export function serviceEndpoints(
+  service: MeshService,
+  standing: Standing,
+  endpoints: readonly MeshEndpoint[],
+): readonly EndpointSetLeaf[] {
+  if (service.kind === "headless" || !standing.served) return [];
+  return carriedPorts(service).map(port => ({
+    kind: "endpoint-set",
+    name: frontendName(frontendOf(service, port)),
+    origins: [serviceRef(service)],
+    endpoints: readyEndpoints(endpoints, port),
+  }));
+}
+
+function readyEndpoints(endpoints: readonly MeshEndpoint[], port: ServicePort): EndpointSetLeaf["endpoints"] {
+  const seen = new Set<string>();
+  return endpoints.flatMap(({ address, ready, zone, ports }) => {
+    const number = ports[port.name];
+    if (!ready || number === undefined || seen.has(`${address}|${number}`)) return [];
+    seen.add(`${address}|${number}`);
+    return [{ address, port: number, zone }];
+  });
+}
+
+/** Route tables of a Service's HTTP ports. Whatever the Host says: the address that was dialled decides. */
+export function serviceRouteTables(
+  service: MeshService,
+  standing: Standing,
+  trustDomain: string,
+): readonly RouteTableLeaf[] {
+  if (!(service.kind === "headless" ? isKnown(standing) : standing.served)) return [];
+  return carriedPorts(service).flatMap((port): RouteTableLeaf[] => {
+    if (selectProtocol(port).protocol === "tcp") return [];
+    const name = frontendName(frontendOf(service, port));
+    const origins = [serviceRef(service)];
+    return [
+      {
+        kind: "route-table",
+        name,
+        direction: "outbound",
+        origins,
+        trustDomain,
+        rules: [
+          {
+            name: "any",
+            matches: [{ path: { kind: "any" }, methods: [], headers: [] }],
+            permission: { kind: "any-mesh-identity" },
+            backends: [{ cluster: name, weight: 1 }],
+            origins,
+          },
+        ],
+      },
+    ];
+  });
+}
+
+function handlingOf(name: string, protocol: AppProtocol, tracing: Tracing | undefined): Handling {
+  if (protocol === "tcp") return { kind: "tcp", backends: [{ cluster: name, weight: 1 }] };
+  return { kind: "http", routeTable: name, tracing };
+}
+
+/** Listeners of a Service's addresses, of those given. Headless Services have none: see {@link podListeners}. */
+export function serviceListeners(
+  service: MeshService,
+  standing: Standing,
+  context: { readonly addresses: readonly string[]; readonly tracing: Tracing | undefined },
+): readonly OutboundListenerLeaf[] {
+  if (service.kind === "headless" || !standing.served || context.addresses.length === 0) return [];
+  return carriedPorts(service).map(port => {
+    const name = frontendName(frontendOf(service, port));
+    return {
+      kind: "outbound-listener",
+      name,
+      origins: [serviceRef(service)],
+      addresses: context.addresses,
+      port: port.port,
+      handling: handlingOf(name, selectProtocol(port).protocol, context.tracing),
+    };
+  });
+}
+
+/** A Service port that leads to a pod's port, with the facts that decide how the pod's address is called. */
+export interface PodFrontend {
+  readonly frontend: Frontend;
+  readonly service: MeshService;
+  readonly standing: Standing;
+}
+
+/**
+ * Listeners of one pod address: a headless Service's port behaves as that Service; a port that only Services with an
+ * address lead to is carried as bytes. Of several, the first by key counts, headless before others.
+ */
+export function podListeners(
+  address: string,
+  served: readonly (ServedPort & { readonly candidates: readonly PodFrontend[] })[],
+  tracing: Tracing | undefined,
+): readonly OutboundListenerLeaf[] {
+  return served.flatMap(({ port, candidates }): OutboundListenerLeaf[] => {
+    if (RESERVED_PORTS.includes(port)) return [];
+    const known = candidates.filter(candidate => isKnown(candidate.standing));
+    const chosen = known.find(candidate => candidate.service.kind === "headless") ?? known[0];
+    if (chosen === undefined) return [];
+    return [
+      {
+        kind: "outbound-listener",
+        name: podListenerName(address, port),
+        origins: [serviceRef(chosen.service)],
+        addresses: [address],
+        port,
+        handling: podHandling(chosen, tracing),
+      },
+    ];
+  });
+}
+
+function podHandling({ frontend, service }: PodFrontend, tracing: Tracing | undefined): Handling {
+  if (service.kind !== "headless") return handlingOf(directClusterName(frontend), "tcp", undefined);
+  const port = tcpPortsOf(service).find(candidate => candidate.port === frontend.port);
+  const protocol = port === undefined ? "tcp" : selectProtocol(port).protocol;
+  return handlingOf(frontendName(frontend), protocol, tracing);
+}
+
+/** What the owner of a Service should know about its ports. */
+export function serviceDiagnostics(service: MeshService): readonly Diagnostic[] {
+  return service.ports.flatMap((port, i): Diagnostic[] => {
+    if (port.transport !== "TCP" || !selectProtocol(port).unknown) return [];
+    const field = `spec.ports[${i}].appProtocol`;
+    return [
+      {
+        severity: "warning",
+        code: "UnknownAppProtocol",
+        subject: serviceRef(service),
+        field,
+        message: `${field} (${port.appProtocol ?? ""}) is not a protocol the mesh knows; port ${port.port} is carried as tcp`,
+      },
+    ];
+  });
+}

@@ -1,0 +1,212 @@
+import type { Catalog } from "../catalog/index";
+import type { Inputs } from "../catalog/inputs";
+import type { NodeGroup, View } from "../catalog/node-groups";
+import { nodeGroupKey } from "../catalog/node-groups";
+import { sameElements, structurallyEqual } from "../graph/equality";
+import type { Cell, Family, Read } from "../graph/graph";
+import type { Compiled, Diagnostic } from "../model/diagnostic";
+import { objectRefKey } from "../model/object-ref";
+import type { MeshService } from "../model/workload";
+import { groupPolicy } from "./inbound";
+import type { Transport } from "./outbound";
+import {
+  podListeners,
+  serviceClusters,
+  serviceDiagnostics,
+  serviceEndpoints,
+  serviceListeners,
+  serviceRouteTables,
+} from "./outbound";
+import type { Settings } from "./settings";
+import { createSettings } from "./settings";
+import type { Leaf } from "./types";
+
+/** What a leaf becomes. Parts of a view are kept apart so that a change of one kind never touches another. */
+export type Part = "cluster" | "endpoint" | "route" | "listener";
+/** All parts. */
+export const PARTS: readonly Part[] = ["cluster", "endpoint", "route", "listener"];
+
+/** Where shared leaves come from: one Service or one pod. */
+export type Source = { readonly kind: "service" | "pod"; readonly key: string };
+
+/** The part a leaf belongs to. */
+export function partOf(leaf: Leaf): Part {
+  switch (leaf.kind) {
+    case "upstream-cluster":
+    case "local-cluster":
+    case "passthrough-cluster":
+    case "external-cluster":
+      return "cluster";
+    case "endpoint-set":
+      return "endpoint";
+    case "route-table":
+      return "route";
+    case "outbound-listener":
+    case "outbound-catch-all":
+    case "inbound-listener":
+      return "listener";
+  }
+}
+
+/** The intermediate representation as cells. */
+export interface Policy {
+  /** What contributes to a part of a view, in a fixed order. */
+  readonly sources: Family<{ readonly view: View; readonly part: Part }, readonly Source[]>;
+  /** Leaves of one source, of one part. */
+  readonly shared: Family<{ readonly source: Source; readonly part: Part }, readonly Leaf[]>;
+  /** Leaves of a node group's own, all parts. */
+  readonly own: Family<NodeGroup, readonly Leaf[]>;
+  /** Findings about the objects of the whole mesh, by {@link objectRefKey}; each list sorted, without duplicates. */
+  readonly diagnostics: Cell<ReadonlyMap<string, readonly Diagnostic[]>>;
+}
+
+/** The policy of a catalog. */
+export function createPolicy(inputs: Inputs, catalog: Catalog): Policy {
+  const settings = createSettings(inputs);
+  const own = ownLeaves(inputs, settings);
+  return {
+    sources: sourcesOf(inputs, catalog),
+    shared: sharedLeaves(inputs, catalog, settings),
+    own: inputs.graph.family({
+      label: "own",
+      keyOf: nodeGroupKey,
+      compute: (read, group) => read(own(group)).value,
+      equals: structurallyEqual,
+    }),
+    diagnostics: diagnosticsOf({ inputs, catalog, settings, own }),
+  };
+}
+
+function sourcesOf({ graph }: Inputs, { membership }: Catalog): Policy["sources"] {
+  const from = (kind: Source["kind"], keys: readonly string[]): readonly Source[] =>
+    keys.map(key => ({ kind, key }));
+  return graph.family({
+    label: "sources",
+    keyOf: ({ view, part }) => `${view.kind}|${part}`,
+    compute: (read, { view, part }) => {
+      if (view.kind === "nothing") return [];
+      const services = from("service", read(membership.services));
+      return part === "listener" ? [...services, ...from("pod", read(membership.pods))] : services;
+    },
+    equals: structurallyEqual,
+  });
+}
+
+function transportOf(read: Read, settings: Settings): Transport {
+  return { trustDomain: read(settings.trustDomain), tls: read(settings.tls) };
+}
+
+function sharedLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Policy["shared"] {
+  return inputs.graph.family<{ source: Source; part: Part }, readonly Leaf[]>({
+    label: "shared",
+    keyOf: ({ source, part }) => `${part}|${source.kind}|${source.key}`,
+    compute: (read, { source, part }) => {
+      if (source.kind === "pod") return part === "listener" ? leavesOfPod(read, source.key) : [];
+      const service = read(inputs.services.row(source.key));
+      return service === undefined ? [] : leavesOfService(read, service, { key: source.key, part });
+    },
+    equals: structurallyEqual,
+  });
+
+  function leavesOfService(
+    read: Read,
+    service: MeshService,
+    { key, part }: { readonly key: string; readonly part: Part },
+  ): readonly Leaf[] {
+    const standing = read(catalog.endpoints.standing(key));
+    switch (part) {
+      case "cluster":
+        return serviceClusters(service, standing, transportOf(read, settings));
+      case "endpoint":
+        return serviceEndpoints(service, standing, read(catalog.endpoints.backing(key)).endpoints);
+      case "route":
+        return serviceRouteTables(service, standing, read(settings.trustDomain));
+      case "listener": {
+        const addresses = service.addresses.filter(address => read(catalog.owners.service(address)) === key);
+        return serviceListeners(service, standing, { addresses, tracing: read(settings.tracing) });
+      }
+    }
+  }
+
+  function leavesOfPod(read: Read, key: string): readonly Leaf[] {
+    const pod = read(inputs.pods.row(key));
+    const served = read(catalog.nodeGroups.served(key)).map(port => ({
+      ...port,
+      candidates: port.frontends.flatMap(frontend => {
+        const service = read(inputs.services.row(frontend.service));
+        if (service === undefined) return [];
+        return [{ frontend, service, standing: read(catalog.endpoints.standing(frontend.service)) }];
+      }),
+    }));
+    const addresses = pod?.ips.filter(address => read(catalog.owners.pod(address)) === key) ?? [];
+    return addresses.flatMap(address => podListeners(address, served, read(settings.tracing)));
+  }
+}
+
+function ownLeaves(inputs: Inputs, settings: Settings): Family<NodeGroup, Compiled<readonly Leaf[]>> {
+  return inputs.graph.family({
+    label: "groupPolicy",
+    keyOf: nodeGroupKey,
+    compute: (read, group) =>
+      groupPolicy(group, {
+        meshConfig: settings.origin,
+        transport: transportOf(read, settings),
+        egress: read(settings.egress),
+        tracing: read(settings.tracing),
+        authorization: read(settings.authorization).value,
+        service: key => read(inputs.services.row(key)),
+      }),
+    equals: structurallyEqual,
+  });
+}
+
+function diagnosticsOf(parts: {
+  readonly inputs: Inputs;
+  readonly catalog: Catalog;
+  readonly settings: Settings;
+  readonly own: Family<NodeGroup, Compiled<readonly Leaf[]>>;
+}): Policy["diagnostics"] {
+  const { inputs, catalog, settings, own } = parts;
+  const { graph } = inputs;
+  const ofService = graph.family<string, readonly Diagnostic[]>({
+    label: "serviceDiagnostics",
+    keyOf: key => key,
+    compute: (read, key) => {
+      const service = read(inputs.services.row(key));
+      return service === undefined ? [] : serviceDiagnostics(service);
+    },
+    equals: structurallyEqual,
+  });
+  const ofPod = graph.family<string, readonly Diagnostic[]>({
+    label: "podDiagnostics",
+    keyOf: key => key,
+    compute: (read, key) => {
+      const group = read(catalog.nodeGroups.group(key));
+      return group === undefined ? [] : read(own(group)).diagnostics;
+    },
+    equals: sameElements,
+  });
+  return graph.derive(
+    "diagnostics",
+    read =>
+      bySubject([
+        ...read(settings.authorization).diagnostics,
+        ...read(catalog.membership.services).flatMap(key => read(ofService(key))),
+        ...read(catalog.membership.pods).flatMap(key => read(ofPod(key))),
+      ]),
+    structurallyEqual,
+  );
+}
+
+/** Findings by subject, each once, in an order that does not depend on where they were found. */
+export function bySubject(found: readonly Diagnostic[]): ReadonlyMap<string, readonly Diagnostic[]> {
+  const unique = new Map(found.map(diagnostic => [JSON.stringify(diagnostic), diagnostic] as const));
+  const result = new Map<string, Diagnostic[]>();
+  for (const key of [...unique.keys()].sort()) {
+    const diagnostic = unique.get(key);
+    if (diagnostic === undefined) continue;
+    const subject = objectRefKey(diagnostic.subject);
+    result.set(subject, [...(result.get(subject) ?? []), diagnostic]);
+  }
+  return result;
+}

@@ -1,0 +1,79 @@
+import type { MeshConfigSpec } from "../api/mesh-config";
+import type { Inputs } from "../catalog/inputs";
+import { structurallyEqual } from "../graph/equality";
+import type { Cell } from "../graph/graph";
+import type { Compiled } from "../model/diagnostic";
+import { parseDuration } from "../model/duration";
+import type { ObjectRef } from "../model/object-ref";
+import { AUTHORIZATION_CLUSTER, TRACING_CLUSTER } from "./names";
+import type { ExternalAuthorization, TlsParameters, Tracing } from "./types";
+
+/** External authorization as configured. `deny`: it is wanted but cannot be asked, so nothing is let through. */
+export type AuthorizationMode =
+  | { readonly kind: "off" }
+  | { readonly kind: "ask"; readonly server: ExternalAuthorization }
+  | { readonly kind: "deny" };
+
+/** Settings of the whole mesh, each in its own cell, so that a change of one disturbs only its users. */
+export interface Settings {
+  readonly origin: ObjectRef;
+  readonly trustDomain: Cell<string>;
+  readonly tls: Cell<TlsParameters>;
+  readonly egress: Cell<boolean>;
+  readonly tracing: Cell<Tracing | undefined>;
+  readonly authorization: Cell<Compiled<AuthorizationMode>>;
+}
+
+function tlsOf({ sidecar }: MeshConfigSpec): TlsParameters {
+  return {
+    minVersion: sidecar.tlsMinProtocolVersion,
+    maxVersion: sidecar.tlsMaxProtocolVersion,
+    cipherSuites: sidecar.cipherSuites,
+    ecdhCurves: sidecar.ecdhCurves,
+  };
+}
+
+function tracingOf({ observability }: MeshConfigSpec): Tracing | undefined {
+  const { enable, address, port, endpoint } = observability.tracing;
+  return enable && address !== "" ? { address, port, endpoint, cluster: TRACING_CLUSTER } : undefined;
+}
+
+function authorizationOf(spec: MeshConfigSpec, subject: ObjectRef): Compiled<AuthorizationMode> {
+  const { enable, address, port, statPrefix, timeout, failureModeAllow } =
+    spec.traffic.inboundExternalAuthorization;
+  if (!enable) return { value: { kind: "off" }, diagnostics: [] };
+  const timeoutMs = parseDuration(timeout);
+  if (address !== "" && port !== 0 && timeoutMs !== undefined && timeoutMs > 0) {
+    const server = { address, port, statPrefix, timeoutMs, failureModeAllow, cluster: AUTHORIZATION_CLUSTER };
+    return { value: { kind: "ask", server }, diagnostics: [] };
+  }
+  const outcome = failureModeAllow
+    ? "requests are let through unasked"
+    : "all inbound HTTP requests are refused";
+  return {
+    value: { kind: failureModeAllow ? "off" : "deny" },
+    diagnostics: [
+      {
+        severity: "error",
+        code: "InvalidField",
+        subject,
+        field: "spec.traffic.inboundExternalAuthorization",
+        message: `spec.traffic.inboundExternalAuthorization is enabled without a usable address, port and timeout; ${outcome}`,
+      },
+    ],
+  };
+}
+
+/** Settings as cells. */
+export function createSettings({ graph, meshConfig, meshConfigRef, trustDomain }: Inputs): Settings {
+  const setting = <T>(label: string, of: (spec: MeshConfigSpec) => T): Cell<T> =>
+    graph.derive(label, read => of(read(meshConfig)), structurallyEqual);
+  return {
+    origin: meshConfigRef,
+    trustDomain,
+    tls: setting("tls", tlsOf),
+    egress: setting("egress", spec => spec.traffic.enableEgress),
+    tracing: setting("tracing", tracingOf),
+    authorization: setting("authorization", spec => authorizationOf(spec, meshConfigRef)),
+  };
+}
