@@ -1,0 +1,121 @@
+/** Who opens an ADS stream: proven by a pod-bound token, joined with the live pod and with the client certificate. */
+import { X509Certificate } from "node:crypto";
+import { parseSpiffeId, type ServiceIdentity } from "../../model/identity";
+import { TOKEN_AUDIENCE } from "../../model/mesh-words";
+import type { KubeClient } from "../kube";
+import type { AuthenticatedProxy, Authenticator, Clock, LivePod, Log, PodDirectory } from "../ports";
+import { AuthenticationError } from "./errors";
+import { isSignedBy, LEEWAY_MS, parseToken, podClaims, type ParsedToken, type PodClaims } from "./jwt";
+import { createTokenKeys } from "./token-keys";
+import { createTokenReviewer } from "./token-review";
+
+/** How long a pod that the informer has not shown yet is waited for, milliseconds. */
+export const UNKNOWN_POD_HOLD_MS = 5_000;
+const LOOK_AGAIN_MS = 50;
+
+/** What identities are checked against. */
+export interface AuthenticatorOptions {
+  readonly kube: Pick<KubeClient, "get" | "create">;
+  readonly pods: PodDirectory;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Default {@link TOKEN_AUDIENCE}. */
+  readonly audience?: string;
+}
+
+/** The one way into ADS. Nothing a proxy says about itself (node id, labels, metadata, address) takes part. */
+export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+  const audience = options.audience ?? TOKEN_AUDIENCE;
+  const { clock, pods, trustDomain } = options;
+  const keys = createTokenKeys(options);
+  const reviewed = createTokenReviewer({ ...options, audience });
+
+  const proveSignature = async (token: string, parsed: ParsedToken, claims: PodClaims): Promise<void> => {
+    const found = await keys.find(parsed.keyId);
+    if (found === "unpublished") {
+      if (!(await reviewed(token)))
+        throw refused("unauthenticated", "the API server does not accept the token");
+      return;
+    }
+    if (found === undefined) throw refused("unauthenticated", "the token is signed with an unknown key");
+    if (!isSignedBy(parsed, found.key)) throw refused("unauthenticated", "the token's signature is wrong");
+    if (claims.issuer !== found.issuer) throw refused("denied", "the token is of another issuer");
+  };
+
+  return {
+    authenticate: async ({ bearerToken, clientCertificate }) => {
+      if (bearerToken === undefined || bearerToken === "") {
+        throw refused("unauthenticated", "no token was presented");
+      }
+      const parsed = parseToken(bearerToken);
+      const claims = podClaims(parsed);
+      checkTimes(claims, clock.now());
+      if (!claims.audiences.includes(audience)) throw refused("denied", "the token is for another audience");
+      await proveSignature(bearerToken, parsed, claims);
+      if (clientCertificate !== undefined) checkCertificate(clientCertificate, trustDomain, claims);
+      const pod = await livePod(pods, claims.podUid, clock);
+      checkPod(pod, claims);
+      return proxyOf(claims, clientCertificate);
+    },
+  };
+}
+
+function refused(failure: AuthenticationError["failure"], message: string): AuthenticationError {
+  return new AuthenticationError(failure, message);
+}
+
+function proxyOf(claims: PodClaims, certificate: Uint8Array | undefined): AuthenticatedProxy {
+  const { namespace, serviceAccount, podUid, podName, expiresAt } = claims;
+  const certificateEnd = certificate && Date.parse(new X509Certificate(certificate).validTo);
+  return {
+    identity: { namespace, serviceAccount },
+    podUid,
+    podName,
+    expiresAt: Math.min(expiresAt, certificateEnd ?? Infinity),
+  };
+}
+
+function checkTimes(claims: PodClaims, now: number): void {
+  if (claims.expiresAt + LEEWAY_MS <= now) throw refused("unauthenticated", "the token has expired");
+  if (claims.notBefore - LEEWAY_MS > now) throw refused("unauthenticated", "the token is not valid yet");
+}
+
+/** The live pod of that UID. A pod that is not known is waited for: the informer may lag behind the kubelet. */
+async function livePod(pods: PodDirectory, uid: string, clock: Clock): Promise<LivePod> {
+  const deadline = clock.now() + UNKNOWN_POD_HOLD_MS;
+  for (;;) {
+    const pod = pods.byUid(uid);
+    if (pod !== undefined) return pod;
+    if (clock.now() >= deadline) throw refused("unavailable", "the pod of the token is not known");
+    await new Promise<void>(resolve => clock.setTimeout(resolve, LOOK_AGAIN_MS));
+  }
+}
+
+function checkPod(pod: LivePod, claims: PodClaims): void {
+  const same =
+    pod.uid === claims.podUid &&
+    pod.name === claims.podName &&
+    pod.namespace === claims.namespace &&
+    pod.serviceAccount === claims.serviceAccount;
+  if (!same) throw refused("denied", "the token is not of the live pod it names");
+  if (!pod.meshed) throw refused("denied", "the pod has no sidecar of this mesh");
+}
+
+/** The workload named by a client certificate that the TLS layer has verified: exactly one URI name, a SPIFFE ID. */
+export function certificateIdentity(der: Uint8Array, trustDomain: string): ServiceIdentity | undefined {
+  const certificate = new X509Certificate(der);
+  // The platform quotes a name that holds a comma or a quote, so a split cannot be talked into a second name.
+  const names = (certificate.subjectAltName ?? "").split(", ");
+  const uris = names.filter(name => name.startsWith("URI:")).map(name => name.slice("URI:".length));
+  const [uri, ...others] = uris;
+  if (uri === undefined || others.length > 0 || certificate.ca) return undefined;
+  return parseSpiffeId(trustDomain, uri);
+}
+
+function checkCertificate(der: Uint8Array, trustDomain: string, claims: PodClaims): void {
+  const identity = certificateIdentity(der, trustDomain);
+  if (identity?.namespace !== claims.namespace || identity.serviceAccount !== claims.serviceAccount) {
+    throw refused("denied", "the client certificate is of another identity than the token");
+  }
+}

@@ -1,0 +1,86 @@
+/** The cluster's published token-signing keys, fetched when needed and again when an unknown key appears. */
+import type { KubeClient } from "../kube";
+import { KubeError } from "../kube";
+import type { Clock, Log } from "../ports";
+import { AuthenticationError } from "./errors";
+import { readKeySet, type VerificationKey } from "./jwt";
+
+/** Least time between two fetches, milliseconds: tokens with made-up key ids must not become API calls. */
+const REFETCH_MS = 5_000;
+
+/** Keys with the issuer they belong to. */
+export interface PublishedKeys {
+  readonly issuer: string;
+  readonly keys: ReadonlyMap<string, VerificationKey>;
+}
+
+/** Where keys are looked up. */
+export interface TokenKeys {
+  /**
+   * The key of that id, with the issuer; `unpublished` when the cluster does not publish keys to us (use TokenReview),
+   * undefined when there is no such key. Throws {@link AuthenticationError} `unavailable` when nothing is known yet.
+   */
+  find(
+    keyId: string | undefined,
+  ): Promise<{ issuer: string; key: VerificationKey } | "unpublished" | undefined>;
+}
+
+/** Looks keys up through the API server; nothing is fetched before the first use. */
+export function createTokenKeys(options: {
+  readonly kube: Pick<KubeClient, "get">;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Log;
+}): TokenKeys {
+  const { kube, clock, log } = options;
+  let known: PublishedKeys | "unpublished" | undefined;
+  let lastFetch = -Infinity;
+  let running: Promise<void> | undefined;
+
+  const fetchKeys = async (): Promise<void> => {
+    try {
+      known = await publishedKeys(kube);
+    } catch (error) {
+      if (error instanceof KubeError && (error.status === 403 || error.status === 404)) {
+        if (known !== "unpublished")
+          log.warn("the cluster publishes no token keys: tokens are reviewed one by one");
+        known = "unpublished";
+        return;
+      }
+      log.warn("cannot fetch the cluster's token keys", { error: String(error) });
+    }
+  };
+  const refresh = async (): Promise<void> => {
+    if (running === undefined && clock.now() - lastFetch < REFETCH_MS) return;
+    if (running === undefined) {
+      lastFetch = clock.now();
+      running = fetchKeys().finally(() => {
+        running = undefined;
+      });
+    }
+    await running;
+  };
+  const lookUp = (keyId: string | undefined): { issuer: string; key: VerificationKey } | undefined => {
+    if (known === undefined || known === "unpublished" || keyId === undefined) return undefined;
+    const key = known.keys.get(keyId);
+    return key && { issuer: known.issuer, key };
+  };
+  return {
+    find: async keyId => {
+      if (lookUp(keyId) === undefined) await refresh();
+      if (known === undefined)
+        throw new AuthenticationError("unavailable", "the cluster's token keys are not known yet");
+      return known === "unpublished" ? known : lookUp(keyId);
+    },
+  };
+}
+
+async function publishedKeys(kube: Pick<KubeClient, "get">): Promise<PublishedKeys> {
+  const [configuration, keySet] = await Promise.all([
+    kube.get<{ issuer?: unknown }>("/.well-known/openid-configuration"),
+    kube.get<unknown>("/openid/v1/jwks"),
+  ]);
+  if (typeof configuration.issuer !== "string" || configuration.issuer === "") {
+    throw new Error("the API server names no token issuer");
+  }
+  return { issuer: configuration.issuer, keys: readKeySet(keySet) };
+}
