@@ -1,0 +1,217 @@
+import { ADS_SAN, ADS_SERVICE, PORT_METRICS } from "../model/mesh-words";
+import { isIpv4, isIpv6 } from "./address-range";
+import type { EnvoyJson } from "./envoy-json";
+import { cluster, exactListener, httpOptions, socketAddress, typed } from "./envoy-json";
+import { ADMIN_CLUSTER, kubeletClusters, kubeletListeners } from "./kubelet-listeners";
+import type { KubeletRoute } from "./rewrite";
+import {
+  FILE_ADMIN_SOCKET,
+  FILE_ROOT_SDS,
+  FILE_TOKEN,
+  FILE_TOKEN_SDS,
+  IDENTITY_DIRECTORY,
+  RUN_DIRECTORY,
+  SECRET_ROOT,
+  SECRET_TOKEN,
+} from "./names";
+import { CA_ROOT_KEY } from "../model/mesh-words";
+
+/** Folders that the bootstrap refers to. */
+export interface BootstrapPaths {
+  readonly identity: string;
+  readonly run: string;
+}
+
+/** The folders as they are in a pod. */
+export const POD_PATHS: BootstrapPaths = { identity: IDENTITY_DIRECTORY, run: RUN_DIRECTORY };
+
+/** What a sidecar's bootstrap depends on; nothing in it is secret or says who the pod is. */
+export interface BootstrapInput {
+  /** `host:port`, `ip:port` or `[ipv6]:port` of the ADS Service. */
+  readonly adsAddress: string;
+  readonly routes: readonly KubeletRoute[];
+  /** Serve Prometheus metrics on 15010. */
+  readonly metrics: boolean;
+  /** Listen on `::` too. */
+  readonly ipv6: boolean;
+}
+
+/** Largest RE2 program that Envoy takes in a route; its default of 100 refuses patterns that policies may hold. */
+const MAX_REGEX_PROGRAM = 1000;
+/** Downstream connections of one sidecar; beyond it new ones are refused rather than memory exhausted. */
+const MAX_CONNECTIONS = 50_000;
+
+/**
+ * The Envoy bootstrap of a sidecar, as a value for `--config-yaml`. The node id and cluster are command-line
+ * arguments (the kubelet fills in the pod's UID there); ADS trusts neither.
+ */
+export function bootstrap(input: BootstrapInput, paths: BootstrapPaths = POD_PATHS): EnvoyJson {
+  const adminAddress = { pipe: { path: `${paths.run}/${FILE_ADMIN_SOCKET}`, mode: 0o600 } };
+  return {
+    admin: { address: adminAddress, ignore_global_conn_limit: true },
+    dynamic_resources: {
+      ads_config: adsConfig(),
+      // Zero is "wait": a sidecar without configuration is not started, so neither is the application behind it.
+      cds_config: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" },
+      lds_config: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" },
+    },
+    static_resources: {
+      listeners: [
+        ...kubeletListeners(input.routes, input.ipv6),
+        ...(input.metrics ? [metricsListener(input)] : []),
+      ],
+      clusters: [
+        adsCluster(input.adsAddress, paths),
+        cluster(
+          ADMIN_CLUSTER,
+          { pipe: { path: `${paths.run}/${FILE_ADMIN_SOCKET}` } },
+          { connect_timeout: "1s" },
+        ),
+        ...kubeletClusters(input.routes),
+      ],
+    },
+    layered_runtime: {
+      layers: [
+        {
+          name: "osm",
+          static_layer: {
+            "re2.max_program_size.error_level": MAX_REGEX_PROGRAM,
+            "re2.max_program_size.warn_level": MAX_REGEX_PROGRAM,
+          },
+        },
+      ],
+    },
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: "envoy.resource_monitors.global_downstream_max_connections",
+          typed_config: typed(
+            "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            { max_active_downstream_connections: MAX_CONNECTIONS },
+          ),
+        },
+      ],
+    },
+  };
+}
+
+function adsConfig(): EnvoyJson {
+  return {
+    api_type: "DELTA_GRPC",
+    transport_api_version: "V3",
+    set_node_on_first_message_only: true,
+    grpc_services: [
+      {
+        envoy_grpc: {
+          cluster_name: ADS_SERVICE,
+          authority: ADS_SAN,
+          // Envoy's own back-off grows to half a minute; a control plane that returns should be found at once.
+          retry_policy: { retry_back_off: { base_interval: "0.25s", max_interval: "3s" } },
+        },
+      },
+    ],
+  };
+}
+
+function adsCluster(adsAddress: string, paths: BootstrapPaths): EnvoyJson {
+  const { host, port } = splitAddress(adsAddress);
+  const literal = isIpv4(host) || isIpv6(host);
+  return cluster(ADS_SERVICE, socketAddress(host, port), {
+    ...(literal ? {} : { type: "STRICT_DNS", dns_lookup_family: "ALL", dns_refresh_rate: "5s" }),
+    connect_timeout: "2s",
+    upstream_connection_options: {
+      tcp_keepalive: { keepalive_probes: 3, keepalive_time: 30, keepalive_interval: 5 },
+    },
+    typed_extension_protocol_options: httpOptions({
+      explicit_http_config: {
+        http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "10s" } },
+      },
+      http_filters: [
+        { name: "envoy.filters.http.credential_injector", typed_config: tokenInjector(paths) },
+        {
+          name: "envoy.filters.http.upstream_codec",
+          typed_config: typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
+        },
+      ],
+    }),
+    transport_socket: {
+      name: "envoy.transport_sockets.tls",
+      typed_config: typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
+        sni: ADS_SAN,
+        common_tls_context: controlPlaneTls(paths),
+      }),
+    },
+  });
+}
+
+/** TLS 1.3 only, and only to the control plane: any other certificate of the mesh's CA is refused (OSM's BUG-23). */
+function controlPlaneTls(paths: BootstrapPaths): EnvoyJson {
+  return {
+    alpn_protocols: ["h2"],
+    tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
+    combined_validation_context: {
+      default_validation_context: {
+        match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: ADS_SAN } }],
+      },
+      validation_context_sds_secret_config: fileSecret(SECRET_ROOT, FILE_ROOT_SDS, paths),
+    },
+  };
+}
+
+function tokenInjector(paths: BootstrapPaths): EnvoyJson {
+  return typed("envoy.extensions.filters.http.credential_injector.v3.CredentialInjector", {
+    overwrite: true,
+    allow_request_without_credential: false,
+    credential: {
+      name: "envoy.http.injected_credentials.generic",
+      typed_config: typed("envoy.extensions.http.injected_credentials.generic.v3.Generic", {
+        credential: fileSecret(SECRET_TOKEN, FILE_TOKEN_SDS, paths),
+        header: "authorization",
+        header_value_prefix: "Bearer ",
+      }),
+    },
+  });
+}
+
+function fileSecret(name: string, file: string, paths: BootstrapPaths): EnvoyJson {
+  return {
+    name,
+    sds_config: {
+      resource_api_version: "V3",
+      path_config_source: {
+        path: `${paths.identity}/${file}`,
+        watched_directory: { path: paths.identity },
+      },
+    },
+  };
+}
+
+/** The two SDS documents, by file name. Envoy needs them as files; see ANNOTATION_TOKEN_SDS in names.ts. */
+export function sdsDocuments(paths: BootstrapPaths = POD_PATHS): Readonly<Record<"token" | "root", string>> {
+  const secretType = "envoy.extensions.transport_sockets.tls.v3.Secret";
+  const watched_directory = { path: paths.identity };
+  const token = { secret: { filename: `${paths.identity}/${FILE_TOKEN}` } };
+  const root = { trusted_ca: { filename: `${paths.identity}/${CA_ROOT_KEY}` }, watched_directory };
+  return {
+    token: JSON.stringify({ resources: [typed(secretType, { name: SECRET_TOKEN, generic_secret: token })] }),
+    root: JSON.stringify({ resources: [typed(secretType, { name: SECRET_ROOT, validation_context: root })] }),
+  };
+}
+
+function metricsListener(input: BootstrapInput): EnvoyJson {
+  const path = "/stats/prometheus";
+  return exactListener({
+    name: "osm_metrics_listener",
+    port: PORT_METRICS,
+    ipv6: input.ipv6,
+    routes: [{ path, methods: "GET|HEAD", cluster: ADMIN_CLUSTER, timeoutSeconds: 10 }],
+  });
+}
+
+/** Splits `host:port`, with an IPv6 host in brackets. A missing port is a bug of the caller. */
+function splitAddress(address: string): { readonly host: string; readonly port: number } {
+  const match = /^\[?([^\]]+?)\]?:(\d+)$/.exec(address);
+  const [, host, port] = match ?? [];
+  if (host === undefined || port === undefined) throw new Error(`ADS address ${address} is not host:port`);
+  return { host, port: Number(port) };
+}
