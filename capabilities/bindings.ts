@@ -1,7 +1,7 @@
 import type { GroupVersionKind } from "kubernetes-fluent-client";
 import { GenericKind } from "kubernetes-fluent-client";
 import type { Capability, PeprValidateRequest } from "pepr";
-import type { MeshActions } from "../src/runtime/control-plane/actions";
+import type { AdmittedObject, MeshActions } from "../src/runtime/control-plane/actions";
 
 /** What a Validate callback answers. */
 export interface Answer {
@@ -20,7 +20,7 @@ export function bindCustomKind(capability: Capability, actions: MeshActions, kin
   capability
     .When(GenericKind, kind)
     .IsCreatedOrUpdated()
-    .Validate(request => answer(request, actions.faults(kind.kind, { ...request.Raw })))
+    .Validate(request => answer(request, actions.faults(kind.kind, request.Raw as unknown as AdmittedObject)))
     .Reconcile(object => {
       actions.reconcile({ kind: kind.kind, ...nameOf(object) });
     });

@@ -5,12 +5,17 @@ import type { AdmittedObject, MeshActions, PodVerdict } from "../src/runtime/con
 
 type Pod = InstanceType<typeof a.Pod>;
 
-function decide(
-  actions: MeshActions,
-  request: { readonly Raw: Pod; readonly Request: { readonly namespace?: string } },
-): Promise<PodVerdict> {
-  const namespace = request.Request.namespace ?? request.Raw.metadata?.namespace ?? "";
-  return actions.admitPod(request.Raw as unknown as AdmittedObject, namespace);
+interface Request {
+  readonly Raw: Pod;
+  readonly Request: { readonly uid: string; readonly namespace?: string };
+}
+
+function decide(actions: MeshActions, request: Request): Promise<PodVerdict> {
+  return actions.admitPod({
+    pod: request.Raw as unknown as AdmittedObject,
+    namespace: request.Request.namespace ?? request.Raw.metadata?.namespace ?? "",
+    uid: request.Request.uid,
+  });
 }
 
 /** The last step, and the only one that changes the pod: Pepr keeps what a callback did before it threw. */

@@ -1,3 +1,5 @@
+import type { InstallObject } from "./object";
+
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
@@ -15,4 +17,12 @@ export function covers(live: unknown, wanted: unknown): boolean {
   const fields = Object.entries(wanted);
   if (fields.length === 0) return live === undefined || (isRecord(live) && Object.keys(live).length === 0);
   return isRecord(live) && fields.every(([field, value]) => covers(live[field], value));
+}
+
+/** Whether an object is as it should be. Kind and version are not compared: items of a list carry neither. */
+export function isAsWanted(live: object, wanted: InstallObject): boolean {
+  return Object.entries(wanted).every(
+    ([field, value]) =>
+      field === "apiVersion" || field === "kind" || covers((live as Record<string, unknown>)[field], value),
+  );
 }

@@ -19,15 +19,15 @@ export interface MeshConfigPreset {
  */
 export function defaultMeshConfig(settings: InstallSettings, preset: MeshConfigPreset): InstallObject {
   const base = DEFAULT_MESH_CONFIG;
-  const { ingressGateway: _none, ...certificate } = base.certificate;
-  const { port: _noPort, ...externalAuthorization } = base.traffic.inboundExternalAuthorization;
+  const { serviceCertValidityDuration, certKeyBitSize } = base.certificate;
+  const { enable, statPrefix, timeout, failureModeAllow } = base.traffic.inboundExternalAuthorization;
   const spec = {
     ...base,
-    certificate,
+    certificate: { serviceCertValidityDuration, certKeyBitSize },
     sidecar: { ...base.sidecar, logLevel: preset.sidecarLogLevel ?? base.sidecar.logLevel },
     traffic: {
       ...base.traffic,
-      inboundExternalAuthorization: externalAuthorization,
+      inboundExternalAuthorization: { enable, statPrefix, timeout, failureModeAllow },
       enableEgress: preset.egress ?? base.traffic.enableEgress,
       enablePermissiveTrafficPolicyMode: preset.permissive ?? base.traffic.enablePermissiveTrafficPolicyMode,
     },

@@ -41,11 +41,10 @@ export function webhookSecret(settings: InstallSettings, identity: WebhookIdenti
 }
 
 /** Reads the Secret back; undefined when a part is missing. */
-export function readWebhookSecret(secret: {
-  readonly data?: Readonly<Record<string, unknown>>;
-}): WebhookIdentity | undefined {
+export function readWebhookSecret(secret: object): WebhookIdentity | undefined {
+  const data = (secret as { readonly data?: Readonly<Record<string, unknown>> }).data;
   const part = (field: keyof WebhookIdentity): string => {
-    const value = secret.data?.[KEYS[field]];
+    const value = data?.[KEYS[field]];
     return typeof value === "string" ? Buffer.from(value, "base64").toString("utf8") : "";
   };
   const identity: WebhookIdentity = {

@@ -1,6 +1,6 @@
 import type { InstallObject } from "../install/object";
 import { collectionPath, objectPath } from "../install/object";
-import { covers } from "../install/covers";
+import { isAsWanted } from "../install/covers";
 import type { OwnedObject } from "../install/owned";
 import { KeyedWorker } from "./control-plane/keyed-worker";
 import type { KubeClient, KubeObject } from "./kube";
@@ -38,12 +38,6 @@ export function keptAs(owned: OwnedObject): KeptObject {
     object: owned.object,
     correction: live => (live !== undefined && isAsWanted(live, owned.object) ? undefined : owned),
   };
-}
-
-/** List items carry neither kind nor version, so only the rest is compared. */
-function isAsWanted(live: InstallObject, wanted: InstallObject): boolean {
-  const { apiVersion: _version, kind: _kind, ...rest } = wanted;
-  return covers(live, rest);
 }
 
 /** Writes an object as a whole, whether it exists or not. */

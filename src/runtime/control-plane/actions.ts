@@ -1,6 +1,14 @@
 /** An object as it arrives in an admission request or in a watch. */
 export type AdmittedObject = Readonly<Record<string, unknown>>;
 
+/** A pod that somebody wants to create. */
+export interface PodRequest {
+  readonly pod: AdmittedObject;
+  readonly namespace: string;
+  /** Unique per admission request. */
+  readonly uid: string;
+}
+
 /** What happens to a new pod. */
 export type PodVerdict =
   | { readonly kind: "inject"; readonly pod: AdmittedObject }
@@ -22,8 +30,8 @@ export interface ObjectName {
  * request costs microseconds and a reconcile never holds up the events behind it.
  */
 export interface MeshActions {
-  /** Decides about a new pod of a namespace. May wait, for at most two seconds, for news of that namespace. */
-  admitPod(pod: AdmittedObject, namespace: string): Promise<PodVerdict>;
+  /** Decides about a new pod. May wait, for at most two seconds, for news of its namespace. */
+  admitPod(request: PodRequest): Promise<PodVerdict>;
   /** What is wrong with a custom object, each a sentence that names the field; empty: it is accepted. */
   faults(kind: string, object: AdmittedObject): readonly string[];
   /** A level trigger: look at this object again soon and write what follows (status, defaults). Returns at once. */
