@@ -1,0 +1,61 @@
+import { DEFAULT_OSM_NAMESPACE, MESH_CONFIG_NAME } from "../../src/model/mesh-words";
+import { until, type Log } from "../cluster/progress";
+import { repositoryRoot } from "../cluster/settings";
+import { run } from "../cluster/shell";
+import { IMAGES } from "../images/names";
+import type { Kubectl } from "./kubectl";
+
+/** `pepr deploy` waits for ever for a Deployment that cannot become ready. */
+const DEPLOY_MS = 420_000;
+
+/** What `pepr deploy` prints when it has done its work; its exit code can be 0 without. */
+const SUCCESS = "Module deployed successfully";
+
+/** Runs the very command that anybody would type. Throws with the end of its output when it does not succeed. */
+export async function deploy(kubectl: Kubectl, note: Log): Promise<void> {
+  const env = kubectl.kubeconfig === undefined ? {} : { KUBECONFIG: kubectl.kubeconfig };
+  const options = { cwd: repositoryRoot(), env, timeoutMs: DEPLOY_MS, onLine: note };
+  const result = await run("npx", ["pepr", "deploy", "-y"], options);
+  const text = `${result.stdout}\n${result.stderr}`;
+  if (result.code === 0 && text.includes(SUCCESS)) return;
+  const why = result.code === -1 ? `not done after ${DEPLOY_MS / 1000} s` : `exit code ${result.code}`;
+  const tail = text.trim().split("\n").slice(-15).join("\n");
+  throw new Error(`npx pepr deploy -y: ${why}, and no "${SUCCESS}"\n${tail}`);
+}
+
+/** One switch of the MeshConfig. */
+export interface Switch {
+  readonly group: "traffic";
+  readonly field: "enableEgress" | "enablePermissiveTrafficPolicyMode";
+}
+
+const meshConfig = ["-n", DEFAULT_OSM_NAMESPACE, "meshconfig", MESH_CONFIG_NAME];
+
+/** The object's address on kubectl's command line, for those who want to look by themselves. */
+export const MESH_CONFIG_PLACE = meshConfig.join(" ");
+
+interface MeshConfigObject {
+  readonly spec: { readonly traffic?: Readonly<Partial<Record<Switch["field"], boolean>>> };
+}
+
+/** Waits until the MeshConfig is there and gives how the switches stand (OSM's default, on, where it does not say). */
+export function readSwitches(kubectl: Kubectl): Promise<Record<Switch["field"], boolean>> {
+  return until("the MeshConfig", 60_000, async () => {
+    const { spec } = await kubectl.json<MeshConfigObject>(["get", ...meshConfig]);
+    return {
+      enableEgress: spec.traffic?.enableEgress ?? true,
+      enablePermissiveTrafficPolicyMode: spec.traffic?.enablePermissiveTrafficPolicyMode ?? true,
+    };
+  });
+}
+
+/** Merges a change into the MeshConfig's spec, as `kubectl patch` does. Throws with the reason when it is refused. */
+export async function patchMeshConfig(kubectl: Kubectl, spec: object): Promise<void> {
+  await kubectl.must(["patch", ...meshConfig, "--type=merge", "-p", JSON.stringify({ spec })]);
+}
+
+/** Tells a cluster of the user's own which sidecar images were pushed for it (`OSM_REGISTRY`). */
+export function useOwnImages(kubectl: Kubectl): Promise<void> {
+  const sidecar = { envoyImage: IMAGES.envoy, initContainerImage: IMAGES.init };
+  return patchMeshConfig(kubectl, { sidecar });
+}
