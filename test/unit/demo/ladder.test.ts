@@ -1,0 +1,54 @@
+import { expect } from "chai";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+const root = path.resolve(__dirname, "..", "..", "..");
+
+describe("the ladder's reporter", () => {
+  it("tells passed, failed and skipped tests apart, whatever they print", () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), "osm-ladder-"));
+    try {
+      const file = path.join(folder, "sample.cjs");
+      writeFileSync(
+        file,
+        `describe("s", () => {
+           it("good", () => process.stdout.write("no end of line"));
+           it("bad", () => { throw new Error("as planned"); });
+           it.skip("later", () => undefined);
+         });`,
+      );
+      const reporter = path.join(root, "hack", "ladder-reporter.cjs");
+      const mocha = path.join(root, "node_modules", "mocha", "bin", "mocha.js");
+      const result = spawnSync(process.execPath, [mocha, "--no-config", "--reporter", reporter, file], {
+        cwd: root,
+        encoding: "utf8",
+      });
+      const events = result.stdout
+        .split("\n")
+        .filter(line => line.startsWith("\u001e"))
+        .map(line => JSON.parse(line.slice(1)) as { kind: string; title?: string; error?: string });
+      expect(events.map(event => [event.kind, event.title])).to.eql([
+        ["start", undefined],
+        ["pass", "s good"],
+        ["fail", "s bad"],
+        ["skip", "s later"],
+        ["end", undefined],
+      ]);
+      expect(events[2]?.error).to.include("as planned");
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("refuses a rung that does not exist", () => {
+    const ladder = path.join(root, "hack", "ladder.ts");
+    const result = spawnSync(process.execPath, ["--import", "tsx", ladder, "moon"], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    expect(result.status).to.equal(1);
+    expect(result.stdout).to.include("no such rung: moon");
+  });
+});
