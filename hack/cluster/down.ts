@@ -38,7 +38,7 @@ function shims(settings: ClusterSettings): ProcessRecord[] {
 }
 
 /** Mount points below the state folder, the deepest first. */
-export function mountsBelow(folder: string): string[] {
+function mountsBelow(folder: string): string[] {
   const lines = readFileSync("/proc/self/mountinfo", "utf8").trim().split("\n");
   return lines
     .map(line => (line.split(" ")[4] ?? "").replace(/\\040/g, " "))

@@ -1,4 +1,3 @@
-import path from "node:path";
 import { ensureImportedImages } from "../images/import";
 import type { ImageRole } from "../images/names";
 import { ALL_ROLES } from "../images/recipes";
@@ -81,9 +80,4 @@ export async function kubectl(args: readonly string[], options: KubectlOptions =
     throw new Error(`kubectl ${args.join(" ")} (exit ${result.code}): ${reason}`);
   }
   return result.stdout;
-}
-
-/** Path of one component's log, e.g. `kube-apiserver`. */
-export function componentLog(cluster: Cluster, component: string): string {
-  return path.join(cluster.logs, `${component}.log`);
 }

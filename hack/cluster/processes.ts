@@ -115,8 +115,3 @@ export async function stopProcesses(records: readonly ProcessRecord[], graceMs: 
   for (const record of records) signal(record, "SIGKILL");
   await until(`ending of ${records.map(record => record.name).join(", ")}`, 10_000, gone, 50);
 }
-
-/** Removes a process from the record. */
-export function forgetProcess(settings: ClusterSettings, name: string): void {
-  rmSync(path.join(pidFolder(settings), `${name}.json`), { force: true });
-}

@@ -6,7 +6,7 @@ import path from "node:path";
 export const VERSIONS = { kubernetes: "v1.34.4", coredns: "v1.12.4", helm: "v3.19.0" } as const;
 
 /** Name of the cluster that the demo and the test ladder share. */
-export const DEFAULT_CLUSTER_NAME = "osm-pepr";
+const DEFAULT_CLUSTER_NAME = "osm-pepr";
 
 /** Longest path Linux accepts for a unix socket, less the names that are put below the state folder. */
 const LONGEST_STATE_PATH = 72;

@@ -8,7 +8,7 @@ import { STAGES } from "./staging";
 
 /** Debian release under every image, and the name its local copy goes by. */
 const SUITE = "bookworm";
-export const LOCAL_BASE = `localhost/osm-pepr-base:${SUITE}`;
+const LOCAL_BASE = `localhost/osm-pepr-base:${SUITE}`;
 
 function folder(...parts: string[]): string {
   const made = path.join(cacheFolder(), ...parts);

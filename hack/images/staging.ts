@@ -66,7 +66,7 @@ export async function ensureEnvoy(progress: Progress): Promise<string> {
 }
 
 /** Path of the Node binary for images: taken once from the npm package that carries it. */
-export async function ensureNode(progress: Progress): Promise<string> {
+async function ensureNode(progress: Progress): Promise<string> {
   const target = binFile(`node-${CONTENT.node}`);
   if (existsSync(target)) return target;
   const carrier = `node-linux-${process.arch === "arm64" ? "arm64" : "x64"}@${CONTENT.node}`;
