@@ -11,6 +11,9 @@ import { ensureEnvoy } from "./images/staging";
 const RUNGS = ["check", "unit", "property", "golden", "stream", "traffic", "cluster"] as const;
 type Rung = (typeof RUNGS)[number];
 
+/** Folders below test/ of a rung; by default the one of its name. A bare API server counts as part of the cluster. */
+const FOLDERS: Readonly<Partial<Record<Rung, readonly string[]>>> = { cluster: ["api", "cluster"] };
+
 /** How many rungs `npm run test:fast` climbs. */
 const FAST = 4;
 
@@ -100,11 +103,17 @@ function tail(lines: readonly string[], count: number): string {
     .join("\n");
 }
 
+/** Test files of a rung, relative to the repository, in the order they are run. */
 function testFiles(rung: Rung): readonly string[] {
-  const folder = path.join(repositoryRoot(), "test", rung);
-  if (!existsSync(folder)) return [];
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  return files.filter(file => file.endsWith(".test.ts"));
+  return (FOLDERS[rung] ?? [rung]).flatMap(name => {
+    const folder = path.join("test", name);
+    if (!existsSync(path.join(repositoryRoot(), folder))) return [];
+    const files = readdirSync(path.join(repositoryRoot(), folder), { recursive: true, encoding: "utf8" });
+    return files
+      .filter(file => file.endsWith(".test.ts"))
+      .sort()
+      .map(file => path.join(folder, file));
+  });
 }
 
 /** What mocha's process tells, gathered. */
@@ -149,15 +158,16 @@ class MochaRun {
 }
 
 async function mochaRung(rung: Rung, progress: Progress): Promise<Outcome[]> {
-  if (testFiles(rung).length === 0) {
+  const files = testFiles(rung);
+  if (files.length === 0) {
     return [{ rung, kind: "fail", title: `${rung} has tests`, detail: `no *.test.ts below test/${rung}` }];
   }
   const mocha = ["node_modules/mocha/bin/mocha.js", "--reporter", "hack/ladder-reporter.cjs"];
   const limit = TIMEOUT_MS[rung] === undefined ? [] : ["--timeout", String(TIMEOUT_MS[rung])];
-  const command = [process.execPath, ...mocha, ...limit, `test/${rung}/**/*.test.ts`];
+  const command = [process.execPath, ...mocha, ...limit, ...files];
   const seen = new MochaRun(rung);
   let timer: NodeJS.Timeout | undefined;
-  const code = await progress.step(`${rung}: ${testFiles(rung).length} files`, note =>
+  const code = await progress.step(`${rung}: ${files.length} files`, note =>
     runLines(command, (line, stop) => {
       seen.take(line);
       note(seen.note());
@@ -191,11 +201,12 @@ function obstacle(rung: Rung): string | undefined {
   return process.getuid?.() === 0 ? undefined : "needs root";
 }
 
-/** Brings what a rung stands on: the real Envoy from the scenes on, the real cluster at the top. */
+/** Brings what a rung stands on: the real Envoy for everything that is run, the real cluster at the top. */
 async function provide(rung: Rung, progress: Progress): Promise<void> {
-  const index = RUNGS.indexOf(rung);
-  if (index >= RUNGS.indexOf("traffic")) await ensurePackages(progress);
-  if (index >= RUNGS.indexOf("golden")) await ensureEnvoy(progress);
+  if (rung === "check") return;
+  const mayInstall = process.platform === "linux" && process.getuid?.() === 0;
+  if (mayInstall) await ensurePackages(progress);
+  await ensureEnvoy(progress);
   if (rung !== "cluster") return;
   await ensureCluster(say);
   await ensureImages(say);
