@@ -6,7 +6,6 @@ import {
   closeSync,
   readFileSync,
   readdirSync,
-  rmSync,
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
