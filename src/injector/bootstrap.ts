@@ -117,7 +117,7 @@ function adsCluster(adsAddress: string, paths: BootstrapPaths): EnvoyJson {
   const { host, port } = splitAddress(adsAddress);
   const literal = isIpv4(host) || isIpv6(host);
   return cluster(ADS_SERVICE, socketAddress(host, port), {
-    ...(literal ? {} : { type: "STRICT_DNS", dns_lookup_family: "ALL", dns_refresh_rate: "5s" }),
+    ...(literal ? {} : { type: "STRICT_DNS", dns_lookup_family: "ALL" }),
     connect_timeout: "2s",
     upstream_connection_options: {
       tcp_keepalive: { keepalive_probes: 3, keepalive_time: 30, keepalive_interval: 5 },

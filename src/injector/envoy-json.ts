@@ -53,8 +53,11 @@ export interface ExactRoute {
   readonly target?: string;
   /** 0 is without limit. */
   readonly timeoutSeconds: number;
-  /** Settings of HTTP filters on this route. */
-  readonly perFilter?: EnvoyJson;
+  /**
+   * Declare the response empty. The 200 that Envoy makes up for a bare TCP upstream would otherwise last until the
+   * application hangs up, with the application's greeting as its body.
+   */
+  readonly empty?: boolean;
 }
 
 /** An HTTP listener that serves exactly the given paths and answers 404 to anything else. */
@@ -64,8 +67,6 @@ export interface ExactListener {
   /** Listen on `::` beside `0.0.0.0`. */
   readonly ipv6: boolean;
   readonly routes: readonly ExactRoute[];
-  /** Filters before the router. */
-  readonly filters?: readonly EnvoyJson[];
 }
 
 /** Builds an {@link ExactListener}. */
@@ -109,11 +110,15 @@ function connectionManager(listener: ExactListener): EnvoyJson {
       virtual_hosts: [{ name: listener.name, domains: ["*"], routes: listener.routes.map(exactRoute) }],
     },
     http_filters: [
-      ...(listener.filters ?? []),
       { name: "envoy.filters.http.router", typed_config: typed(ROUTER, { suppress_envoy_headers: true }) },
     ],
   });
 }
+
+const NO_BODY = {
+  header: { key: "content-length", value: "0" },
+  append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+};
 
 function exactRoute(route: ExactRoute): EnvoyJson {
   return {
@@ -133,7 +138,7 @@ function exactRoute(route: ExactRoute): EnvoyJson {
     // The kubelet would follow a redirect to a path that is not served here; without the header a 3xx is a success,
     // as it is for redirects to other hosts.
     response_headers_to_remove: ["location"],
-    ...(route.perFilter === undefined ? {} : { typed_per_filter_config: route.perFilter }),
+    ...(route.empty === true ? { response_headers_to_add: [NO_BODY] } : {}),
   };
 }
 

@@ -51,7 +51,7 @@ const MAIN = `if ! restore ${PROGRAM.ipv4} forget_ipv4 "$rules4"; then
 fi
 used4=$used
 used6=
-if [ ! -s /proc/net/if_inet6 ]; then
+if [ -z "$(cat /proc/net/if_inet6 2>/dev/null)" ]; then
   echo "osm-init: this pod has no IPv6"
 elif restore ${PROGRAM.ipv6} forget_ipv6 "$rules6"; then
   used6=$used

@@ -42,7 +42,6 @@ export function kubeletListeners(routes: readonly KubeletRoute[], ipv6: boolean)
       port,
       ipv6,
       routes: [...own, ...served.map(toExactRoute)],
-      filters: served.some(route => route.protocol === "tcp") ? [CUSTOM_RESPONSE_FILTER] : [],
     });
   });
 }
@@ -60,7 +59,7 @@ function toExactRoute(route: KubeletRoute): ExactRoute {
         methods: READ_METHODS,
         cluster: name,
         timeoutSeconds,
-        perFilter: ANSWER_AFTER_CONNECT,
+        empty: true,
       };
     case "grpc":
       return { path: "/grpc.health.v1.Health/Check", methods: "POST", cluster: name, timeoutSeconds };
@@ -98,7 +97,7 @@ const UPSTREAM: Readonly<Record<KubeletRoute["protocol"], EnvoyJson>> = {
     transport_socket: TLS_UNVERIFIED,
   },
   tcp: {
-    // The request becomes a bare TCP connection: 200 when it stands, 503 when it is refused or too slow.
+    // The request becomes a bare TCP connection: 200 once it stands, 503 when it is refused or too slow.
     upstream_config: {
       name: "envoy.upstreams.http.tcp",
       typed_config: typed("envoy.extensions.upstreams.http.tcp.v3.TcpConnectionPoolProto"),
@@ -110,50 +109,4 @@ const UPSTREAM: Readonly<Record<KubeletRoute["protocol"], EnvoyJson>> = {
       explicit_http_config: { http2_protocol_options: {} },
     }),
   },
-};
-
-const CUSTOM_RESPONSE = "envoy.filters.http.custom_response";
-const CUSTOM_RESPONSE_TYPE = "envoy.extensions.filters.http.custom_response.v3.CustomResponse";
-
-/** Does nothing by itself; the routes of `tcpSocket` probes give it {@link ANSWER_AFTER_CONNECT}. */
-const CUSTOM_RESPONSE_FILTER: EnvoyJson = {
-  name: CUSTOM_RESPONSE,
-  typed_config: typed(CUSTOM_RESPONSE_TYPE),
-};
-
-/**
- * Ends a `tcpSocket` probe as soon as the connection stands: the 200 that Envoy makes up for a TCP upstream would
- * otherwise stay open until the application hangs up, with the application's greeting as its body.
- */
-const ANSWER_AFTER_CONNECT: EnvoyJson = {
-  [CUSTOM_RESPONSE]: typed(CUSTOM_RESPONSE_TYPE, {
-    custom_response_matcher: {
-      matcher_list: {
-        matchers: [
-          {
-            predicate: {
-              single_predicate: {
-                input: {
-                  name: "status",
-                  typed_config: typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput", {
-                    header_name: ":status",
-                  }),
-                },
-                value_match: { exact: "200" },
-              },
-            },
-            on_match: {
-              action: {
-                name: "connected",
-                typed_config: typed(
-                  "envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy",
-                  { status_code: 200, body: { inline_string: "connected" } },
-                ),
-              },
-            },
-          },
-        ],
-      },
-    },
-  }),
 };

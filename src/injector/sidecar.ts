@@ -28,7 +28,7 @@ import {
   VOLUME_IDENTITY,
   VOLUME_RUN,
 } from "./names";
-import type { Container, EnvVar, Probe, Volume } from "./pod";
+import type { Container, ContainerPort, EnvVar, Probe, Volume } from "./pod";
 import type { RedirectPlan } from "./redirect";
 import { sidecarResources, sidecarThreads } from "./resources";
 import type { KubeletRoute, OriginalHandler } from "./rewrite";
@@ -65,7 +65,7 @@ const API_DEFAULTS = {
 /** The Envoy container. */
 export function sidecarContainer(input: SidecarInput): Container {
   const { sidecar } = input.meshConfig;
-  return {
+  const container: Container = {
     name: SIDECAR_CONTAINER,
     image: sidecar.envoyImage === "" ? input.images.envoy : sidecar.envoyImage,
     command: ["envoy"],
@@ -92,10 +92,9 @@ export function sidecarContainer(input: SidecarInput): Container {
       seccompProfile: { type: "RuntimeDefault" },
     },
     readinessProbe: readyProbe({ periodSeconds: 5, failureThreshold: 3 }),
-    ...(input.native ? NATIVE : {}),
-    ...(input.native ? {} : CLASSIC),
     ...API_DEFAULTS,
   };
+  return input.native ? { ...container, ...NATIVE } : { ...container, ...CLASSIC };
 }
 
 /** The application is started once the sidecar has its configuration; it is given ten minutes before a restart. */
@@ -136,7 +135,7 @@ function envoyArguments(input: SidecarInput): string[] {
   ];
 }
 
-function sidecarPorts(input: SidecarInput): Container["ports"] {
+function sidecarPorts(input: SidecarInput): readonly ContainerPort[] {
   const probes = [...new Set(input.routes.map(route => route.listenPort))]
     .filter(port => port !== PORT_HEALTHCHECK)
     .sort((a, b) => a - b);
