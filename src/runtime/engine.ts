@@ -1,0 +1,131 @@
+import type { MeshConfigSpec } from "../api/mesh-config";
+import type { InputSettings } from "../catalog/inputs";
+import type { MeshNamespace } from "../model/workload";
+import type { Leaf } from "../policy/types";
+import type { EncodedResource } from "../xds/resource";
+import type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
+import { changedFindings, createCompiler } from "./engine/compiler";
+import type { EngineEvent } from "./engine/events";
+import { createFlushTimer } from "./engine/flush-timer";
+import { createListeners } from "./engine/listeners";
+import { observe } from "./engine/observed";
+import { createPodRegister } from "./engine/pods";
+import { createSubscribers } from "./engine/subscribers";
+import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
+
+export type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
+export type { EngineEvent, EngineEventOf } from "./engine/events";
+
+/** What an engine is made of. */
+export interface EngineOptions extends InputSettings {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly encode: (leaf: Leaf) => EncodedResource;
+  /** Runs something at the end of this turn of the event loop; default setImmediate. */
+  readonly soon?: (run: () => void) => void;
+}
+
+/** Counters of an engine. */
+export interface EngineStats {
+  readonly encodes: number;
+  readonly flushes: number;
+  /** Milliseconds of the last flush. */
+  readonly lastFlushMs: number;
+  readonly subscribers: number;
+  readonly computedCells: number;
+}
+
+/**
+ * The compiler's shell: events in, snapshots out. `apply` only sets inputs; everything that depends on them is computed
+ * in one flush at the end of the turn, for those who subscribe.
+ */
+export interface Engine extends ConfigSource, PodDirectory {
+  apply(event: EngineEvent): void;
+  /** Runs the outstanding flush now. */
+  flush(): void;
+  /** The mesh configuration with defaults filled in, as of the last event. */
+  meshConfig(): MeshConfigSpec;
+  /** Called in the flush after the mesh configuration changed. */
+  onMeshConfig(listener: (spec: MeshConfigSpec) => void): Subscription;
+  /** All namespaces seen, by name. */
+  namespaces(): ReadonlyMap<string, MeshNamespace>;
+  /** Findings about all objects as of the last flush. */
+  diagnostics(): DiagnosticMap;
+  /** Called in a flush with the objects whose findings changed; an empty list means none are left. */
+  onDiagnostics(listener: (changed: DiagnosticMap) => void): Subscription;
+  /** What the proxy of a pod must do; undefined when there is no such pod with a sidecar. */
+  describe(podUid: string): PolicyDescription | undefined;
+  stats(): EngineStats;
+}
+
+/** Counts encodings; a leaf that cannot be encoded is our fault, costs its own resource and is logged. */
+function guardedEncoder(options: EngineOptions, counters: { encodes: number }, log: Log) {
+  return (leaf: Leaf): EncodedResource | undefined => {
+    counters.encodes++;
+    try {
+      return options.encode(leaf);
+    } catch (error) {
+      log.error("resource left out, it could not be encoded", { resource: leaf.name, error: String(error) });
+      return undefined;
+    }
+  };
+}
+
+/** Makes an engine without any input. It computes nothing until somebody subscribes. */
+export function createEngine(options: EngineOptions): Engine {
+  const log = options.log.child("engine");
+  const counters = { encodes: 0, flushes: 0, lastFlushMs: 0 };
+  const compiler = createCompiler(options, guardedEncoder(options, counters, log));
+  const { inputs, catalog, snapshot } = compiler;
+  const { graph, meshConfig } = inputs;
+  const subscribers = createSubscribers({ inputs, group: catalog.nodeGroups.group, snapshot, log });
+  const pods = createPodRegister();
+  const findings = observe<DiagnosticMap>(graph, compiler.findings, { initial: new Map(), log });
+  const config = observe(graph, meshConfig, { initial: graph.peek(meshConfig), log });
+  const findingListeners = createListeners<DiagnosticMap>(log, "diagnostics");
+  const configListeners = createListeners<MeshConfigSpec>(log, "mesh configuration");
+
+  const flush = (): void => {
+    const start = options.clock.now();
+    graph.batch(() => {
+      config.look((_before, spec) => {
+        configListeners.notify(spec);
+      });
+      subscribers.deliver();
+      findings.look((before, now) => {
+        const changed = changedFindings(before, now);
+        if (changed.size > 0) findingListeners.notify(changed);
+      });
+    });
+    counters.flushes++;
+    counters.lastFlushMs = options.clock.now() - start;
+  };
+  const timer = createFlushTimer({ clock: options.clock, soon: options.soon ?? setImmediate, flush });
+
+  return {
+    apply: event => {
+      compiler.writer.apply(event);
+      if (event.kind === "Pod") pods.apply(event);
+      timer.request();
+    },
+    flush: () => {
+      timer.flushNow();
+    },
+    subscribe: (proxy, onSnapshot) => subscribers.subscribe(proxy, onSnapshot),
+    byUid: uid => pods.byUid(uid),
+    onGone: listener => {
+      pods.onGone(listener);
+    },
+    meshConfig: () => graph.peek(meshConfig),
+    onMeshConfig: listener => configListeners.add(listener),
+    namespaces: () => inputs.namespaces.rows,
+    diagnostics: () => findings.last,
+    onDiagnostics: listener => findingListeners.add(listener),
+    describe: podUid => graph.peek(compiler.description(podUid)),
+    stats: () => ({
+      ...counters,
+      subscribers: subscribers.count,
+      computedCells: graph.stats().computedCells,
+    }),
+  };
+}

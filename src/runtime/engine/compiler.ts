@@ -1,0 +1,91 @@
+import type { Catalog } from "../../catalog/index";
+import { createCatalog } from "../../catalog/index";
+import type { Inputs, InputSettings } from "../../catalog/inputs";
+import { createInputs } from "../../catalog/inputs";
+import type { NodeGroup } from "../../catalog/node-groups";
+import { structurallyEqual } from "../../graph/equality";
+import type { Cell, Family } from "../../graph/graph";
+import { createGraph } from "../../graph/graph";
+import type { Diagnostic } from "../../model/diagnostic";
+import type { Policy } from "../../policy/policy";
+import { bySubject, createPolicy, PARTS } from "../../policy/policy";
+import type { Leaf } from "../../policy/types";
+import type { Snapshot } from "../../xds/resource";
+import type { InputWriter } from "./inputs";
+import { createInputWriter } from "./inputs";
+import type { Encode } from "./snapshots";
+import { createSnapshots } from "./snapshots";
+
+/** Findings by object ({@link objectRefKey}). */
+export type DiagnosticMap = ReadonlyMap<string, readonly Diagnostic[]>;
+
+/** What a pod's proxy must do, in words, for people. */
+export interface PolicyDescription {
+  readonly group: NodeGroup;
+  readonly leaves: readonly Leaf[];
+}
+
+/** All stages joined, from events to snapshots; without time, subscribers or callbacks. */
+export interface Compiler {
+  readonly inputs: Inputs;
+  readonly catalog: Catalog;
+  readonly writer: InputWriter;
+  readonly snapshot: Family<NodeGroup, Snapshot>;
+  readonly findings: Cell<DiagnosticMap>;
+  /** By pod uid. */
+  readonly description: Family<string, PolicyDescription | undefined>;
+}
+
+/** Joins the stages over empty inputs. */
+export function createCompiler(settings: InputSettings, encode: Encode): Compiler {
+  const graph = createGraph();
+  const inputs = createInputs(graph, settings);
+  const catalog = createCatalog(inputs);
+  const policy = createPolicy(inputs, catalog);
+  const writer = createInputWriter(inputs);
+  return {
+    inputs,
+    catalog,
+    writer,
+    snapshot: createSnapshots(graph, policy, encode),
+    findings: graph.derive<DiagnosticMap>(
+      "findings",
+      read =>
+        bySubject([
+          ...[...read(policy.diagnostics).values()].flat(),
+          ...read(writer.findings.keys).flatMap(key => read(writer.findings.row(key)) ?? []),
+        ]),
+      structurallyEqual,
+    ),
+    description: graph.family({
+      label: "description",
+      keyOf: (podUid: string) => podUid,
+      compute: (read, podUid) => {
+        const [key] = read(inputs.pods.by("uid", podUid));
+        const group = key === undefined ? undefined : read(catalog.nodeGroups.group(key));
+        return group === undefined ? undefined : { group, leaves: leavesOf(policy, group).flatMap(read) };
+      },
+    }),
+  };
+
+  /** Shared leaves first. */
+  function leavesOf(from: Policy, group: NodeGroup): readonly Cell<readonly Leaf[]>[] {
+    const { view } = group;
+    const parts = PARTS.map(part =>
+      graph.derive(`description(${part})`, read =>
+        read(from.sources({ view, part })).flatMap(source => read(from.shared({ source, part }))),
+      ),
+    );
+    return [...parts, from.own(group)];
+  }
+}
+
+/** The objects whose findings differ; an empty list means none are left. */
+export function changedFindings(before: DiagnosticMap, after: DiagnosticMap): DiagnosticMap {
+  const changed = new Map<string, readonly Diagnostic[]>();
+  for (const [subject, found] of after) {
+    if (!structurallyEqual(before.get(subject), found)) changed.set(subject, found);
+  }
+  for (const subject of before.keys()) if (!after.has(subject)) changed.set(subject, []);
+  return changed;
+}

@@ -1,0 +1,35 @@
+import type { Cell, Graph } from "../../graph/graph";
+import type { Log } from "../ports";
+
+/** A cell looked at once per flush. */
+export interface Observed<T> {
+  /** The value as of the last look. */
+  readonly last: T;
+  /** Looks; calls `changed` with the value before and the value now if they are not the same object. */
+  look(changed: (before: T, now: T) => void): void;
+}
+
+/** Observes a cell. A computation that throws is logged; the last value stays. */
+export function observe<T>(graph: Graph, cell: Cell<T>, context: { initial: T; log: Log }): Observed<T> {
+  let stale = true;
+  let last = context.initial;
+  const watch = graph.watch(cell, () => {
+    stale = true;
+  });
+  return {
+    get last() {
+      return last;
+    },
+    look: changed => {
+      if (!stale) return;
+      stale = false;
+      try {
+        const before = last;
+        last = watch.read();
+        if (last !== before) changed(before, last);
+      } catch (error) {
+        context.log.error("not computed", { cell: cell.label, error: String(error) });
+      }
+    },
+  };
+}
