@@ -1,0 +1,84 @@
+/** Accepts TCP connections for the ADS server at a limited rate, so that a herd does not stop the event loop. */
+import { createServer, type Server, type Socket } from "node:net";
+import type { Clock } from "../ports";
+import { TokenBucket, type AdsLimits } from "./limits";
+
+/** Connections the kernel may hold before they are accepted. */
+const BACKLOG = 4096;
+
+/** Where connections come in. */
+export interface Listener {
+  readonly port: number;
+  readonly open: number;
+  /** Resets the connection of that peer, as grpc-js prints it; for clients that do not read. */
+  destroy(peer: string): void;
+  /** Accepts no more; open connections stay. */
+  stop(): void;
+  /** Resets all connections. */
+  destroyAll(): void;
+}
+
+/** What a listener is made of. */
+export interface ListenerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly limits: AdsLimits;
+  readonly clock: Clock;
+  onConnection(socket: Socket): void;
+}
+
+function peerOf(socket: Socket): string {
+  const { remoteAddress = "", remotePort = 0 } = socket;
+  return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}
+
+/** Starts listening. Rejects when the address is not free. */
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const { limits, clock, host } = options;
+  const sockets = new Map<string, Socket>();
+  const bucket = new TokenBucket(limits.connectRate, limits.connectBurst, clock.now());
+  const server = createServer({ noDelay: true, pauseOnConnect: false }, socket => {
+    if (sockets.size >= limits.maxConnections) {
+      socket.destroy();
+      return;
+    }
+    const peer = peerOf(socket);
+    sockets.set(peer, socket);
+    socket.on("error", () => undefined);
+    socket.on("close", () => sockets.delete(peer));
+    const wait = bucket.take(clock.now());
+    const hand = (): void => {
+      if (!socket.destroyed) options.onConnection(socket);
+    };
+    if (wait === 0) hand();
+    else clock.setTimeout(hand, wait);
+  });
+  await started(server, host, options.port);
+  const address = server.address();
+  const destroyAll = (): void => {
+    for (const socket of sockets.values()) socket.destroy();
+  };
+  return {
+    port: typeof address === "object" && address !== null ? address.port : options.port,
+    get open() {
+      return sockets.size;
+    },
+    destroy: peer => sockets.get(peer)?.destroy(),
+    stop: () => {
+      server.close();
+    },
+    destroyAll,
+  };
+}
+
+function started(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port, backlog: BACKLOG }, () => {
+      server.off("error", reject);
+      server.on("error", () => undefined);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,142 @@
+/** The two protocols of a stream, wrapped for {@link Session}. */
+import { status } from "@grpc/grpc-js";
+import { SDS_SERVICE_CERT } from "../../model/mesh-words";
+import type { DiffCache } from "../../xds/diff";
+import { TYPE_URLS, type ResourceSet, type Snapshot, type TypeUrl } from "../../xds/resource";
+import { initialSotwState, stepSotw, type SotwState } from "../../xds/sotw";
+import { initialStreamState, step, type StreamInput, type StreamState } from "../../xds/stream";
+import type { Rejection } from "../../xds/type-state";
+import { decodeDeltaRequest, decodeSotwRequest } from "../../xds/wire";
+import { keepHeldLeaf } from "./held-leaf";
+import { ProtocolViolation, type Protocol } from "./session";
+
+/** Called for every resource a proxy refuses. */
+export type OnRejection = (typeUrl: TypeUrl, rejection: Rejection) => void;
+
+function decoded<T>(decode: (bytes: Uint8Array) => T, bytes: Buffer): T {
+  try {
+    return decode(bytes);
+  } catch {
+    throw new ProtocolViolation(status.INVALID_ARGUMENT, "the request is not a discovery request");
+  }
+}
+
+/** Refuses a stream whose node id changes: one stream is one proxy. */
+class NodeIdGuard {
+  private id: string | undefined;
+
+  check(nodeId: string | undefined): void {
+    if (nodeId === undefined) return;
+    this.id ??= nodeId;
+    if (this.id !== nodeId) {
+      throw new ProtocolViolation(status.PERMISSION_DENIED, "the node id of a stream must not change");
+    }
+  }
+}
+
+/** Delta ADS. */
+export class DeltaProtocol implements Protocol {
+  state: StreamState = initialStreamState();
+  wakeAt: number | undefined;
+  refreshAt: number | undefined;
+  private readonly node = new NodeIdGuard();
+  private heldVersion: string | undefined;
+  private heldAgainst: ResourceSet | undefined;
+  private lastSecrets: ResourceSet | undefined;
+
+  constructor(
+    private readonly diffs: DiffCache,
+    private readonly onRejection: OnRejection,
+  ) {}
+
+  onRequest(bytes: Buffer, now: number): readonly Uint8Array[] {
+    const request = decoded(decodeDeltaRequest, bytes);
+    this.node.check(request.nodeId);
+    const before: Uint8Array[] = [];
+    if (
+      request.typeUrl === TYPE_URLS.secret &&
+      !(this.state.types.get(TYPE_URLS.secret)?.subscribed ?? false)
+    ) {
+      before.push(...this.adoptHeld(request.initialVersions.get(SDS_SERVICE_CERT), now));
+    }
+    return [...before, ...this.run({ kind: "request", request, now })];
+  }
+
+  onSnapshot(snapshot: Snapshot, now: number): readonly Uint8Array[] {
+    return this.run({ kind: "snapshot", snapshot, now });
+  }
+
+  onTick(now: number): readonly Uint8Array[] {
+    return this.run({ kind: "tick", now });
+  }
+
+  get unansweredSince(): number | undefined {
+    let since: number | undefined;
+    for (const { inFlight } of this.state.types.values()) {
+      if (inFlight !== undefined) since = Math.min(since ?? Infinity, inFlight.sentAt);
+    }
+    return since;
+  }
+
+  /** The proxy's own leaf counts until it is due, or until the source renews for whatever reason. */
+  secretsFor(secrets: ResourceSet, now: number): ResourceSet {
+    this.lastSecrets = secrets;
+    this.refreshAt = undefined;
+    if (this.heldVersion === undefined) return secrets;
+    this.heldAgainst ??= secrets;
+    const held = this.heldAgainst === secrets ? keepHeldLeaf(secrets, this.heldVersion, now) : undefined;
+    if (held === undefined) this.heldVersion = undefined;
+    this.refreshAt = held?.until;
+    return held?.secrets ?? secrets;
+  }
+
+  /** Takes note of the leaf a reconnecting proxy reports, before its request is compared with the secrets. */
+  private adoptHeld(version: string | undefined, now: number): readonly Uint8Array[] {
+    this.heldVersion = version;
+    const { snapshot } = this.state;
+    if (version === undefined || this.lastSecrets === undefined || snapshot === undefined) return [];
+    const secrets = this.secretsFor(this.lastSecrets, now);
+    return this.onSnapshot(new Map(snapshot).set(TYPE_URLS.secret, secrets), now);
+  }
+
+  private run(input: StreamInput): readonly Uint8Array[] {
+    const [state, effects] = step(this.state, input, this.diffs);
+    this.state = state;
+    this.wakeAt = effects.wakeAt;
+    for (const rejection of effects.rejections) this.onRejection(rejection.typeUrl, rejection);
+    return effects.responses.map(response => response.bytes);
+  }
+}
+
+/** State of the world. */
+export class SotwProtocol implements Protocol {
+  readonly wakeAt = undefined;
+  readonly refreshAt = undefined;
+  readonly unansweredSince = undefined;
+  private state: SotwState = initialSotwState();
+  private readonly node = new NodeIdGuard();
+
+  onRequest(bytes: Buffer): readonly Uint8Array[] {
+    const request = decoded(decodeSotwRequest, bytes);
+    this.node.check(request.nodeId);
+    return this.run({ kind: "request", request });
+  }
+
+  onSnapshot(snapshot: Snapshot): readonly Uint8Array[] {
+    return this.run({ kind: "snapshot", snapshot });
+  }
+
+  onTick(): readonly Uint8Array[] {
+    return [];
+  }
+
+  secretsFor(secrets: ResourceSet): ResourceSet {
+    return secrets;
+  }
+
+  private run(input: Parameters<typeof stepSotw>[1]): readonly Uint8Array[] {
+    const [state, responses] = stepSotw(this.state, input);
+    this.state = state;
+    return responses;
+  }
+}

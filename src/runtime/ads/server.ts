@@ -1,0 +1,342 @@
+/** The ADS server: TLS, proof of identity, limits, one session per stream. */
+import { Server, status, type ServerErrorResponse } from "@grpc/grpc-js";
+import { createDiffCache } from "../../xds/diff";
+import { AuthenticationError } from "../identity/errors";
+import type {
+  AuthenticatedProxy,
+  Authenticator,
+  Clock,
+  ConfigSource,
+  Log,
+  PodDirectory,
+  SecretSource,
+} from "../ports";
+import { listen, type Listener } from "./connections";
+import { RotatingCredentials, type ServingMaterial } from "./credentials";
+import { StreamLedger, type Ledger } from "./ledger";
+import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
+import { DeltaProtocol, SotwProtocol } from "./protocols";
+import { AGGREGATED_DISCOVERY, type ByteStream } from "./service";
+import { Session, type Protocol } from "./session";
+
+/** How often streams are looked at for expiry and stalls, milliseconds. */
+const SWEEP_MS = 1_000;
+/** How long a stream that is cut may take to read its status before the connection is reset, milliseconds. */
+const CUT_GRACE_MS = 5_000;
+
+/** What the server works with. */
+export interface AdsOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly serving: ServingMaterial;
+  readonly config: ConfigSource;
+  readonly secrets: SecretSource;
+  readonly pods: PodDirectory;
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Streams of this replica; 0 is unlimited (MeshConfig `maxDataPlaneConnections`). */
+  readonly maxStreams?: number;
+  readonly limits?: Partial<AdsLimits>;
+}
+
+/** Counters since the start. */
+export interface AdsStats {
+  readonly streams: number;
+  readonly connections: number;
+  readonly responses: number;
+  readonly bytes: number;
+  readonly refusedStreams: number;
+  readonly rejections: number;
+  /** Differences computed: one per change and shared part, however many streams there are. */
+  readonly diffs: number;
+}
+
+/** A running server. */
+export interface AdsServer {
+  readonly port: number;
+  readonly ledger: Ledger;
+  stats(): AdsStats;
+  /** New connections see this certificate and trust. */
+  setServing(material: ServingMaterial): void;
+  setMaxStreams(maxStreams: number): void;
+  /** Accepts nothing new and sends all proxies elsewhere, spread over `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts serving; resolves when the port is open. */
+export async function startAds(options: AdsOptions): Promise<AdsServer> {
+  const server = new RunningServer(options);
+  await server.start();
+  return server;
+}
+
+class RunningServer implements AdsServer {
+  private readonly limits: AdsLimits;
+  private readonly credentials: RotatingCredentials;
+  private readonly grpc: Server;
+  private readonly diffs = createDiffCache();
+  private readonly sessions = new Set<Session>();
+  private readonly deltas = new Map<Session, DeltaProtocol>();
+  private readonly byPod = new Map<string, Set<Session>>();
+  private readonly openings = new Map<string, TokenBucket>();
+  readonly ledger: StreamLedger;
+  private listener: Listener | undefined;
+  private sweeper: { cancel(): void } | undefined;
+  private maxStreams: number;
+  private leaving = false;
+  private injector: ReturnType<Server["createConnectionInjector"]> | undefined;
+  private readonly totals = { responses: 0, bytes: 0, refusedStreams: 0, rejections: 0 };
+
+  constructor(private readonly options: AdsOptions) {
+    this.limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
+    this.maxStreams = options.maxStreams ?? 0;
+    this.credentials = new RotatingCredentials(options.serving);
+    this.grpc = new Server(channelOptions(this.limits));
+    this.grpc.addService(AGGREGATED_DISCOVERY, {
+      DeltaAggregatedResources: (call: ByteStream) => {
+        void this.open(call, "delta");
+      },
+      StreamAggregatedResources: (call: ByteStream) => {
+        void this.open(call, "sotw");
+      },
+    });
+    this.ledger = new StreamLedger(
+      () => this.ledgerStreams(),
+      this.diffs,
+      run => setImmediate(run),
+    );
+    options.pods.onGone(uid => {
+      this.endPod(uid, status.PERMISSION_DENIED, "the pod is gone");
+    });
+  }
+
+  async start(): Promise<void> {
+    const injector = this.grpc.createConnectionInjector(this.credentials);
+    this.injector = injector;
+    const { host, port, clock } = this.options;
+    this.listener = await listen({
+      host,
+      port,
+      clock,
+      limits: this.limits,
+      onConnection: socket => {
+        injector.injectConnection(socket);
+      },
+    });
+    this.sweep();
+  }
+
+  get port(): number {
+    return this.listener?.port ?? 0;
+  }
+
+  stats(): AdsStats {
+    const open = [...this.sessions];
+    return {
+      ...this.totals,
+      responses: open.reduce((sum, s) => sum + s.responsesSent, this.totals.responses),
+      bytes: open.reduce((sum, s) => sum + s.bytesSent, this.totals.bytes),
+      streams: this.sessions.size,
+      connections: this.listener?.open ?? 0,
+      diffs: this.diffs.computed,
+    };
+  }
+
+  setServing(material: ServingMaterial): void {
+    this.credentials.rotate(material);
+  }
+
+  setMaxStreams(maxStreams: number): void {
+    this.maxStreams = maxStreams;
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    this.leaving = true;
+    this.listener?.stop();
+    this.injector?.drain(graceMs);
+    const open = [...this.sessions];
+    const pace = graceMs / Math.max(1, open.length);
+    for (const [index, session] of open.entries()) {
+      this.options.clock.setTimeout(() => {
+        session.end(status.UNAVAILABLE, "this replica is shutting down");
+      }, pace * index);
+    }
+    await new Promise<void>(resolve => this.options.clock.setTimeout(resolve, graceMs));
+  }
+
+  async close(): Promise<void> {
+    this.leaving = true;
+    this.sweeper?.cancel();
+    this.listener?.stop();
+    for (const session of [...this.sessions])
+      session.end(status.UNAVAILABLE, "this replica is shutting down");
+    await new Promise<void>(resolve => setImmediate(resolve));
+    this.grpc.forceShutdown();
+    this.listener?.destroyAll();
+  }
+
+  private async open(call: ByteStream, kind: "delta" | "sotw"): Promise<void> {
+    const client = { gone: false };
+    call.once("cancelled", () => (client.gone = true));
+    try {
+      const proxy = await this.options.authenticator.authenticate(evidenceOf(call));
+      if (client.gone) return;
+      this.admit(proxy);
+      this.run(call, proxy, kind);
+    } catch (error) {
+      this.totals.refusedStreams += 1;
+      const refusal = refusalOf(error);
+      this.options.log.warn("refused an ADS stream", { peer: call.getPeer(), reason: refusal.details ?? "" });
+      if (!client.gone) call.emit("error", refusal);
+    }
+  }
+
+  /** Throws when there are too many streams; makes room for the pod's newest stream by ending its oldest. */
+  private admit(proxy: AuthenticatedProxy): void {
+    const now = this.options.clock.now();
+    if (this.leaving) throw new StreamRefused(status.UNAVAILABLE, "this replica is shutting down");
+    if (this.maxStreams > 0 && this.sessions.size >= this.maxStreams) {
+      throw new StreamRefused(
+        status.RESOURCE_EXHAUSTED,
+        "this replica serves as many proxies as it is allowed to",
+      );
+    }
+    let bucket = this.openings.get(proxy.podUid);
+    if (bucket === undefined) {
+      bucket = new TokenBucket(this.limits.openRate, this.limits.openBurst, now);
+      this.openings.set(proxy.podUid, bucket);
+    }
+    if (!bucket.tryTake(now)) {
+      throw new StreamRefused(status.RESOURCE_EXHAUSTED, "this pod opens streams too often");
+    }
+    const [oldest] = this.byPod.get(proxy.podUid) ?? [];
+    if (oldest !== undefined && (this.byPod.get(proxy.podUid)?.size ?? 0) >= this.limits.streamsPerPod) {
+      oldest.end(status.RESOURCE_EXHAUSTED, "replaced by a newer stream of the same pod");
+    }
+  }
+
+  private run(call: ByteStream, proxy: AuthenticatedProxy, kind: "delta" | "sotw"): void {
+    const log = this.options.log;
+    const fields = { pod: proxy.podName, namespace: proxy.identity.namespace, peer: call.getPeer() };
+    const delta = new DeltaProtocol(this.diffs, (typeUrl, { name, version, message }) => {
+      this.totals.rejections += 1;
+      log.warn("a proxy refused a resource", {
+        ...fields,
+        typeUrl,
+        resource: name,
+        version,
+        reason: message,
+      });
+    });
+    const protocol: Protocol = kind === "delta" ? delta : new SotwProtocol();
+    const session: Session = new Session({
+      call,
+      proxy,
+      protocol,
+      limits: this.limits,
+      clock: this.options.clock,
+      log,
+      onStep: () => {
+        this.ledger.touch();
+      },
+      onEnd: () => {
+        this.forget(session);
+      },
+    });
+    this.sessions.add(session);
+    if (kind === "delta") this.deltas.set(session, delta);
+    const siblings = this.byPod.get(proxy.podUid) ?? new Set();
+    this.byPod.set(proxy.podUid, siblings.add(session));
+    log.debug("an ADS stream opened", fields);
+    session.start(() => [
+      this.options.secrets.subscribe(proxy.identity, secrets => {
+        session.deliverSecrets(secrets);
+      }),
+      this.options.config.subscribe(proxy, snapshot => {
+        session.deliver(snapshot);
+      }),
+    ]);
+    // The pod may have gone while its proof was being checked.
+    if (this.options.pods.byUid(proxy.podUid) === undefined) {
+      session.end(status.PERMISSION_DENIED, "the pod is gone");
+    }
+  }
+
+  private forget(session: Session): void {
+    this.sessions.delete(session);
+    this.deltas.delete(session);
+    this.totals.responses += session.responsesSent;
+    this.totals.bytes += session.bytesSent;
+    const { podUid } = session.proxy;
+    const siblings = this.byPod.get(podUid);
+    siblings?.delete(session);
+    if (siblings?.size === 0) this.byPod.delete(podUid);
+    this.ledger.touch();
+    const peer = session.context.call.getPeer();
+    this.options.clock.setTimeout(() => {
+      // A client that does not read its end of the stream is not waited for.
+      if (!session.context.call.writableFinished) this.listener?.destroy(peer);
+    }, CUT_GRACE_MS);
+  }
+
+  private endPod(uid: string, code: status, details: string): void {
+    for (const session of [...(this.byPod.get(uid) ?? [])]) session.end(code, details);
+  }
+
+  private sweep(): void {
+    const now = this.options.clock.now();
+    for (const session of [...this.sessions]) session.sweep(now);
+    for (const [uid, bucket] of this.openings) if (bucket.isFull(now)) this.openings.delete(uid);
+    this.sweeper = this.options.clock.setTimeout(() => {
+      this.sweep();
+    }, SWEEP_MS);
+  }
+
+  private *ledgerStreams(): Generator<{
+    proxy: AuthenticatedProxy;
+    openedAt: number;
+    bytesSent: number;
+    state: DeltaProtocol["state"];
+  }> {
+    for (const [session, { state }] of this.deltas) {
+      yield { proxy: session.proxy, openedAt: session.openedAt, bytesSent: session.bytesSent, state };
+    }
+  }
+}
+
+/** A stream that is not accepted although its proof is good. */
+class StreamRefused extends Error {
+  constructor(
+    readonly code: status,
+    message: string,
+  ) {
+    super(message);
+    this.name = "StreamRefused";
+  }
+}
+
+const FAILURE_CODES = {
+  unauthenticated: status.UNAUTHENTICATED,
+  denied: status.PERMISSION_DENIED,
+  unavailable: status.UNAVAILABLE,
+} as const;
+
+function refusalOf(error: unknown): Partial<ServerErrorResponse> {
+  if (error instanceof AuthenticationError)
+    return { code: FAILURE_CODES[error.failure], details: error.message };
+  if (error instanceof StreamRefused) return { code: error.code, details: error.message };
+  return { code: status.UNAVAILABLE, details: "the identity cannot be checked now" };
+}
+
+function evidenceOf(call: ByteStream): Parameters<Authenticator["authenticate"]>[0] {
+  const [authorization] = call.metadata.get("authorization");
+  const [, token] = /^Bearer +([^\s]+)$/i.exec(typeof authorization === "string" ? authorization : "") ?? [];
+  return {
+    bearerToken: token,
+    clientCertificate: call.getAuthContext().sslPeerCertificate?.raw,
+    remoteAddress: call.getPeer(),
+  };
+}

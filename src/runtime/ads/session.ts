@@ -1,0 +1,193 @@
+/** One authenticated ADS stream: reads requests at a limited rate, feeds the protocol, writes its responses. */
+import { status } from "@grpc/grpc-js";
+import type { Snapshot, ResourceSet } from "../../xds/resource";
+import { TYPE_URLS } from "../../xds/resource";
+import type { AuthenticatedProxy, Clock, Log, Subscription } from "../ports";
+import { Alarm } from "./alarm";
+import { TokenBucket, type AdsLimits } from "./limits";
+import type { ByteStream } from "./service";
+
+/** The protocol spoken on a stream; returns the responses to write. */
+export interface Protocol {
+  onRequest(bytes: Buffer, now: number): readonly Uint8Array[];
+  onSnapshot(snapshot: Snapshot, now: number): readonly Uint8Array[];
+  /** Called at the time that `wakeAt` names. */
+  onTick(now: number): readonly Uint8Array[];
+  readonly wakeAt: number | undefined;
+  /** Since when a response is unanswered, epoch milliseconds. */
+  readonly unansweredSince: number | undefined;
+  /** The secrets to merge into the snapshot, possibly others until `refreshAt`. */
+  secretsFor(secrets: ResourceSet, now: number): ResourceSet;
+  /** When {@link Protocol.secretsFor} should be asked again. */
+  readonly refreshAt: number | undefined;
+}
+
+/** A request that ends the stream. */
+export class ProtocolViolation extends Error {
+  constructor(
+    readonly code: status,
+    message: string,
+  ) {
+    super(message);
+    this.name = "ProtocolViolation";
+  }
+}
+
+/** What a session works with. */
+export interface SessionContext {
+  readonly call: ByteStream;
+  readonly proxy: AuthenticatedProxy;
+  readonly protocol: Protocol;
+  readonly limits: AdsLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called after every step, for the ledger. */
+  onStep(): void;
+  onEnd(): void;
+}
+
+/** A running session. */
+export class Session {
+  readonly openedAt: number;
+  bytesSent = 0;
+  responsesSent = 0;
+  private readonly bucket: TokenBucket;
+  private readonly subscriptions: Subscription[] = [];
+  private snapshot: Snapshot | undefined;
+  private secrets: ResourceSet | undefined;
+  private readonly tick: Alarm;
+  private readonly refreshing: Alarm;
+  private throttledSince: number | undefined;
+  private ended = false;
+
+  constructor(readonly context: SessionContext) {
+    const now = context.clock.now();
+    this.openedAt = now;
+    this.tick = new Alarm(context.clock, () => {
+      this.step(() => context.protocol.onTick(context.clock.now()));
+    });
+    this.refreshing = new Alarm(context.clock, () => {
+      this.refresh();
+    });
+    this.bucket = new TokenBucket(context.limits.requestRate, context.limits.requestBurst, now);
+  }
+
+  get proxy(): AuthenticatedProxy {
+    return this.context.proxy;
+  }
+
+  get isEnded(): boolean {
+    return this.ended;
+  }
+
+  /** Starts reading. `subscribe` is told where configuration and secrets are to be delivered. */
+  start(subscribe: (session: Session) => readonly Subscription[]): void {
+    const { call } = this.context;
+    call.on("data", (bytes: Buffer) => {
+      this.onData(bytes);
+    });
+    call.on("end", () => {
+      this.end(status.OK, "closed by the proxy");
+    });
+    call.on("cancelled", () => {
+      this.close();
+    });
+    for (const subscription of subscribe(this)) this.subscriptions.push(subscription);
+    // A subscription may have ended the stream in its first delivery.
+    if (this.ended) this.unsubscribe();
+  }
+
+  /** New configuration for this proxy. */
+  deliver(snapshot: Snapshot): void {
+    this.snapshot = snapshot;
+    this.refresh();
+  }
+
+  /** New secrets of this identity. */
+  deliverSecrets(secrets: ResourceSet): void {
+    this.secrets = secrets;
+    this.refresh();
+  }
+
+  /** Looks for what ends a stream with time. */
+  sweep(now: number): void {
+    const { proxy, protocol, limits } = this.context;
+    const since = protocol.unansweredSince;
+    if (proxy.expiresAt <= now) this.end(status.UNAUTHENTICATED, "the proof of identity has expired");
+    else if (since !== undefined && now - since > limits.stalledMs) {
+      this.end(status.UNAVAILABLE, "a response was not answered in time");
+    }
+  }
+
+  /** Ends the stream with a status; what is already written still goes out. */
+  end(code: status, details: string): void {
+    if (this.ended) return;
+    this.close();
+    const { call } = this.context;
+    if (code === status.OK) call.end();
+    else call.emit("error", { code, details });
+  }
+
+  private close(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.tick.set(undefined);
+    this.refreshing.set(undefined);
+    this.unsubscribe();
+    this.context.onEnd();
+  }
+
+  private unsubscribe(): void {
+    for (const subscription of this.subscriptions.splice(0)) subscription.close();
+  }
+
+  private refresh(): void {
+    if (this.ended || this.snapshot === undefined || this.secrets === undefined) return;
+    const { clock, protocol } = this.context;
+    const now = clock.now();
+    const merged = new Map(this.snapshot).set(TYPE_URLS.secret, protocol.secretsFor(this.secrets, now));
+    this.step(() => protocol.onSnapshot(merged, now));
+  }
+
+  private onData(bytes: Buffer): void {
+    if (this.ended) return;
+    const { clock, protocol, call } = this.context;
+    const now = clock.now();
+    const early = this.bucket.take(now);
+    if (early > 0) {
+      this.throttle(early, now);
+      call.pause();
+      clock.setTimeout(() => call.resume(), early);
+    } else {
+      this.throttledSince = undefined;
+    }
+    this.step(() => protocol.onRequest(bytes, now));
+  }
+
+  private throttle(early: number, now: number): void {
+    this.throttledSince ??= now;
+    if (now + early - this.throttledSince > this.context.limits.throttledMs) {
+      this.end(status.RESOURCE_EXHAUSTED, "too many requests");
+    }
+  }
+
+  private step(run: () => readonly Uint8Array[]): void {
+    if (this.ended) return;
+    const { log, call, protocol } = this.context;
+    try {
+      for (const response of run()) {
+        this.bytesSent += response.length;
+        this.responsesSent += 1;
+        call.write(response);
+      }
+    } catch (error) {
+      const violation = error instanceof ProtocolViolation ? error : undefined;
+      if (violation === undefined) log.error("an ADS stream failed", { error: String(error) });
+      this.end(violation?.code ?? status.INTERNAL, violation?.message ?? "internal error");
+      return;
+    }
+    this.tick.set(protocol.wakeAt);
+    this.refreshing.set(protocol.refreshAt);
+    this.context.onStep();
+  }
+}
