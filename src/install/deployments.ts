@@ -18,7 +18,7 @@ export const DEFAULT_POD_SIZE: PodSize = {
 };
 
 /** Time to leave the endpoints, drain streams and end; Pepr's five seconds are too short for the first of these. */
-const GRACE_SECONDS = 30;
+const GRACE_SECONDS = 15;
 
 interface PodTemplateSpec {
   readonly containers: readonly Readonly<Record<string, unknown>>[];

@@ -34,7 +34,8 @@ export async function startInCluster(role: Role, env: MutableEnv): Promise<Contr
     inClusterCredentials({ env, now: () => systemClock.now() }) ?? (await developerCredentials());
   const kube = createKubeClient(credentials);
   const random = (): number => Math.random();
-  return startControlPlane({ role, kube, settings, log, clock: systemClock, random, env });
+  const exit = (): never => process.exit(0);
+  return startControlPlane({ role, kube, settings, log, clock: systemClock, random, env, exit });
 }
 
 /** Says why the process cannot go on, and ends it: Kubernetes starts it again. */

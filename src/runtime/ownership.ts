@@ -67,6 +67,9 @@ class Watchman {
   private readonly worker: KeyedWorker;
   private disputes = 0;
   private lastCorrection = -Infinity;
+  /** Changes seen so far, and how many had been seen when the last correction was made. */
+  private seen = 0;
+  private corrected = -1;
   readonly settled: Promise<void>;
   private resolveSettled: () => void = () => undefined;
 
@@ -86,6 +89,7 @@ class Watchman {
         project: found => found as unknown as InstallObject,
       },
       onChange: () => {
+        this.seen += 1;
         this.worker.enqueue(object.metadata.name);
       },
     });
@@ -101,6 +105,9 @@ class Watchman {
   }
 
   private async look(): Promise<void> {
+    // What has been corrected is not corrected again before there is news of it.
+    if (this.seen === this.corrected) return;
+    const seen = this.seen;
     const live = [...this.informer.values().values()][0];
     const correction = this.kept.correction(live);
     if (correction === undefined) {
@@ -110,6 +117,7 @@ class Watchman {
     await this.waitInDispute();
     const { kind, metadata } = correction.object;
     await applyObject(this.options.kube, correction);
+    this.corrected = seen;
     this.options.log.info(live === undefined ? "created" : "repaired", { kind, name: metadata.name });
   }
 

@@ -109,7 +109,7 @@ export function readSettings(env: Env, temporaryFolder: string): Settings {
       cpuLimit: text(env, "OSM_CPU_LIMIT", DEFAULT_POD_SIZE.cpuLimit, quantity),
       memoryLimit: text(env, "OSM_MEMORY_LIMIT", DEFAULT_POD_SIZE.memoryLimit, quantity),
     },
-    podName: env["HOSTNAME"] ?? "",
+    podName: env["KUBERNETES_SERVICE_HOST"] === undefined ? "" : (env["HOSTNAME"] ?? ""),
     temporaryFolder,
   };
 }

@@ -1,20 +1,32 @@
+import { EMBEDDED_CRDS } from "../../install/crds";
 import { WEBHOOK_PORT } from "../../install/names";
+import type { WebhookIdentity } from "../../install/webhook-secret";
+import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { KubeClient } from "../kube";
 import type { RootLog } from "../log";
 import type { Clock } from "../ports";
 import type { Role } from "../role";
-import { writes } from "../role";
+import { serves, writes } from "../role";
+import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
 import type { Settings } from "../settings";
 import type { MeshActions } from "./actions";
-import { ensureGuards, ensureMeshConfig } from "./bootstrap";
+import { injectorSettings, ownAddresses, podAdmission } from "./admission";
+import { ensureDefinitions, ensureGuards, ensureMeshConfig } from "./bootstrap";
 import { step } from "./bounded";
 import type { Duties } from "./duties";
 import { startDuties } from "./duties";
+import { leave } from "./leaving";
+import type { Namespaces } from "./namespaces";
 import { followNamespaces } from "./namespaces";
+import { watchOwnPod } from "./own-pod";
+import type { Serving } from "./serving";
+import { startServing } from "./serving";
 import { ensureWebhookIdentity, followWebhookIdentity, renewWebhookIdentity } from "./webhook-identity";
-import type { MutableEnv } from "./webhook-server";
+import type { MutableEnv, WebhookServer } from "./webhook-server";
 import { handToPepr, steerWebhookServer } from "./webhook-server";
+import type { World } from "./world";
+import { startWorld } from "./world";
 
 /** What a control plane is started with. */
 export interface ControlPlaneOptions {
@@ -27,6 +39,8 @@ export interface ControlPlaneOptions {
   readonly random: () => number;
   /** Where Pepr looks for its certificate; written to. */
   readonly env: MutableEnv;
+  /** Ends the process; called when the pod is being deleted and everything has been handed over. */
+  readonly exit: () => void;
 }
 
 /** A control plane that is ready. */
@@ -40,30 +54,78 @@ export interface ControlPlane {
 /** Time for one step of the start. All steps together must stay below the 40 s after which the kubelet gives up. */
 const STEP_MS = 15_000;
 
+type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
+
+/** What every pod of the control plane shares through the API: made by whichever comes first. */
+interface Foundation {
+  readonly authority: Authority;
+  readonly identity: WebhookIdentity;
+}
+
+async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation> {
+  const { role, kube, settings, clock, log } = options;
+  const bootstrap = { kube, clock, log, settings, mayChange: writes(role) };
+  const root = { kube, namespace: settings.osmNamespace, now: () => clock.now(), log };
+  await run("namespace and admission policy", () => ensureGuards(bootstrap));
+  await run("custom resource definitions", () => ensureDefinitions(bootstrap, EMBEDDED_CRDS));
+  await run("default MeshConfig", () => ensureMeshConfig(bootstrap));
+  const authority = await run("root certificate", () => ensureAuthority(root));
+  const identity = await run("webhook identity", () => ensureWebhookIdentity(kube, settings, clock));
+  return { authority, identity };
+}
+
 /** Starts everything a role needs, each step within its time; resolves when this process is ready to serve. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { role, kube, settings, log, clock, env } = options;
-  const around = { clock, log, ms: STEP_MS };
-  const bootstrap = { kube, clock, log, settings, mayChange: writes(role) };
-  await step("namespace and admission policy", () => ensureGuards(bootstrap), around);
-  await step("default MeshConfig", () => ensureMeshConfig(bootstrap), around);
-  const authorityOptions = { kube, namespace: settings.osmNamespace, now: () => clock.now(), log };
-  const authority = await step("root certificate", () => ensureAuthority(authorityOptions), around);
-  let identity = await step("webhook identity", () => ensureWebhookIdentity(kube, settings, clock), around);
-  handToPepr(identity, settings.temporaryFolder, env);
+  const { kube, settings, clock, log, env } = options;
+  const run: Step = (name, work) => step(name, work, { clock, log, ms: STEP_MS });
+  const foundation = await lay(options, run);
+  handToPepr(foundation.identity, settings.temporaryFolder, env);
   const server = steerWebhookServer(WEBHOOK_PORT);
   const namespaces = followNamespaces(settings, options);
-  await step("namespaces", () => namespaces.synced, around);
+  const world = startWorld(settings, options);
+  await run("informers", () => Promise.all([namespaces.synced, world.synced]));
+  const pod = { namespace: PEPR_NAMESPACE, name: settings.podName };
+  const injection = await run("what the cluster offers", async () =>
+    injectorSettings(kube, settings, await ownAddresses(kube, pod)),
+  );
+  const serving = serves(options.role)
+    ? await run("ADS", () => startServing({ ...options, ...foundation, world }))
+    : undefined;
+  const admitPod = podAdmission({
+    settings: injection,
+    meshConfig: () => world.engine.meshConfig(),
+    namespaces,
+  });
+  return assemble(options, { ...foundation, server, namespaces, world, serving, admitPod });
+}
 
+interface Parts extends Foundation {
+  readonly server: WebhookServer;
+  readonly namespaces: Namespaces;
+  readonly world: World;
+  readonly serving: Serving | undefined;
+  readonly admitPod: MeshActions["admitPod"];
+}
+
+function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
+  const { role, kube, settings, clock, log } = options;
+  const { server, namespaces, world, serving, authority, admitPod } = parts;
+  let identity = parts.identity;
   let duties: Duties | undefined;
   const follower = followWebhookIdentity(settings, options, next => {
     identity = next;
     server.present(next);
     duties?.present(next);
   });
+  const own =
+    settings.podName === ""
+      ? undefined
+      : watchOwnPod(settings.podName, options, () => {
+          void leave({ clock, log, server, serving }).finally(options.exit);
+        });
   return {
     actions: {
-      admitPod: () => Promise.resolve({ kind: "leave" }),
+      admitPod,
       faults: () => [],
       reconcile: () => undefined,
       tick: async () => {
@@ -77,19 +139,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     constructed() {
       log.info("ready");
       if (!writes(role)) return;
-      duties = startDuties({
-        ...options,
-        namespaces,
-        identity,
-        rootsPem: () => authority.certPem,
-        inCluster: role !== "dev",
-      });
+      const rootsPem = (): string => authority.certPem;
+      duties = startDuties({ ...options, namespaces, identity, rootsPem, inCluster: role !== "dev" });
     },
     stop: () => {
-      duties?.stop();
-      follower.stop();
-      namespaces.stop();
-      server.stop();
+      for (const part of [duties, own, follower, namespaces, world, serving, server]) part?.stop();
       return Promise.resolve();
     },
   };

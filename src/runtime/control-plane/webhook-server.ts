@@ -1,5 +1,6 @@
 import diagnostics from "node:diagnostics_channel";
 import { mkdirSync, writeFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
 import type { Server } from "node:https";
 import path from "node:path";
 import type { WebhookIdentity } from "../../install/webhook-secret";
@@ -17,11 +18,14 @@ export type MutableEnv = Record<string, string | undefined>;
 export interface WebhookServer {
   /** Presents another certificate from the next connection on. Connections that are open stay. */
   present(identity: WebhookIdentity): void;
+  /** From now on every answer asks the API server to connect anew, which takes it to another pod. */
+  closeAfterAnswers(): void;
   stop(): void;
 }
 
 interface RequestStart {
   readonly server: Server;
+  readonly response: ServerResponse;
 }
 
 /** Writes certificate and key for Pepr, which reads them once when it starts, and says where it finds them. */
@@ -44,12 +48,14 @@ export function handToPepr(identity: WebhookIdentity, folder: string, env: Mutab
 export function steerWebhookServer(port: number): WebhookServer {
   const seen = new Set<Server>();
   let latest: WebhookIdentity | undefined;
+  let leaving = false;
   const context = (identity: WebhookIdentity): { key: string; cert: string } => ({
     key: identity.keyPem,
     cert: identity.certPem,
   });
   const meet = (message: unknown): void => {
-    const { server } = message as RequestStart;
+    const { server, response } = message as RequestStart;
+    if (leaving && seen.has(server)) response.shouldKeepAlive = false;
     if (seen.has(server)) return;
     const address = server.address();
     if (address === null || typeof address === "string" || address.port !== port) return;
@@ -63,6 +69,10 @@ export function steerWebhookServer(port: number): WebhookServer {
     present(identity) {
       latest = identity;
       for (const server of seen) server.setSecureContext(context(identity));
+    },
+    closeAfterAnswers() {
+      leaving = true;
+      for (const server of seen) server.closeIdleConnections();
     },
     stop: () => {
       diagnostics.unsubscribe("http.server.request.start", meet);

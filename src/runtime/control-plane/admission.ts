@@ -1,0 +1,79 @@
+import type { MeshConfigSpec } from "../../api/mesh-config";
+import type { InjectorSettings } from "../../injector/inject";
+import { inject } from "../../injector/inject";
+import type { PodJson } from "../../injector/pod";
+import { ADS_PORT, ADS_SAN } from "../../model/mesh-words";
+import type { KubeClient } from "../kube";
+import type { Settings } from "../settings";
+import type { PodRequest, PodVerdict } from "./actions";
+import type { Namespaces } from "./namespaces";
+
+/** Kubernetes 1.29 starts init containers with `restartPolicy: Always` before the application and ends them after it. */
+const NATIVE_SIDECAR_MINOR = 29;
+/** Longest wait for news of a namespace that has just been labelled; well below the webhook's own time. */
+const NAMESPACE_PATIENCE_MS = 2_000;
+
+/** What the cluster offers to pods, found out once at the start. */
+export async function injectorSettings(
+  kube: KubeClient,
+  settings: Settings,
+  podIps: readonly string[],
+): Promise<InjectorSettings> {
+  const version = await kube.get<{ major: string; minor: string }>("/version");
+  const minor = Number.parseInt(version.minor, 10);
+  return {
+    meshName: settings.meshName,
+    osmNamespace: settings.osmNamespace,
+    trustDomain: settings.trustDomain,
+    images: settings.images,
+    // A name, not the Service's address: that would change when the Service is deleted and made again.
+    adsAddress: `${ADS_SAN}:${ADS_PORT}`,
+    nativeSidecar: Number(version.major) > 1 || minor >= NATIVE_SIDECAR_MINOR,
+    ipv6: podIps.some(address => address.includes(":")),
+  };
+}
+
+/** Addresses of the pod we run in; none outside a cluster. They tell whether pods get IPv6. */
+export async function ownAddresses(
+  kube: KubeClient,
+  pod: { readonly namespace: string; readonly name: string },
+): Promise<readonly string[]> {
+  if (pod.name === "") return [];
+  interface Pod {
+    readonly metadata: { readonly name: string };
+    readonly status?: { readonly podIPs?: readonly { readonly ip: string }[] };
+  }
+  const found = await kube.get<Pod>(`/api/v1/namespaces/${pod.namespace}/pods/${pod.name}`);
+  return (found.status?.podIPs ?? []).map(({ ip }) => ip);
+}
+
+/** What {@link podAdmission} decides with. */
+export interface PodAdmissionOptions {
+  readonly settings: InjectorSettings;
+  readonly meshConfig: () => MeshConfigSpec;
+  readonly namespaces: Namespaces;
+}
+
+/** The injector with its inputs: what happens to a new pod. Calls no API. */
+export function podAdmission(options: PodAdmissionOptions): (request: PodRequest) => Promise<PodVerdict> {
+  const { settings, meshConfig, namespaces } = options;
+  return async request => {
+    const facts = await namespaces.labelled(request.namespace, NAMESPACE_PATIENCE_MS);
+    if (facts === undefined) return { kind: "leave" };
+    const result = inject({
+      pod: request.pod as PodJson,
+      uid: request.uid,
+      namespace: facts,
+      meshConfig: meshConfig(),
+      settings,
+    });
+    switch (result.kind) {
+      case "inject":
+        return { kind: "inject", pod: { ...result.pod } };
+      case "skip":
+        return { kind: "leave" };
+      case "refuse":
+        return { kind: "refuse", reason: result.message };
+    }
+  };
+}

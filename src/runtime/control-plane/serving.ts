@@ -1,0 +1,103 @@
+import type { MeshConfigSpec } from "../../api/mesh-config";
+import { parseDuration } from "../../model/duration";
+import { ADS_PORT, ADS_SAN } from "../../model/mesh-words";
+import type { AdsServer } from "../ads/server";
+import { startAds } from "../ads/server";
+import { createAuthenticator } from "../identity/authenticator";
+import type { KeeperOptions } from "../ownership";
+import type { Authority } from "../secrets/authority";
+import { issueServing } from "../secrets/authority";
+import type { WorkloadSecrets } from "../secrets/workload-secrets";
+import { createWorkloadSecrets } from "../secrets/workload-secrets";
+import type { Settings } from "../settings";
+import type { World } from "./world";
+
+/** Life of this replica's own serving certificate: a day, in milliseconds; replaced at half of it. */
+const SERVING_VALIDITY_MS = 86_400_000;
+/** OSM's default and least validity of workload certificates, milliseconds. */
+const LEAF_DEFAULT_MS = 86_400_000;
+const LEAF_FLOOR_MS = 600_000;
+
+/** What a serving replica works with. */
+export interface ServingOptions extends KeeperOptions {
+  readonly settings: Settings;
+  readonly authority: Authority;
+  readonly world: World;
+  /** Addresses to listen on, tried in order: `::` takes both families where the kernel has IPv6. */
+  readonly hosts?: readonly string[];
+  /** Default {@link ADS_PORT}. */
+  readonly port?: number;
+}
+
+/** The data plane's side of a replica. */
+export interface Serving {
+  readonly ads: AdsServer;
+  readonly secrets: WorkloadSecrets;
+  /** Sends all proxies elsewhere, spread over the time. */
+  leave(graceMs: number): Promise<void>;
+  stop(): void;
+}
+
+/** Validity of workload certificates that MeshConfig asks for, milliseconds; unreadable values mean OSM's default. */
+export function leafValidity(spec: MeshConfigSpec): number {
+  const asked = parseDuration(spec.certificate.serviceCertValidityDuration) ?? LEAF_DEFAULT_MS;
+  return Math.max(LEAF_FLOOR_MS, asked);
+}
+
+async function listenOnFirst(
+  hosts: readonly string[],
+  start: (host: string) => Promise<AdsServer>,
+): Promise<AdsServer> {
+  let failure: unknown = new Error("no address to listen on");
+  for (const host of hosts) {
+    try {
+      return await start(host);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Starts ADS; resolves when its port is open. What MeshConfig says about it takes effect while it runs. */
+export async function startServing(options: ServingOptions): Promise<Serving> {
+  const { settings, authority, clock, log, kube, world } = options;
+  const { engine } = world;
+  const { trustDomain } = settings;
+  const spec = engine.meshConfig();
+  const secrets = createWorkloadSecrets({
+    authority,
+    trustDomain,
+    validityMs: leafValidity(spec),
+    clock,
+    log,
+  });
+  const authenticator = createAuthenticator({ kube, pods: engine, trustDomain, clock, log });
+  const material = (): { certPem: string; keyPem: string; clientRoots: string } => {
+    const lifetime = { now: clock.now(), validityMs: SERVING_VALIDITY_MS };
+    const { certPem, keyPem } = issueServing(authority, [ADS_SAN, `${ADS_SAN}.cluster.local`], lifetime);
+    return { certPem, keyPem, clientRoots: authority.certPem };
+  };
+  const parts = { serving: material(), config: engine, secrets, pods: engine, authenticator, clock, log };
+  const maxStreams = spec.sidecar.maxDataPlaneConnections;
+  const port = options.port ?? ADS_PORT;
+  const ads = await listenOnFirst(options.hosts ?? ["::", "0.0.0.0"], host =>
+    startAds({ ...parts, host, port, maxStreams }),
+  );
+  let timer = clock.setTimeout(renew, SERVING_VALIDITY_MS / 2);
+  function renew(): void {
+    ads.setServing(material());
+    timer = clock.setTimeout(renew, SERVING_VALIDITY_MS / 2);
+  }
+  const subscription = engine.onMeshConfig(next => {
+    secrets.setValidity(leafValidity(next));
+    ads.setMaxStreams(next.sidecar.maxDataPlaneConnections);
+  });
+  const stop = (): void => {
+    timer.cancel();
+    subscription.close();
+    secrets.stop();
+    void ads.close();
+  };
+  return { ads, secrets, leave: graceMs => ads.drain(graceMs), stop };
+}

@@ -1,0 +1,42 @@
+import { encodeLeaf } from "../../envoy/encode";
+import { createProjectors } from "../../ingest/index";
+import { MESH_CONFIG_NAME } from "../../model/mesh-words";
+import type { Engine } from "../engine";
+import { createEngine } from "../engine";
+import type { Informers } from "../kube/informers";
+import { startInformers } from "../kube/informers";
+import type { KeeperOptions } from "../ownership";
+import type { Settings } from "../settings";
+
+/** The model of the cluster and what follows from it, fed by informers. */
+export interface World {
+  readonly engine: Engine;
+  readonly informers: Informers;
+  /** Resolves when every kind has been listed and the first compilation is done. */
+  readonly synced: Promise<void>;
+  stop(): void;
+}
+
+/** Starts following the cluster and compiling. The same in every pod of the control plane. */
+export function startWorld(settings: Settings, options: KeeperOptions): World {
+  const { osmNamespace, trustDomain, meshName } = settings;
+  const engine = createEngine({ ...options, encode: encodeLeaf, osmNamespace, trustDomain });
+  const informers = startInformers({
+    ...options,
+    projectors: Object.values(createProjectors(meshName)),
+    only: { MeshConfig: { namespace: osmNamespace, name: MESH_CONFIG_NAME } },
+    apply: event => {
+      engine.apply(event);
+    },
+  });
+  return {
+    engine,
+    informers,
+    synced: informers.synced.then(() => {
+      engine.flush();
+    }),
+    stop: () => {
+      informers.stop();
+    },
+  };
+}
