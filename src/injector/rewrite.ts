@@ -78,7 +78,9 @@ export function rewriteHandlers(pod: PodJson, proxyUuid: string): Rewritten | Re
       };
     }
     const replacement = replace(located, target, { proxyUuid, grpcPorts });
-    if (replacement === undefined) continue;
+    if (replacement === undefined) {
+      return { field: located.field, message: "no port is left for a listener of this gRPC probe" };
+    }
     const current = changed.get(located.container) ?? located.container;
     changed.set(located.container, withHandler(current, located.kind, replacement.handler));
     mergeRoute(routes, replacement.route);
@@ -194,7 +196,7 @@ export function replaceContainers(pod: PodJson, changed: ReadonlyMap<Container, 
  * slash added, fragment dropped, characters that cannot stand in a request percent-encoded.
  */
 export function requestTarget(path: string): string {
-  const [withoutFragment = ""] = path.split("#", 1);
+  const [withoutFragment = ""] = path.replace(/[\ud800-\udfff]/gu, "\ufffd").split("#", 1);
   const rooted = withoutFragment.startsWith("/") ? withoutFragment : `/${withoutFragment}`;
   return rooted.replace(/[^\x21-\x7e]+|["<>\\^`{|}]/gu, part => encodeURIComponent(part));
 }
