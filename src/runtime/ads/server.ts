@@ -195,8 +195,7 @@ class RunningServer implements AdsServer {
   }
 
   /** Throws when there are too many streams; makes room for the pod's newest stream by ending its oldest. */
-  private admit(proxy: AuthenticatedProxy): void {
-    const now = this.options.clock.now();
+  private admit({ podUid }: AuthenticatedProxy): void {
     if (this.leaving) throw new StreamRefused(status.UNAVAILABLE, "this replica is shutting down");
     if (this.maxStreams > 0 && this.sessions.size >= this.maxStreams) {
       throw new StreamRefused(
@@ -204,18 +203,21 @@ class RunningServer implements AdsServer {
         "this replica serves as many proxies as it is allowed to",
       );
     }
-    let bucket = this.openings.get(proxy.podUid);
-    if (bucket === undefined) {
-      bucket = new TokenBucket(this.limits.openRate, this.limits.openBurst, now);
-      this.openings.set(proxy.podUid, bucket);
-    }
-    if (!bucket.tryTake(now)) {
+    if (!this.mayOpen(podUid)) {
       throw new StreamRefused(status.RESOURCE_EXHAUSTED, "this pod opens streams too often");
     }
-    const [oldest] = this.byPod.get(proxy.podUid) ?? [];
-    if (oldest !== undefined && (this.byPod.get(proxy.podUid)?.size ?? 0) >= this.limits.streamsPerPod) {
-      oldest.end(status.RESOURCE_EXHAUSTED, "replaced by a newer stream of the same pod");
+    const siblings = [...(this.byPod.get(podUid) ?? [])];
+    if (siblings.length >= this.limits.streamsPerPod) {
+      siblings[0]?.end(status.RESOURCE_EXHAUSTED, "replaced by a newer stream of the same pod");
     }
+  }
+
+  private mayOpen(podUid: string): boolean {
+    const now = this.options.clock.now();
+    const { openRate, openBurst } = this.limits;
+    const bucket = this.openings.get(podUid) ?? new TokenBucket(openRate, openBurst, now);
+    this.openings.set(podUid, bucket);
+    return bucket.tryTake(now);
   }
 
   private run(call: ByteStream, proxy: AuthenticatedProxy, kind: "delta" | "sotw"): void {
