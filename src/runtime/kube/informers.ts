@@ -1,6 +1,7 @@
 import type { KubeClient } from "../kube";
 import type { Clock, Log } from "../ports";
 import { startInformer, type Informer, type InformerSource } from "./informer";
+import type { EngineEvent } from "../engine/events";
 import type { Change } from "./watch-state";
 
 /** One row of the table of kinds that are followed (`src/ingest` makes it). */
@@ -13,17 +14,14 @@ export interface KindProjector {
   project(object: unknown): unknown;
 }
 
-/** A change with the kind it is about, as the engine takes it. */
-export type KindChange = { readonly kind: string } & Change<unknown>;
-
 /** What a set of informers works with. */
 export interface InformersOptions {
   readonly kube: KubeClient;
   readonly projectors: Iterable<KindProjector>;
   /** Kinds of which only one object counts; it is watched by name, so that no right on the others is needed. */
   readonly only?: Readonly<Record<string, { readonly namespace: string; readonly name: string }>>;
-  /** Called synchronously, per kind in the order of the API server. */
-  readonly apply: (change: KindChange) => void;
+  /** The engine's; called synchronously, per kind in the order of the API server. */
+  readonly apply: (event: EngineEvent) => void;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -50,7 +48,7 @@ export function startInformers(options: InformersOptions): Informers {
         ...options,
         source: sourceOf(projector, options.only?.[kind]),
         onChange: change => {
-          options.apply({ kind, ...change });
+          options.apply(engineEvent(kind, change));
         },
       }),
     );
@@ -64,6 +62,18 @@ export function startInformers(options: InformersOptions): Informers {
       for (const informer of all) informer.stop();
     },
   };
+}
+
+/** The row's projector made the value for its kind, so kind and value belong together. */
+function engineEvent(kind: string, change: Change<unknown>): EngineEvent {
+  switch (change.type) {
+    case "upsert":
+      return { kind, type: "upsert", key: change.key, compiled: change.value } as EngineEvent;
+    case "delete":
+      return { kind, type: "delete", key: change.key } as EngineEvent;
+    case "reset":
+      return { kind, type: "reset", items: change.entries } as EngineEvent;
+  }
 }
 
 function sourceOf(

@@ -1,0 +1,87 @@
+import type { Diagnostic } from "../model/diagnostic";
+import type { ObjectRef } from "../model/object-ref";
+import * as is from "./field";
+
+/** MeshRootCertificate (`config.openservicemesh.io/v1alpha2`): a root of trust and who issues from it. */
+export interface MeshRootCertificateSpec {
+  readonly role: "passive" | "active" | "inactive";
+  /** Default `cluster.local`. */
+  readonly trustDomain?: string;
+  /** Default false. */
+  readonly spiffeEnabled?: boolean;
+  /** Exactly one of the three. */
+  readonly provider: {
+    readonly certManager?: {
+      readonly issuerName: string;
+      readonly issuerKind: "ClusterIssuer" | "Issuer";
+      readonly issuerGroup: string;
+    };
+    readonly vault?: {
+      readonly host: string;
+      readonly port: number;
+      readonly role: string;
+      readonly protocol: "http" | "https";
+      readonly token: {
+        readonly secretKeyRef: { readonly name: string; readonly key: string; readonly namespace: string };
+      };
+    };
+    readonly tresor?: {
+      readonly ca: { readonly secretRef: { readonly name: string; readonly namespace: string } };
+    };
+  };
+}
+
+const certManager = is.object(
+  { issuerName: is.objectName, issuerKind: is.word("ClusterIssuer", "Issuer"), issuerGroup: is.objectName },
+  ["issuerName", "issuerKind", "issuerGroup"],
+);
+
+const vault = is.object(
+  {
+    host: is.host,
+    port: is.port,
+    role: is.text(253),
+    protocol: is.word("http", "https"),
+    token: is.object(
+      {
+        secretKeyRef: is.object({ name: is.objectName, key: is.text(253), namespace: is.labelName }, [
+          "name",
+          "key",
+          "namespace",
+        ]),
+      },
+      ["secretKeyRef"],
+    ),
+  },
+  ["host", "port", "role", "protocol", "token"],
+);
+
+const tresor = is.object(
+  {
+    ca: is.object(
+      { secretRef: is.object({ name: is.objectName, namespace: is.labelName }, ["name", "namespace"]) },
+      ["secretRef"],
+    ),
+  },
+  ["ca"],
+);
+
+const check = is.specOf(
+  is.object(
+    {
+      role: is.word("passive", "active", "inactive"),
+      trustDomain: is.objectName,
+      spiffeEnabled: is.flag,
+      provider: is.all(
+        is.object({ certManager, vault, tresor }),
+        is.exactlyOne("certManager", "vault", "tresor"),
+      ),
+    },
+    ["role", "provider"],
+  ),
+);
+
+/** What is wrong with the fields of a MeshRootCertificate. */
+export function validateMeshRootCertificate(subject: ObjectRef, object: unknown): readonly Diagnostic[] {
+  return is.validateObject(subject, object, check);
+}

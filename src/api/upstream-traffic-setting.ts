@@ -1,0 +1,226 @@
+import type { Diagnostic } from "../model/diagnostic";
+import type { ObjectRef } from "../model/object-ref";
+import * as is from "./field";
+
+/** Requests per time that one sidecar lets through. */
+export interface HttpLocalRateLimit {
+  readonly requests: number;
+  readonly unit: "second" | "minute" | "hour";
+  readonly burst?: number;
+  /** Default 429. */
+  readonly responseStatusCode?: number;
+  readonly responseHeadersToAdd?: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** One entry of a descriptor for a rate limit service; exactly one of the four. */
+export interface HttpDescriptorEntry {
+  readonly genericKey?: { readonly value: string; readonly key?: string };
+  readonly remoteAddress?: Readonly<Record<string, never>>;
+  readonly requestHeader?: { readonly name: string; readonly key: string };
+  readonly headerValueMatch?: {
+    readonly value: string;
+    readonly key?: string;
+    readonly headers: readonly HeaderMatch[];
+    /** Default true. */
+    readonly expectMatch?: boolean;
+  };
+}
+
+/** How a header is compared; exactly one of the six. */
+export interface HeaderMatch {
+  readonly name: string;
+  readonly exact?: string;
+  readonly prefix?: string;
+  readonly suffix?: string;
+  readonly regex?: string;
+  readonly contains?: string;
+  readonly present?: boolean;
+}
+
+/** What is sent to a rate limit service for HTTP. */
+export interface HttpGlobalDescriptors {
+  readonly descriptors?: readonly { readonly entries: readonly HttpDescriptorEntry[] }[];
+}
+
+/** A rate limit service and what is asked of it. */
+export interface GlobalRateLimitService {
+  readonly rateLimitService: { readonly host: string; readonly port: number };
+  readonly domain: string;
+  /** Envoy's default is 20 ms. */
+  readonly timeout?: string;
+  /** Default true. */
+  readonly failOpen?: boolean;
+}
+
+/**
+ * UpstreamTrafficSetting (`policy.openservicemesh.io/v1alpha1`): how clients connect to one service and how many
+ * requests it takes. Absent limits are unlimited.
+ */
+export interface UpstreamTrafficSettingSpec {
+  /** `<service>.<namespace>.svc.cluster.local`, of the object's own namespace. */
+  readonly host: string;
+  readonly connectionSettings?: {
+    readonly tcp?: { readonly maxConnections?: number; readonly connectTimeout?: string };
+    readonly http?: {
+      readonly maxRequests?: number;
+      readonly maxPendingRequests?: number;
+      readonly maxRetries?: number;
+      readonly maxRequestsPerConnection?: number;
+    };
+  };
+  readonly rateLimit?: {
+    readonly local?: {
+      readonly tcp?: {
+        readonly connections: number;
+        readonly unit: "second" | "minute" | "hour";
+        readonly burst?: number;
+      };
+      readonly http?: HttpLocalRateLimit;
+    };
+    readonly global?: {
+      readonly tcp?: GlobalRateLimitService & {
+        readonly descriptors: readonly {
+          readonly entries: readonly { readonly key: string; readonly value: string }[];
+        }[];
+      };
+      readonly http?: GlobalRateLimitService &
+        HttpGlobalDescriptors & {
+          readonly enableXRateLimitHeaders?: boolean;
+          readonly responseStatusCode?: number;
+        };
+    };
+  };
+  readonly httpRoutes?: readonly {
+    /** RE2, equal to the path of an allowed route. */
+    readonly path: string;
+    readonly rateLimit?: { readonly local?: HttpLocalRateLimit; readonly global?: HttpGlobalDescriptors };
+  }[];
+}
+
+const unit = is.word("second", "minute", "hour");
+const rate = is.integer(1, 4_294_967_295);
+const errorStatus = is.integer(400, 599);
+
+const localHttp = is.object(
+  {
+    requests: rate,
+    unit,
+    burst: is.count,
+    responseStatusCode: errorStatus,
+    responseHeadersToAdd: is.list(
+      is.object({ name: is.headerName, value: is.text(4_096, 0) }, ["name", "value"]),
+    ),
+  },
+  ["requests", "unit"],
+);
+
+const headerMatch = is.all(
+  is.object(
+    {
+      name: is.headerName,
+      exact: is.text(1_024, 0),
+      prefix: is.text(),
+      suffix: is.text(),
+      regex: is.regex,
+      contains: is.text(),
+      present: is.flag,
+    },
+    ["name"],
+  ),
+  is.exactlyOne("exact", "prefix", "suffix", "regex", "contains", "present"),
+);
+
+const entry = is.all(
+  is.object({
+    genericKey: is.object({ value: is.text(), key: is.text(256) }, ["value"]),
+    remoteAddress: is.object({}),
+    requestHeader: is.object({ name: is.headerName, key: is.text(256) }, ["name", "key"]),
+    headerValueMatch: is.object(
+      { value: is.text(), key: is.text(256), headers: is.list(headerMatch, 1), expectMatch: is.flag },
+      ["value", "headers"],
+    ),
+  }),
+  is.exactlyOne("genericKey", "remoteAddress", "requestHeader", "headerValueMatch"),
+);
+
+const descriptors = is.list(is.object({ entries: is.list(entry, 1) }, ["entries"]));
+
+const service: Readonly<Record<string, is.Check>> = {
+  rateLimitService: is.object({ host: is.host, port: is.port }, ["host", "port"]),
+  domain: is.text(256),
+  timeout: is.duration(1),
+  failOpen: is.flag,
+};
+
+const tcpEntry = is.object({ key: is.text(256), value: is.text() }, ["key", "value"]);
+
+const rateLimit = is.object({
+  local: is.object({
+    tcp: is.object({ connections: rate, unit, burst: is.count }, ["connections", "unit"]),
+    http: localHttp,
+  }),
+  global: is.object({
+    tcp: is.object(
+      {
+        ...service,
+        descriptors: is.list(is.object({ entries: is.list(tcpEntry, 1) }, ["entries"]), 1),
+      },
+      ["rateLimitService", "domain", "descriptors"],
+    ),
+    http: is.object(
+      { ...service, descriptors, enableXRateLimitHeaders: is.flag, responseStatusCode: errorStatus },
+      ["rateLimitService", "domain"],
+    ),
+  }),
+});
+
+const spec = is.object(
+  {
+    host: is.host,
+    connectionSettings: is.object({
+      tcp: is.object({ maxConnections: is.count, connectTimeout: is.duration(1) }),
+      http: is.object({
+        maxRequests: is.count,
+        maxPendingRequests: is.count,
+        maxRetries: is.count,
+        maxRequestsPerConnection: is.count,
+      }),
+    }),
+    rateLimit,
+    httpRoutes: is.list(
+      is.object(
+        {
+          path: is.regex,
+          rateLimit: is.object({ local: localHttp, global: is.object({ descriptors }, ["descriptors"]) }),
+        },
+        ["path"],
+      ),
+    ),
+  },
+  ["host"],
+);
+
+/** A namespace's settings speak of its own services only. */
+const ownNamespace: is.Check = (value, place) => {
+  const { metadata, spec: given } = is.fieldsOf(value);
+  const host = is.textOf(is.fieldsOf(given)["host"]);
+  const namespace = is.textOf(is.fieldsOf(metadata)["namespace"]);
+  if (host === undefined || namespace === undefined) return;
+  const [service, of, ...rest] = host.replace(/[.]$/, "").split(".");
+  const suffix = rest.join(".");
+  if (service !== "" && of === namespace && (suffix === "" || suffix === "svc" || suffix.startsWith("svc.")))
+    return;
+  place
+    .at("spec")
+    .at("host")
+    .error(
+      `must be <service>.${namespace}.svc.cluster.local, a service of this namespace; it is ${is.quote(host)}`,
+    );
+};
+
+const check = is.all(is.specOf(spec), ownNamespace);
+
+/** What is wrong with the fields of an UpstreamTrafficSetting. */
+export function validateUpstreamTrafficSetting(subject: ObjectRef, object: unknown): readonly Diagnostic[] {
+  return is.validateObject(subject, object, check);
+}
