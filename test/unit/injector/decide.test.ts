@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { inject } from "../../../src/injector/inject";
+import type { NamespaceFacts } from "../../../src/injector/decide";
 import type { PodJson } from "../../../src/injector/pod";
 import { ANNOTATION_INJECTION, ANNOTATION_METRICS } from "../../../src/model/mesh-words";
 import { NAMESPACE, podOf, requestFor } from "../../support/injection";
@@ -8,9 +9,9 @@ const annotated = (value: string, spec = {}): PodJson => ({
   ...podOf({}, spec),
   metadata: { annotations: { [ANNOTATION_INJECTION]: value } },
 });
-const namespaceSaying = (value: string | undefined): typeof NAMESPACE => ({
+const namespaceSaying = (value: string | undefined): NamespaceFacts => ({
   ...NAMESPACE,
-  annotations: (value === undefined ? {} : { [ANNOTATION_INJECTION]: value }) as typeof NAMESPACE.annotations,
+  annotations: value === undefined ? {} : { [ANNOTATION_INJECTION]: value },
 });
 
 describe("injector: which pods", () => {
@@ -65,7 +66,7 @@ describe("injector: which pods", () => {
   });
 
   it("stays out of namespaces that are not its mesh's", () => {
-    const cases: [string, Partial<typeof NAMESPACE> & { labels?: object }][] = [
+    const cases: [string, Partial<NamespaceFacts>][] = [
       ["NamespaceNotMeshed", { labels: {} }],
       ["NamespaceNotMeshed", { labels: { "openservicemesh.io/monitored-by": "other" } }],
       ["NamespaceIgnored", { labels: { ...NAMESPACE.labels, "openservicemesh.io/ignore": "" } }],
@@ -75,7 +76,7 @@ describe("injector: which pods", () => {
       ["ControlPlaneNamespace", { name: "pepr-system" }],
     ];
     for (const [reason, change] of cases) {
-      const namespace = { ...NAMESPACE, ...change } as typeof NAMESPACE;
+      const namespace: NamespaceFacts = { ...NAMESPACE, ...change };
       expect(inject(requestFor(annotated("enabled"), { namespace }))).to.deep.equal({ kind: "skip", reason });
     }
   });

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import type { MeshConfigSpec } from "../../../src/api/mesh-config";
 import { parseRange } from "../../../src/injector/address-range";
 import { inject } from "../../../src/injector/inject";
 import type { RedirectPlan } from "../../../src/injector/redirect";
@@ -7,8 +8,8 @@ import { planRedirect } from "../../../src/injector/redirect";
 import { initScriptOf, injected, meshConfigWith, podOf, requestFor } from "../../support/injection";
 
 const NO_LISTS = { outboundPorts: [], inboundPorts: [], excludedRanges: [], includedRanges: [] };
-const planOf = (traffic: Parameters<typeof meshConfigWith>[0]["traffic"] = {}, pod = {}): RedirectPlan =>
-  planRedirect(meshConfigWith({ traffic: traffic ?? {} }), { ...NO_LISTS, ...pod }, []);
+const planOf = (traffic: Partial<MeshConfigSpec["traffic"]> = {}, pod = {}): RedirectPlan =>
+  planRedirect(meshConfigWith({ traffic }), { ...NO_LISTS, ...pod }, []);
 const rulesOf = (plan: RedirectPlan, family: "ipv4" | "ipv6" = "ipv4"): string[] =>
   redirectRules(plan, family).split("\n");
 const annotation = (key: string, value: string): ReturnType<typeof podOf> => ({

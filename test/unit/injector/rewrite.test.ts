@@ -147,7 +147,7 @@ describe("injector: what the kubelet calls", () => {
     });
   });
 
-  const untouched: [string, object][] = [
+  const untouched: [string, Probe][] = [
     ["exec", { exec: { command: ["true"] } }],
     ["a probe of another host", { httpGet: { host: "10.0.0.1", port: 80 } }],
     ["a tcp probe of another host", { tcpSocket: { host: "10.0.0.1", port: 80 } }],
