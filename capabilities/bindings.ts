@@ -1,18 +1,17 @@
 import type { GroupVersionKind } from "kubernetes-fluent-client";
 import { GenericKind } from "kubernetes-fluent-client";
 import type { Capability, PeprValidateRequest } from "pepr";
-import type { AdmittedObject, MeshActions } from "../src/runtime/control-plane/actions";
-
-/** What a Validate callback answers. */
-export interface Answer {
-  readonly allowed: boolean;
-  readonly statusCode?: number;
-  readonly statusMessage?: string;
-}
+import type { AdmittedObject, Judgement, MeshActions } from "../src/runtime/control-plane/actions";
 
 /** Refuses with every fault in one message, so that an owner corrects them at once. */
-export function answer(request: PeprValidateRequest<GenericKind>, faults: readonly string[]): Answer {
-  return faults.length === 0 ? request.Approve() : request.Deny(faults.join("; "), 422);
+function answer(
+  request: PeprValidateRequest<GenericKind>,
+  judgement: Judgement,
+): ReturnType<typeof request.Deny> {
+  const warnings = [...judgement.warnings];
+  return judgement.faults.length === 0
+    ? request.Approve(warnings)
+    : request.Deny(judgement.faults.join("; "), 422, warnings);
 }
 
 /** Validation before, and a level trigger after a custom object is stored. */
@@ -20,7 +19,7 @@ export function bindCustomKind(capability: Capability, actions: MeshActions, kin
   capability
     .When(GenericKind, kind)
     .IsCreatedOrUpdated()
-    .Validate(request => answer(request, actions.faults(kind.kind, request.Raw as unknown as AdmittedObject)))
+    .Validate(request => answer(request, actions.judge(kind.kind, request.Raw as unknown as AdmittedObject)))
     .Reconcile(object => {
       actions.reconcile({ kind: kind.kind, ...nameOf(object) });
     });

@@ -1,7 +1,7 @@
 import { Capability } from "pepr";
 import type { MeshActions } from "../src/runtime/control-plane/actions";
 import { bindCustomKind } from "./bindings";
-import { MESH_ROOT_CERTIFICATE } from "./kinds";
+import { kindsNamed, MESH_ROOT_CERTIFICATE } from "./kinds";
 
 /** Roots of trust, and the minute tick that renews certificates (in the watcher only). */
 export function certificates(actions: MeshActions): Capability {
@@ -9,7 +9,9 @@ export function certificates(actions: MeshActions): Capability {
     name: "certificates",
     description: "Validates roots of trust and renews certificates",
   });
-  bindCustomKind(capability, actions, MESH_ROOT_CERTIFICATE);
+  for (const kind of kindsNamed(name => name === MESH_ROOT_CERTIFICATE)) {
+    bindCustomKind(capability, actions, kind);
+  }
   capability.OnSchedule({
     name: "rotation",
     every: 1,

@@ -1,42 +1,25 @@
 import type { GroupVersionKind } from "kubernetes-fluent-client";
-
-const config = (kind: string, plural: string): GroupVersionKind => ({
-  group: "config.openservicemesh.io",
-  version: "v1alpha2",
-  kind,
-  plural,
-});
-const policy = (kind: string, plural: string): GroupVersionKind => ({
-  group: "policy.openservicemesh.io",
-  version: "v1alpha1",
-  kind,
-  plural,
-});
-const smi = (group: string, version: string, kind: string, plural: string): GroupVersionKind => ({
-  group: `${group}.smi-spec.io`,
-  version,
-  kind,
-  plural,
-});
+import { API_KINDS } from "../src/api/kinds";
 
 /** The object that steers the mesh. */
-export const MESH_CONFIG = config("MeshConfig", "meshconfigs");
+export const MESH_CONFIG = "MeshConfig";
 /** Where the mesh's root comes from. */
-export const MESH_ROOT_CERTIFICATE = config("MeshRootCertificate", "meshrootcertificates");
+export const MESH_ROOT_CERTIFICATE = "MeshRootCertificate";
+
 /**
- * Policies of users, each in its storage version: the API server converts requests for another one (match policy
+ * Custom kinds as Pepr wants them, each in one version: the API server converts requests for another one (match policy
  * Equivalent), so one binding sees them all.
  */
-export const POLICY_KINDS: readonly GroupVersionKind[] = [
-  config("ExtensionService", "extensionservices"),
-  policy("Egress", "egresses"),
-  policy("IngressBackend", "ingressbackends"),
-  policy("Retry", "retries"),
-  policy("UpstreamTrafficSetting", "upstreamtrafficsettings"),
-  policy("Telemetry", "telemetries"),
-  smi("access", "v1alpha3", "TrafficTarget", "traffictargets"),
-  smi("specs", "v1alpha4", "HTTPRouteGroup", "httproutegroups"),
-  smi("specs", "v1alpha4", "TCPRoute", "tcproutes"),
-  smi("specs", "v1alpha4", "UDPRoute", "udproutes"),
-  smi("split", "v1alpha4", "TrafficSplit", "trafficsplits"),
-];
+export function kindsNamed(isMeant: (kind: string) => boolean): readonly GroupVersionKind[] {
+  return API_KINDS.filter(({ kind }) => isMeant(kind)).map(({ group, version, kind, plural }) => ({
+    group,
+    version,
+    kind,
+    plural,
+  }));
+}
+
+/** Kinds of users' policies: all but those that steer the mesh itself. */
+export function policyKinds(): readonly GroupVersionKind[] {
+  return kindsNamed(kind => kind !== MESH_CONFIG && kind !== MESH_ROOT_CERTIFICATE);
+}

@@ -1,7 +1,7 @@
 import { Capability } from "pepr";
 import type { MeshActions } from "../src/runtime/control-plane/actions";
 import { bindCustomKind } from "./bindings";
-import { POLICY_KINDS } from "./kinds";
+import { policyKinds } from "./kinds";
 
 /** SMI and the mesh's own policies: refused when wrong, their status written. */
 export function trafficPolicy(actions: MeshActions): Capability {
@@ -9,6 +9,6 @@ export function trafficPolicy(actions: MeshActions): Capability {
     name: "traffic-policy",
     description: "Validates and reports on traffic policies",
   });
-  for (const kind of POLICY_KINDS) bindCustomKind(capability, actions, kind);
+  for (const kind of policyKinds()) bindCustomKind(capability, actions, kind);
   return capability;
 }

@@ -17,6 +17,13 @@ export type PodVerdict =
   /** It must not start; the reason names the field or annotation that is wrong. */
   | { readonly kind: "refuse"; readonly reason: string };
 
+/** Sentences for the owner of a custom object, each naming the field it is about. */
+export interface Judgement {
+  /** Empty: the object is accepted. */
+  readonly faults: readonly string[];
+  readonly warnings: readonly string[];
+}
+
 /** Which custom object is meant. */
 export interface ObjectName {
   /** Kind as written in manifests, like `TrafficTarget`. */
@@ -32,8 +39,8 @@ export interface ObjectName {
 export interface MeshActions {
   /** Decides about a new pod. May wait, for at most two seconds, for news of its namespace. */
   admitPod(request: PodRequest): Promise<PodVerdict>;
-  /** What is wrong with a custom object, each a sentence that names the field; empty: it is accepted. */
-  faults(kind: string, object: AdmittedObject): readonly string[];
+  /** What its owner has to know of a custom object before it is stored. */
+  judge(kind: string, object: AdmittedObject): Judgement;
   /** A level trigger: look at this object again soon and write what follows (status, defaults). Returns at once. */
   reconcile(object: ObjectName): void;
   /** A minute has passed: renew what is due. Never rejects. */
@@ -47,7 +54,7 @@ const unavailable = (): never => {
 /** Stands in when the command line only reads which bindings there are. */
 export const NO_ACTIONS: MeshActions = {
   admitPod: unavailable,
-  faults: unavailable,
+  judge: unavailable,
   reconcile: unavailable,
   tick: unavailable,
 };

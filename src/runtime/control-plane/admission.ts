@@ -1,3 +1,4 @@
+import { validateCustomObject } from "../../api/kinds";
 import type { MeshConfigSpec } from "../../api/mesh-config";
 import type { InjectorSettings } from "../../injector/inject";
 import { inject } from "../../injector/inject";
@@ -5,7 +6,7 @@ import type { PodJson } from "../../injector/pod";
 import { ADS_PORT, ADS_SAN } from "../../model/mesh-words";
 import type { KubeClient } from "../kube";
 import type { Settings } from "../settings";
-import type { PodRequest, PodVerdict } from "./actions";
+import type { AdmittedObject, Judgement, PodRequest, PodVerdict } from "./actions";
 import type { Namespaces } from "./namespaces";
 
 /** Kubernetes 1.29 starts init containers with `restartPolicy: Always` before the application and ends them after it. */
@@ -76,4 +77,12 @@ export function podAdmission(options: PodAdmissionOptions): (request: PodRequest
         return { kind: "refuse", reason: result.message };
     }
   };
+}
+
+/** Judges a custom object by its own fields; what depends on other objects is the compiler's to find. */
+export function judgeObject(kind: string, object: AdmittedObject): Judgement {
+  const found = validateCustomObject(kind, object);
+  const messages = (severity: "error" | "warning"): string[] =>
+    found.filter(finding => finding.severity === severity).map(finding => finding.message);
+  return { faults: messages("error"), warnings: messages("warning") };
 }

@@ -11,7 +11,7 @@ import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
 import type { Settings } from "../settings";
 import type { MeshActions } from "./actions";
-import { injectorSettings, ownAddresses, podAdmission } from "./admission";
+import { injectorSettings, judgeObject, ownAddresses, podAdmission } from "./admission";
 import { ensureDefinitions, ensureGuards, ensureMeshConfig } from "./bootstrap";
 import { step } from "./bounded";
 import type { Duties } from "./duties";
@@ -126,7 +126,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   return {
     actions: {
       admitPod,
-      faults: () => [],
+      judge: judgeObject,
       reconcile: () => undefined,
       tick: async () => {
         try {
