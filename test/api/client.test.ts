@@ -56,6 +56,11 @@ describe("Kubernetes client against a real API server", function () {
     expect((await failure(kube.jsonPatch(`${MAPS}/twice`, test))).status).to.equal(422);
   });
 
+  it("reads the published token keys, which are of a JSON type of their own", async () => {
+    const keys = await kube.get<{ keys: { kty: string }[] }>("/openid/v1/jwks");
+    expect(keys.keys[0]?.kty).to.equal("RSA");
+  });
+
   it("says status 0 when nobody answers", async () => {
     const nobody = createKubeClient({ server: "https://127.0.0.1:1", current: () => ({ token: "secret" }) });
     const error = await failure(nobody.get("/api"));

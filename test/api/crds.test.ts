@@ -73,8 +73,7 @@ describe("custom resource definitions on a real API server", function () {
     }
 
     it("refuses every bad field that the validation refuses, naming it", async () => {
-      for (const bad of BAD_FIELDS) {bad.field}=${JSON.stringify(bad.value)}`),
-      )) {
+      for (const bad of BAD_FIELDS) {
         const message = await refusal(bad);
         const last =
           bad.field

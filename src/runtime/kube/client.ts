@@ -187,7 +187,11 @@ class Transport {
 }
 
 function headersOf(call: Call, token: string | undefined, userAgent = "osm-pepr"): Record<string, string> {
-  const headers: Record<string, string> = { Accept: "application/json", "User-Agent": userAgent };
+  const headers: Record<string, string> = {
+    // The published token keys are of another JSON type and refused (406) to who takes plain JSON only.
+    Accept: "application/json, */*;q=0.5",
+    "User-Agent": userAgent,
+  };
   if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
   if (call.contentType !== undefined) headers["Content-Type"] = call.contentType;
   if (call.body !== undefined) headers["Content-Length"] = String(Buffer.byteLength(call.body));
