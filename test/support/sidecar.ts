@@ -1,0 +1,164 @@
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
+import http from "node:http";
+import os from "node:os";
+import path from "node:path";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { envoyBinary } from "../../hack/envoy/binary";
+import { SIDECAR_UID } from "../../src/model/mesh-words";
+import { redirectRules } from "../../src/injector/iptables";
+import type { RedirectPlan } from "../../src/injector/redirect";
+import type { NetworkPod } from "./netns";
+import { waitFor } from "./wait";
+
+/** A running Envoy in a pod. */
+export interface Sidecar {
+  /** GET of an admin path over the admin socket. */
+  admin(path: string): Promise<string>;
+  /** Value of a counter or gauge, 0 when Envoy does not have it. */
+  stat(name: string): Promise<number>;
+  /** What it has logged. */
+  log(): string;
+  /** Access log: what it has written to its standard output. */
+  output(): string;
+}
+
+/** A folder that the sidecar's user can enter, with a copy of Envoy and the sockets of a test. */
+export interface Workshop {
+  readonly folder: string;
+  readonly envoy: string;
+  remove(): void;
+}
+
+/** Makes the folder; Envoy is copied because the cache may stand in a home that other users cannot enter. */
+export async function createWorkshop(): Promise<Workshop> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "osm-traffic-"));
+  chmodSync(folder, 0o777);
+  const envoy = path.join(folder, "envoy");
+  copyFileSync(await envoyBinary(), envoy);
+  chmodSync(envoy, 0o755);
+  return {
+    folder,
+    envoy,
+    remove: () => {
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const PLAN: RedirectPlan = {
+  inboundDirectPorts: [],
+  outboundExcludedPorts: [],
+  outboundExcludedRanges: [],
+  outboundIncludedRanges: [],
+  excludedInterfaces: [],
+  podIp: false,
+};
+
+/** Redirects the pod's TCP traffic to its sidecar with the very rules that injected pods get. */
+export function redirect(pod: NetworkPod, plan: Partial<RedirectPlan> = {}): void {
+  for (const [family, program] of [
+    ["ipv4", "iptables-restore"],
+    ["ipv6", "ip6tables-restore"],
+  ] as const) {
+    pod.run([program, "--noflush"], redirectRules({ ...PLAN, ...plan }, family));
+  }
+}
+
+function bootstrap(adsSocket: string, adminSocket: string): JsonObject {
+  const ads = { ads: {}, resourceApiVersion: "V3" };
+  return {
+    admin: { address: { pipe: { path: adminSocket, mode: 0o777 } } },
+    dynamicResources: {
+      adsConfig: {
+        apiType: "DELTA_GRPC",
+        transportApiVersion: "V3",
+        setNodeOnFirstMessageOnly: true,
+        grpcServices: [{ envoyGrpc: { clusterName: "ads" } }],
+      },
+      cdsConfig: ads,
+      ldsConfig: ads,
+    },
+    staticResources: {
+      clusters: [
+        {
+          name: "ads",
+          type: "STATIC",
+          typedExtensionProtocolOptions: {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+              "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+              explicitHttpConfig: { http2ProtocolOptions: {} },
+            },
+          },
+          loadAssignment: {
+            clusterName: "ads",
+            endpoints: [{ lbEndpoints: [{ endpoint: { address: { pipe: { path: adsSocket } } } }] }],
+          },
+        },
+      ],
+    },
+  };
+}
+
+function get(socketPath: string, target: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ socketPath, path: target, agent: false }, response => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
+      response.on("end", () => {
+        resolve(body);
+      });
+    });
+    request.on("error", reject);
+  });
+}
+
+/** Starts the pod's sidecar and waits until it is ready, which it is once it has its first configuration. */
+export async function startSidecar(pod: NetworkPod, workshop: Workshop, adsSocket: string): Promise<Sidecar> {
+  const folder = path.join(workshop.folder, pod.name);
+  mkdirSync(folder, { recursive: true });
+  chmodSync(folder, 0o777);
+  const adminSocket = path.join(folder, "admin.sock");
+  const logFile = path.join(folder, "envoy.log");
+  const outputFile = path.join(folder, "stdout.log");
+  const config = JSON.stringify(bootstrap(adsSocket, adminSocket));
+  const identity = ["--service-node", pod.name, "--service-cluster", "test"];
+  const quiet = [
+    "--disable-hot-restart",
+    "--concurrency",
+    "1",
+    "--drain-time-s",
+    "1",
+    "--file-flush-interval-msec",
+    "100",
+  ];
+  const child = pod.start(
+    [workshop.envoy, ...quiet, ...identity, "--log-path", logFile, "-l", "info", "--config-yaml", config],
+    { uid: SIDECAR_UID, stdio: ["ignore", openSync(outputFile, "w"), "ignore"] },
+  );
+  const read = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8") : "");
+  const log = (): string => read(logFile);
+  const ready = async (): Promise<boolean> => {
+    if (child.exitCode !== null) throw new Error(`Envoy of ${pod.name} ended:\n${log().slice(-3000)}`);
+    const answer = await get(adminSocket, "/ready").catch(() => "");
+    return answer.startsWith("LIVE");
+  };
+  await waitFor(`Envoy of ${pod.name} ready`, ready, 20_000);
+  return {
+    admin: target => get(adminSocket, target),
+    stat: async name => {
+      const found = await get(adminSocket, `/stats?filter=${encodeURIComponent(`^${name}$`)}`);
+      return Number(found.trim().split(": ").at(-1) ?? 0);
+    },
+    log,
+    output: () => read(outputFile),
+  };
+}
