@@ -84,6 +84,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const namespaces = followNamespaces(settings, options);
   const world = startWorld(settings, options);
   await run("informers", () => Promise.all([namespaces.synced, world.synced]));
+  log.setLevel(world.engine.meshConfig().observability.osmLogLevel);
+  world.engine.onMeshConfig(spec => {
+    log.setLevel(spec.observability.osmLogLevel);
+  });
   const pod = { namespace: PEPR_NAMESPACE, name: settings.podName };
   const injection = await run("what the cluster offers", async () =>
     injectorSettings(kube, settings, await ownAddresses(kube, pod)),
