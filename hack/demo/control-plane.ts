@@ -6,7 +6,7 @@ import { IMAGES } from "../images/names";
 import type { Kubectl } from "./kubectl";
 
 /** `pepr deploy` waits for ever for a Deployment that cannot become ready. */
-const DEPLOY_MS = 420_000;
+const DEPLOY_MS = 600_000;
 
 /** What `pepr deploy` prints when it has done its work; its exit code can be 0 without. */
 const SUCCESS = "Module deployed successfully";

@@ -67,11 +67,14 @@ class Demo {
     this.screen.say(line);
   };
 
+  /** Takes lines of a part that keeps a clock of its own, and shows them on the demo's. */
+  private relay = (line: string): void => {
+    this.screen.say(line.replace(/^\[ *[\d.]+ s\] /, ""));
+  };
+
   private async step<T>(title: string, work: (note: (line: string) => void) => Promise<T>): Promise<T> {
     this.screen.title(title);
-    return new Progress(line => {
-      this.screen.line(`  ${line}`);
-    }).step(title, work);
+    return new Progress(this.relay).step(title, work);
   }
 
   private async tell(): Promise<void> {
@@ -122,9 +125,7 @@ class Demo {
 
   private async prepareGround(): Promise<Ground> {
     this.screen.title("The cluster");
-    const log = (line: string): void => {
-      this.screen.line(`  ${line}`);
-    };
+    const log = this.relay;
     const target = await selectTarget({ yes: this.options.yes, log });
     if (target.kind === "own") {
       if (process.env["OSM_REGISTRY"] === undefined)
@@ -164,9 +165,7 @@ class Demo {
         "  The mesh itself stays; README, “Removing the mesh”, says how it is removed from your cluster.",
       );
     } else if (this.options.down) {
-      await down(line => {
-        this.screen.line(`  ${line}`);
-      }, embedded);
+      await down(this.relay, embedded);
     } else {
       this.screen.line("  The embedded cluster stays, with the mesh, so that the next start takes seconds.");
       this.screen.line(
