@@ -54,7 +54,11 @@ function isLiveProxy(pod: MeshPod): boolean {
 export function createInputs(graph: GraphInternals, settings: InputSettings = {}): Inputs {
   return {
     graph,
-    namespaces: createTable<MeshNamespace>(graph, { label: "namespaces", equals: structurallyEqual, indexes: {} }),
+    namespaces: createTable<MeshNamespace>(graph, {
+      label: "namespaces",
+      equals: structurallyEqual,
+      indexes: {},
+    }),
     services: createTable<MeshService, "candidate" | "selector" | "address">(graph, {
       label: "services",
       equals: structurallyEqual,
@@ -78,7 +82,11 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
         ip: pod => (isLiveProxy(pod) ? pod.ips : []),
       },
     }),
-    serviceAccounts: createTable<ServiceIdentity>(graph, { label: "serviceAccounts", equals: structurallyEqual, indexes: {} }),
+    serviceAccounts: createTable<ServiceIdentity>(graph, {
+      label: "serviceAccounts",
+      equals: structurallyEqual,
+      indexes: {},
+    }),
     meshConfig: graph.input<MeshConfigSpec>("meshConfig", DEFAULT_MESH_CONFIG, structurallyEqual),
     meshConfigRef: {
       group: "config.openservicemesh.io",

@@ -41,9 +41,18 @@ export interface NodeGroups {
   readonly group: Family<string, NodeGroup | undefined>;
 }
 
-/** Map key of a group. Its parts are built in one order, so equal groups print equally. */
+const keys = new WeakMap<NodeGroup, string>();
+
+/**
+ * Map key of a group. Its parts are built in one order, so equal groups print equally. Printed once per object: groups
+ * are never changed, and every cell of a group asks for its key.
+ */
 export function nodeGroupKey(group: NodeGroup): string {
-  return JSON.stringify(group);
+  const known = keys.get(group);
+  if (known !== undefined) return known;
+  const key = JSON.stringify(group);
+  keys.set(group, key);
+  return key;
 }
 
 /** TCP ports of a Service; where a number occurs twice the first counts. */
@@ -58,11 +67,11 @@ function selects(service: MeshService, pod: MeshPod): boolean {
 
 /** Services of the pod's namespace that select it, in the order of their keys. */
 function servicesOf(read: Read, { services }: Inputs, pod: MeshPod): readonly [string, MeshService][] {
-  const keys = new Set<string>();
+  const found = new Set<string>();
   for (const [label, value] of Object.entries(pod.labels)) {
-    for (const key of read(services.by("selector", labelKey(pod.namespace, label, value)))) keys.add(key);
+    for (const key of read(services.by("selector", labelKey(pod.namespace, label, value)))) found.add(key);
   }
-  return [...keys].sort().flatMap(key => {
+  return [...found].sort().flatMap(key => {
     const service = read(services.row(key));
     return service !== undefined && selects(service, pod) ? [[key, service] as [string, MeshService]] : [];
   });

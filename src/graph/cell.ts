@@ -1,4 +1,4 @@
-import type { Equals } from "./equality";
+import { sameElements, type Equals } from "./equality";
 
 /** Anything that has a value now. Its value is reached through a {@link Read} or a watch. */
 export interface Cell<T> {
@@ -119,7 +119,7 @@ export class DerivedCell<T> implements Source<T>, Reader {
   readonly label: string;
   readonly readers = new Set<Reader>();
   freshness: Freshness = "dirty";
-  private sources = new Set<Source<unknown>>();
+  private sources: readonly Source<unknown>[] = [];
   private outcome: Outcome<T> | undefined;
   private running = false;
 
@@ -151,7 +151,7 @@ export class DerivedCell<T> implements Source<T>, Reader {
 
   release(): void {
     for (const source of this.sources) this.owner.unlink(source, this);
-    this.sources = new Set();
+    this.sources = [];
     if (this.outcome !== undefined) this.owner.lost();
     this.outcome = undefined;
     this.freshness = "dirty";
@@ -168,12 +168,12 @@ export class DerivedCell<T> implements Source<T>, Reader {
   }
 
   private compute(): Outcome<T> {
-    const fresh = new Set<Source<unknown>>();
+    const fresh: Source<unknown>[] = [];
     let open = true;
     const read: Read = cell => {
       if (!open) throw new Error(`${this.label} kept its reader after it was computed`);
       const source = cell as Source<unknown>;
-      fresh.add(source);
+      fresh.push(source);
       source.readers.add(this);
       source.refresh();
       return source.current() as never;
@@ -186,9 +186,17 @@ export class DerivedCell<T> implements Source<T>, Reader {
     } finally {
       open = false;
       this.owner.leave();
-      for (const source of this.sources) if (!fresh.has(source)) this.owner.unlink(source, this);
-      this.sources = fresh;
+      this.relink(fresh);
     }
+  }
+
+  /** The same source read twice stands twice, which costs less than looking. */
+  private relink(fresh: readonly Source<unknown>[]): void {
+    const before = this.sources;
+    this.sources = fresh;
+    if (sameElements(before, fresh)) return;
+    const kept = new Set(fresh);
+    for (const source of before) if (!kept.has(source)) this.owner.unlink(source, this);
   }
 
   private settle(next: Outcome<T>): void {

@@ -15,7 +15,10 @@ export function structurallyEqual(a: unknown, b: unknown): boolean {
 
 /** Equality of arrays whose elements are the same objects in the same order. */
 export function sameElements(before: readonly unknown[], after: readonly unknown[]): boolean {
-  return before.length === after.length && before.every((element, i) => Object.is(element, after[i]));
+  if (before === after) return true;
+  if (before.length !== after.length) return false;
+  for (let i = 0; i < before.length; i++) if (!Object.is(before[i], after[i])) return false;
+  return true;
 }
 
 function arraysEqual(a: unknown, b: unknown): boolean {

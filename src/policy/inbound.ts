@@ -1,7 +1,7 @@
 /** What a pod of a node group is told: its inbound side, and what leads out of the mesh. */
 import type { NodeGroup, ServedPort } from "../catalog/node-groups";
 import { tcpPortsOf } from "../catalog/node-groups";
-import type { Compiled, Diagnostic } from "../model/diagnostic";
+import type { Diagnostic } from "../model/diagnostic";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
 import type { MeshService } from "../model/workload";
@@ -46,37 +46,52 @@ interface Port {
   readonly origins: readonly ObjectRef[];
 }
 
-/** Leaves of a group's own, and what the owners of its Services should know. */
-export function groupPolicy(group: NodeGroup, context: GroupContext): Compiled<readonly Leaf[]> {
-  const resolved = group.served
+/** Leaves of a group's own. */
+export function groupLeaves(group: NodeGroup, context: GroupContext): readonly Leaf[] {
+  const ports = group.served
     .filter(served => !RESERVED_PORTS.includes(served.port))
-    .map(served => resolvePort(served, context));
-  const ports = resolved.map(({ value }) => value);
-  return {
-    value: [...outboundEdge(group, context), ...inboundSide(group, ports, context), ...externals(context)],
-    diagnostics: resolved.flatMap(({ diagnostics }) => diagnostics),
-  };
+    .map(({ port, frontends }): Port => {
+      const claims = claimsOf(frontends, context.service);
+      const protocol = mergeProtocols(claims.map(claim => claim.protocol));
+      return { port, protocol, origins: unique(claims.map(claim => claim.subject)) };
+    });
+  return [...outboundEdge(group, context), ...inboundSide(group, ports, context), ...externals(context)];
 }
 
-function resolvePort({ port, frontends }: ServedPort, context: GroupContext): Compiled<Port> {
-  const claims = frontends.flatMap(frontend => {
-    const service = context.service(frontend.service);
+/** What the owners of a group's Services should know about ports that they share. */
+export function portConflicts(group: NodeGroup, service: GroupContext["service"]): readonly Diagnostic[] {
+  return group.served.flatMap(({ port, frontends }) => {
+    const claims = claimsOf(frontends, service);
+    if (!claims.some(claim => claim.protocol === "tcp")) return [];
+    return claims
+      .filter(claim => claim.protocol !== "tcp")
+      .map(
+        (claim): Diagnostic => ({
+          severity: "warning",
+          code: "ProtocolConflict",
+          subject: claim.subject,
+          field: "spec.ports",
+          message: `port ${claim.number} (${claim.protocol}) leads to container port ${port}, which another Service port declares as tcp; it is carried as tcp into those pods`,
+        }),
+      );
+  });
+}
+
+/** What one Service port says about the container port it leads to. */
+interface Claim {
+  readonly subject: ObjectRef;
+  readonly number: number;
+  readonly protocol: AppProtocol;
+}
+
+function claimsOf(frontends: ServedPort["frontends"], serviceOf: GroupContext["service"]): readonly Claim[] {
+  return frontends.flatMap((frontend): Claim[] => {
+    const service = serviceOf(frontend.service);
     const servicePort = service && tcpPortsOf(service).find(candidate => candidate.port === frontend.port);
     if (service === undefined || servicePort === undefined) return [];
-    return [{ subject: serviceRef(service), number: frontend.port, ...selectProtocol(servicePort) }];
+    const { protocol } = selectProtocol(servicePort);
+    return [{ subject: serviceRef(service), number: frontend.port, protocol }];
   });
-  const protocol = mergeProtocols(claims.map(claim => claim.protocol));
-  const losers = protocol === "tcp" ? claims.filter(claim => claim.protocol !== "tcp") : [];
-  const diagnostics = losers.map(
-    (claim): Diagnostic => ({
-      severity: "warning",
-      code: "ProtocolConflict",
-      subject: claim.subject,
-      field: "spec.ports",
-      message: `port ${claim.number} (${claim.protocol}) leads to container port ${port}, which another Service port declares as tcp; it is carried as tcp into those pods`,
-    }),
-  );
-  return { value: { port, protocol, origins: unique(claims.map(claim => claim.subject)) }, diagnostics };
 }
 
 function unique(refs: readonly ObjectRef[]): readonly ObjectRef[] {

@@ -4,10 +4,10 @@ import type { NodeGroup, View } from "../catalog/node-groups";
 import { nodeGroupKey } from "../catalog/node-groups";
 import { sameElements, structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
-import type { Compiled, Diagnostic } from "../model/diagnostic";
+import type { Diagnostic } from "../model/diagnostic";
 import { objectRefKey } from "../model/object-ref";
 import type { MeshService } from "../model/workload";
-import { groupPolicy } from "./inbound";
+import { groupLeaves, portConflicts } from "./inbound";
 import type { Transport } from "./outbound";
 import {
   podListeners,
@@ -63,17 +63,11 @@ export interface Policy {
 /** The policy of a catalog. */
 export function createPolicy(inputs: Inputs, catalog: Catalog): Policy {
   const settings = createSettings(inputs);
-  const own = ownLeaves(inputs, settings);
   return {
     sources: sourcesOf(inputs, catalog),
     shared: sharedLeaves(inputs, catalog, settings),
-    own: inputs.graph.family({
-      label: "own",
-      keyOf: nodeGroupKey,
-      compute: (read, group) => read(own(group)).value,
-      equals: structurallyEqual,
-    }),
-    diagnostics: diagnosticsOf({ inputs, catalog, settings, own }),
+    own: ownLeaves(inputs, settings),
+    diagnostics: diagnosticsOf(inputs, catalog, settings),
   };
 }
 
@@ -143,12 +137,12 @@ function sharedLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Pol
   }
 }
 
-function ownLeaves(inputs: Inputs, settings: Settings): Family<NodeGroup, Compiled<readonly Leaf[]>> {
+function ownLeaves(inputs: Inputs, settings: Settings): Policy["own"] {
   return inputs.graph.family({
-    label: "groupPolicy",
+    label: "own",
     keyOf: nodeGroupKey,
     compute: (read, group) =>
-      groupPolicy(group, {
+      groupLeaves(group, {
         meshConfig: settings.origin,
         transport: transportOf(read, settings),
         egress: read(settings.egress),
@@ -160,13 +154,7 @@ function ownLeaves(inputs: Inputs, settings: Settings): Family<NodeGroup, Compil
   });
 }
 
-function diagnosticsOf(parts: {
-  readonly inputs: Inputs;
-  readonly catalog: Catalog;
-  readonly settings: Settings;
-  readonly own: Family<NodeGroup, Compiled<readonly Leaf[]>>;
-}): Policy["diagnostics"] {
-  const { inputs, catalog, settings, own } = parts;
+function diagnosticsOf(inputs: Inputs, catalog: Catalog, settings: Settings): Policy["diagnostics"] {
   const { graph } = inputs;
   const ofService = graph.family<string, readonly Diagnostic[]>({
     label: "serviceDiagnostics",
@@ -177,12 +165,18 @@ function diagnosticsOf(parts: {
     },
     equals: structurallyEqual,
   });
+  const ofGroup = graph.family<NodeGroup, readonly Diagnostic[]>({
+    label: "groupDiagnostics",
+    keyOf: nodeGroupKey,
+    compute: (read, group) => portConflicts(group, key => read(inputs.services.row(key))),
+    equals: structurallyEqual,
+  });
   const ofPod = graph.family<string, readonly Diagnostic[]>({
     label: "podDiagnostics",
     keyOf: key => key,
     compute: (read, key) => {
       const group = read(catalog.nodeGroups.group(key));
-      return group === undefined ? [] : read(own(group)).diagnostics;
+      return group === undefined ? [] : read(ofGroup(group));
     },
     equals: sameElements,
   });

@@ -73,18 +73,21 @@ export function createSnapshots(graph: Graph, policy: Policy, encode: Encode): F
     label: "resourceSet",
     keyOf: ({ group, part }) => `${part}|${nodeGroupKey(group)}`,
     compute: (read, { group, part }) =>
-      part === "endpoint"
-        ? read(endpointSet(group.view))
-        : resourceSet(
-            TYPE_URLS[part],
-            read(viewLayer({ view: group.view, part })),
-            read(ownLayer({ group, part })),
-          ),
+      resourceSet(
+        TYPE_URLS[part],
+        read(viewLayer({ view: group.view, part })),
+        read(ownLayer({ group, part })),
+      ),
   });
   return graph.family<NodeGroup, Snapshot>({
     label: "snapshot",
     keyOf: nodeGroupKey,
     compute: (read, group) =>
-      new Map(PARTS.map((part): [TypeUrl, ResourceSet] => [TYPE_URLS[part], read(set({ group, part }))])),
+      new Map(
+        PARTS.map((part): [TypeUrl, ResourceSet] => [
+          TYPE_URLS[part],
+          read(part === "endpoint" ? endpointSet(group.view) : set({ group, part })),
+        ]),
+      ),
   });
 }

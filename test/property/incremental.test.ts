@@ -1,0 +1,274 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import type { IngestKind } from "../../src/ingest/index";
+import { encodeLeaf } from "../../src/envoy/encode";
+import type { Engine } from "../../src/runtime/engine";
+import type { TestObject } from "../support/objects";
+import { meshConfig, namespace, pod, service, slice } from "../support/objects";
+import type { Connection, World } from "../support/world";
+import { createWorld, encodeAsJson, KINDS, printSnapshot, relist, remove, upsert } from "../support/world";
+
+const scale = Number(process.env["OSM_TEST_RUNS"] ?? "1");
+
+const NAMESPACES = ["a", "b"] as const;
+const APPS = ["x", "y", "z"] as const;
+
+const aNamespace = fc
+  .record({ name: fc.constantFrom(...NAMESPACES), meshed: fc.constantFrom(true, true, true, false) })
+  .map(({ name, meshed }) => namespace(name, { meshed }));
+
+const aPort = fc.record({
+  port: fc.constantFrom(80, 81, 15010),
+  targetPort: fc.constantFrom<number | string>(8080, 8081, "web", 15003),
+  name: fc.constantFrom("http-a", "tcp-b", "grpc", ""),
+  protocol: fc.constantFrom("TCP", "TCP", "TCP", "UDP"),
+  appProtocol: fc.option(fc.constantFrom("http", "tcp", "grpc", "mystery", "kubernetes.io/wss"), {
+    nil: undefined,
+  }),
+});
+
+const aService = fc
+  .record({
+    namespace: fc.constantFrom(...NAMESPACES),
+    name: fc.constantFrom("s1", "s2", "s3"),
+    selector: fc.constantFrom(null, { app: "x" }, { app: "y" }, { app: "x", tier: "1" }),
+    clusterIPs: fc.constantFrom(["10.0.0.1"], ["10.0.0.2"], ["10.0.0.1", "fd00::1"], ["None"]),
+    type: fc.constantFrom("ClusterIP", "ClusterIP", "ExternalName"),
+    ports: fc.array(aPort, { maxLength: 3 }),
+  })
+  .map(({ ports, ...rest }) =>
+    service({
+      ...rest,
+      ports: ports.map(({ appProtocol, ...port }) =>
+        appProtocol === undefined ? port : { ...port, appProtocol },
+      ),
+    }),
+  );
+
+const PODS = ["p1", "p2", "p3"] as const;
+
+const aPod = fc
+  .record({
+    namespace: fc.constantFrom(...NAMESPACES),
+    name: fc.constantFrom(...PODS),
+    uid: fc.constantFrom("u1", "u2", "u3", "u4"),
+    app: fc.constantFrom(...APPS),
+    ips: fc.constantFrom([], ["10.1.0.1"], ["10.1.0.2"], ["10.1.0.3", "fd01::3"]),
+    meshed: fc.constantFrom(true, true, true, false),
+    phase: fc.constantFrom("Running", "Running", "Pending", "Succeeded"),
+    terminating: fc.boolean(),
+    serviceAccount: fc.constantFrom("sa1", "sa2"),
+  })
+  .map(({ app, ...rest }) =>
+    pod({ ...rest, labels: { app, tier: "1" }, ports: [{ name: "web", containerPort: 8080 }] }),
+  );
+
+const aSlice = fc
+  .record({
+    namespace: fc.constantFrom(...NAMESPACES),
+    service: fc.constantFrom("s1", "s2", "s3"),
+    name: fc.constantFrom("e1", "e2", "e3"),
+    ports: fc.subarray([
+      { name: "http-a", port: 8080 },
+      { name: "tcp-b", port: 8081 },
+      { name: "grpc", port: 9000 },
+      { name: "", port: 8080 },
+    ]),
+    endpoints: fc.array(
+      fc.record({
+        address: fc.constantFrom("10.1.0.1", "10.1.0.2", "10.1.0.3"),
+        pod: fc.constantFrom(...PODS),
+        uid: fc.constantFrom("u1", "u2", "u3", "u4"),
+        ready: fc.boolean(),
+      }),
+      { maxLength: 3 },
+    ),
+  })
+  .map(slice);
+
+const aConfig = fc
+  .record({
+    enableEgress: fc.boolean(),
+    enablePermissiveTrafficPolicyMode: fc.constantFrom(true, true, false),
+    enable: fc.boolean(),
+    address: fc.constantFrom("", "authz.example"),
+    max: fc.constantFrom("TLSv1_2", "TLSv1_3"),
+    tracing: fc.boolean(),
+  })
+  .map(({ enable, address, max, tracing, ...traffic }) =>
+    meshConfig({
+      sidecar: { tlsMinProtocolVersion: "TLSv1_2", tlsMaxProtocolVersion: max },
+      traffic: { ...traffic, inboundExternalAuthorization: { enable, address, port: 9191 } },
+      observability: { tracing: { enable: tracing } },
+    }),
+  );
+
+const anObject: fc.Arbitrary<TestObject> = fc.oneof(
+  aNamespace,
+  { weight: 2, arbitrary: aService },
+  { weight: 3, arbitrary: aPod },
+  { weight: 3, arbitrary: aSlice },
+  aConfig,
+);
+
+type Step =
+  | { readonly kind: "upsert" | "remove"; readonly object: TestObject }
+  | { readonly kind: "relist"; readonly of: IngestKind; readonly objects: readonly TestObject[] }
+  | { readonly kind: "flush" }
+  | { readonly kind: "connect" | "disconnect"; readonly nth: number };
+
+const aStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("upsert" as const), object: anObject }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("remove" as const), object: anObject }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("relist" as const),
+      of: fc.constantFrom(...KINDS),
+      objects: fc.array(anObject, { maxLength: 6 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.constant({ kind: "flush" as const }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("connect" as const), nth: fc.nat(9) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("disconnect" as const), nth: fc.nat(9) }) },
+);
+
+const keyOf = (object: TestObject): string =>
+  `${object.kind}|${object.metadata.namespace ?? ""}/${object.metadata.name}`;
+const proxyKey = (object: TestObject): string =>
+  `${JSON.stringify(object["spec"])}|${object.metadata.uid ?? ""}`;
+
+/** A world with what has been done to it: the objects there should be and the proxies connected. */
+class Run {
+  readonly state = new Map<string, TestObject>();
+  readonly open = new Map<string, [TestObject, Connection]>();
+
+  constructor(readonly world: World) {}
+
+  take(step: Step): void {
+    switch (step.kind) {
+      case "upsert":
+        this.state.set(keyOf(step.object), step.object);
+        this.world.engine.apply(upsert(step.object));
+        return;
+      case "remove":
+        this.state.delete(keyOf(step.object));
+        this.world.engine.apply(remove(step.object));
+        return;
+      case "relist":
+        this.relist(step.of, step.objects);
+        return;
+      case "flush":
+        this.world.engine.flush();
+        return;
+      case "connect":
+        this.connect(step.nth);
+        return;
+      case "disconnect":
+        this.disconnect([...this.open.keys()][step.nth] ?? "");
+    }
+  }
+
+  private relist(kind: IngestKind, among: readonly TestObject[]): void {
+    const objects = new Map(among.filter(o => o.kind === kind).map(o => [keyOf(o), o] as const));
+    for (const key of [...this.state.keys()]) if (key.startsWith(`${kind}|`)) this.state.delete(key);
+    for (const [key, object] of objects) this.state.set(key, object);
+    this.world.engine.apply(relist(kind, [...objects.values()]));
+  }
+
+  private connect(nth: number): void {
+    const pods = [...this.state.values()].filter(object => object.kind === "Pod");
+    const target = pods[nth % pods.length];
+    if (target === undefined) return;
+    this.disconnect(proxyKey(target));
+    this.open.set(proxyKey(target), [target, this.world.connect(target)]);
+  }
+
+  private disconnect(key: string): void {
+    this.open.get(key)?.[1].close();
+    this.open.delete(key);
+  }
+}
+
+function known(engine: Engine, object: TestObject): boolean {
+  const live = engine.describe(object.metadata.uid ?? "");
+  const spec = object["spec"] as { serviceAccountName: string };
+  return (
+    live?.group.identity.namespace === object.metadata.namespace &&
+    live?.group.identity.serviceAccount === spec.serviceAccountName
+  );
+}
+
+function compareWithFresh(steps: readonly Step[], encode: Parameters<typeof createWorld>[0]): number {
+  const world = createWorld(encode);
+  const run = new Run(world);
+  for (const step of steps) run.take(step);
+  world.engine.flush();
+  const fresh = createWorld(encode);
+  for (const object of run.state.values()) fresh.engine.apply(upsert(object));
+  fresh.engine.flush();
+  let compared = 0;
+  for (const [target, connection] of run.open.values()) {
+    const expected = fresh.connect(target);
+    expect(known(world.engine, target)).to.equal(known(fresh.engine, target));
+    const want = expected.snapshots.at(-1);
+    if (want === undefined) continue;
+    expect(printSnapshot(connection.latest())).to.equal(printSnapshot(want));
+    compared++;
+  }
+  expect([...world.engine.diagnostics()]).to.have.deep.members([...fresh.engine.diagnostics()]);
+  expect(world.errors).to.deep.equal([]);
+  return compared;
+}
+
+describe("incremental equals fresh", () => {
+  it("after any sequence of changes, with the leaves themselves as bytes", () => {
+    let compared = 0;
+    fc.assert(
+      fc.property(fc.array(aStep, { minLength: 5, maxLength: 60 }), steps => {
+        compared += compareWithFresh(steps, encodeAsJson);
+      }),
+      { numRuns: 300 * scale },
+    );
+    expect(compared, "proxies compared").to.be.greaterThan(50 * scale);
+  }).timeout(120_000 * Math.max(1, scale));
+
+  it("with Envoy's bytes", () => {
+    fc.assert(
+      fc.property(fc.array(aStep, { minLength: 30, maxLength: 60 }), steps => {
+        compareWithFresh(steps, encodeLeaf);
+      }),
+      { numRuns: Math.ceil(60 * scale) },
+    );
+  }).timeout(120_000 * Math.max(1, scale));
+
+  it("whatever the order in which objects arrive (R-04)", () => {
+    fc.assert(
+      fc.property(
+        fc
+          .uniqueArray(anObject, { selector: keyOf, minLength: 8, maxLength: 20 })
+          .chain(objects =>
+            fc.tuple(
+              fc.constant(objects),
+              fc.shuffledSubarray(objects, { minLength: objects.length, maxLength: objects.length }),
+            ),
+          ),
+        ([given, shuffled]) => {
+          const worlds = [given, shuffled].map(objects => {
+            const world = createWorld();
+            for (const object of objects) world.engine.apply(upsert(object));
+            world.engine.flush();
+            return world;
+          });
+          const prints = worlds.map(world =>
+            given
+              .filter(object => object.kind === "Pod")
+              .map(target => world.connect(target).snapshots.map(printSnapshot).join("\n\n")),
+          );
+          expect(prints[0]).to.deep.equal(prints[1]);
+        },
+      ),
+      { numRuns: 200 * scale },
+    );
+  }).timeout(60_000);
+});
