@@ -116,6 +116,13 @@ export const plainAuthenticator: Authenticator = {
   },
 };
 
+/** What a rig may be given. */
+export interface RigOptions {
+  readonly leafValidityMs?: number;
+  /** Default: an empty one. */
+  readonly world?: TestWorld;
+}
+
 /** A real ADS server over TLS on loopback, with a world that the test writes. */
 export class AdsRig {
   private readonly clients: AdsClient[] = [];
@@ -127,13 +134,11 @@ export class AdsRig {
     readonly server: AdsServer,
   ) {}
 
-  static async start(
-    options: Partial<AdsOptions> & { readonly leafValidityMs?: number } = {},
-  ): Promise<AdsRig> {
+  static async start(options: Partial<AdsOptions> & RigOptions = {}): Promise<AdsRig> {
     const now = Date.now();
     const root = createRoot(now);
     const authority = loadAuthority(root.certPem, root.keyPem);
-    const world = new TestWorld();
+    const world = options.world ?? new TestWorld();
     const serving = issueServing(authority, [ADS_SAN], { now, validityMs: 3_600_000 });
     const secrets = createWorkloadSecrets({
       authority,

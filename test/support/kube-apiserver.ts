@@ -17,6 +17,8 @@ export interface TestApiServer {
   readonly ca: string;
   readonly token: string;
   readonly etcdPort: number;
+  /** PEM of the key that signs service-account tokens, for tests of tokens that the server would not issue. */
+  readonly tokenSigningKey: string;
   /** Processes, for tests that stop and continue them. */
   readonly pids: { readonly etcd: number; readonly apiserver: number };
   /** Credentials of a cluster administrator; `port` defaults to the server's own. */
@@ -134,6 +136,7 @@ export async function startApiServerForTest(): Promise<TestApiServer> {
     ca,
     token: plan.token,
     etcdPort: plan.etcdPort,
+    tokenSigningKey: readFileSync(path.join(plan.dir, "sa.key"), "utf8"),
     get pids() {
       return { etcd: etcd.pid ?? 0, apiserver: apiserver.pid ?? 0 };
     },

@@ -1,0 +1,86 @@
+import { pack, type Encoder } from "../../src/envoy/any";
+import { ADS } from "../../src/envoy/config-source";
+import {
+  Cluster,
+  Cluster_DiscoveryType,
+} from "../../src/envoy/api/generated/envoy/config/cluster/v3/cluster";
+import type { Address } from "../../src/envoy/api/generated/envoy/config/core/v3/address";
+import { ClusterLoadAssignment } from "../../src/envoy/api/generated/envoy/config/endpoint/v3/endpoint";
+import { Listener } from "../../src/envoy/api/generated/envoy/config/listener/v3/listener";
+import { TcpProxy } from "../../src/envoy/api/generated/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
+import { DownstreamTlsContext } from "../../src/envoy/api/generated/envoy/extensions/transport_sockets/tls/v3/tls";
+import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
+import type { ObjectRef } from "../../src/model/object-ref";
+import { TYPE_URLS, type EncodedResource, type TypeUrl } from "../../src/xds/resource";
+import { encodeFragment } from "../../src/xds/wire";
+
+function encoded<T>(type: Encoder<T>, typeUrl: TypeUrl, name: string, message: T): EncodedResource {
+  const body = type.encode(message).finish();
+  const version = Buffer.from(body).toString("base64url").slice(-24);
+  const resource = { typeUrl, name, version, body };
+  return { ...resource, fragment: encodeFragment(resource), origins: [] };
+}
+
+function loopback(port: number): Address {
+  return {
+    address: {
+      $case: "socketAddress",
+      value: { address: "127.0.0.1", portSpecifier: { $case: "portValue", value: port } },
+    },
+  };
+}
+
+/** A cluster with endpoints from EDS. Without `eds`, Envoy refuses it. */
+export function edsCluster(
+  name: string,
+  connectSeconds: number,
+  options: { readonly eds?: boolean; readonly origins?: readonly ObjectRef[] } = {},
+): EncodedResource {
+  const resource = encoded(Cluster, TYPE_URLS.cluster, name, {
+    name,
+    clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.EDS },
+    connectTimeout: { seconds: connectSeconds, nanos: 0 },
+    ...((options.eds ?? true) ? { edsClusterConfig: { edsConfig: ADS } } : {}),
+  });
+  return { ...resource, origins: options.origins ?? [] };
+}
+
+/** One endpoint on loopback. */
+export function loopbackEndpoint(name: string, port: number): EncodedResource {
+  return encoded(ClusterLoadAssignment, TYPE_URLS.endpoint, name, {
+    clusterName: name,
+    endpoints: [
+      { lbEndpoints: [{ hostIdentifier: { $case: "endpoint", value: { address: loopback(port) } } }] },
+    ],
+  });
+}
+
+/** A listener on loopback that ends mutual TLS with the workload's own certificate and forwards bytes to a cluster. */
+export function tlsListener(name: string, port: number, cluster: string): EncodedResource {
+  const proxy = { statPrefix: "test", clusterSpecifier: { $case: "cluster", value: cluster } } as const;
+  return encoded(Listener, TYPE_URLS.listener, name, {
+    name,
+    address: loopback(port),
+    filterChains: [
+      {
+        filters: [{ name: "tcp", configType: { $case: "typedConfig", value: pack(TcpProxy, proxy) } }],
+        transportSocket: {
+          name: "tls",
+          configType: {
+            $case: "typedConfig",
+            value: pack(DownstreamTlsContext, {
+              commonTlsContext: {
+                tlsCertificateSdsSecretConfigs: [{ name: SDS_SERVICE_CERT, sdsConfig: ADS }],
+                validationContextType: {
+                  $case: "validationContextSdsSecretConfig",
+                  value: { name: SDS_ROOT_CERT, sdsConfig: ADS },
+                },
+              },
+              requireClientCertificate: true,
+            }),
+          },
+        },
+      },
+    ],
+  });
+}
