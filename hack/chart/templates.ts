@@ -84,7 +84,7 @@ export function deploymentTemplate(deployment: Deployment, sized: Deployment): M
 export function plainTemplate(object: Manifest): Manifest {
   if (object.kind.endsWith("WebhookConfiguration")) return { ...object, webhooks: [] };
   if (object.kind === "Secret" && object.metadata.name.endsWith("-tls")) {
-    return { ...object, type: "Opaque", data: {} };
+    return { ...object, data: { "tls.crt": "", "tls.key": "" } };
   }
   if (object.kind === "Secret" && object.metadata.name.endsWith("-api-path")) {
     return { ...object, data: { value: Buffer.from("unused").toString("base64") } };
