@@ -14,6 +14,7 @@ import type { PodTrafficLists } from "./annotations";
 export interface RedirectPlan {
   /** Inbound ports that reach their listener directly: the sidecar's own static ones, then exclusions. */
   readonly inboundDirectPorts: readonly number[];
+  /** Destination ports that are called directly: those of every sidecar's static listeners, then exclusions. */
   readonly outboundExcludedPorts: readonly number[];
   readonly outboundExcludedRanges: readonly AddressRange[];
   /** Empty: everything goes through the sidecar. Otherwise only these ranges, in both address families. */
@@ -37,14 +38,15 @@ export function planRedirect(
   probePorts: readonly number[],
 ): RedirectPlan {
   const { traffic, sidecar } = meshConfig;
+  const own = [...OWN_PORTS, ...probePorts];
   return {
-    inboundDirectPorts: unique([
-      ...OWN_PORTS,
-      ...probePorts,
-      ...ports(traffic.inboundPortExclusionList),
-      ...pod.inboundPorts,
+    inboundDirectPorts: unique([...own, ...ports(traffic.inboundPortExclusionList), ...pod.inboundPorts]),
+    // Envoy would give a call of somebody else's 15010 to the listener of that port in this pod.
+    outboundExcludedPorts: unique([
+      ...own,
+      ...ports(traffic.outboundPortExclusionList),
+      ...pod.outboundPorts,
     ]),
-    outboundExcludedPorts: unique([...ports(traffic.outboundPortExclusionList), ...pod.outboundPorts]),
     outboundExcludedRanges: ranges([...pod.excludedRanges, ...traffic.outboundIPRangeExclusionList]),
     outboundIncludedRanges: ranges([...pod.includedRanges, ...traffic.outboundIPRangeInclusionList]),
     excludedInterfaces: unique(traffic.networkInterfaceExclusionList.filter(isInterface)),

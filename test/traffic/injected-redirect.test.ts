@@ -7,8 +7,8 @@ import type { MeshConfigSpec } from "../../src/api/mesh-config";
 import { initScriptOf, injected, meshConfigWith, podOf, requestFor } from "../support/injection";
 import { createNetwork, type Network, type NetworkPod } from "../support/netns";
 
-const PEER = path.join(__dirname, "../support/redirect-peer.ts");
-const NODE = [process.execPath, "--import", "tsx", PEER] as const;
+const PEER = path.join(__dirname, "../support/redirect-peer.cjs");
+const NODE = [process.execPath, PEER] as const;
 const SIDECAR = [1500, 1500] as const;
 const APP = [1000, 1000] as const;
 

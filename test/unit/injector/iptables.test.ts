@@ -7,6 +7,8 @@ import { closedRules, redirectRules } from "../../../src/injector/iptables";
 import { planRedirect } from "../../../src/injector/redirect";
 import { initScriptOf, injected, meshConfigWith, podOf, requestFor } from "../../support/injection";
 
+/** Ports of the sidecar's static listeners. */
+const OWN = [15010, 15901, 15902, 15903, 15904];
 const NO_LISTS = { outboundPorts: [], inboundPorts: [], excludedRanges: [], includedRanges: [] };
 const planOf = (traffic: Partial<MeshConfigSpec["traffic"]> = {}, pod = {}): RedirectPlan =>
   planRedirect(meshConfigWith({ traffic }), { ...NO_LISTS, ...pod }, []);
@@ -33,6 +35,7 @@ describe("injector: redirect rules", () => {
       "-A OSM_PROXY_OUTBOUND -m owner --uid-owner 1500 --gid-owner 1500 -j RETURN",
       "-A OSM_PROXY_OUTBOUND -o lo -j RETURN",
       "-A OSM_PROXY_OUTBOUND -d 127.0.0.1/32 -j RETURN",
+      "-A OSM_PROXY_OUTBOUND -p tcp -m multiport --dports 15010,15901,15902,15903,15904 -j RETURN",
       "-A OSM_PROXY_OUTBOUND -j OSM_PROXY_OUT_REDIRECT",
       "-A PREROUTING -p tcp -j OSM_PROXY_INBOUND",
       "-A OUTPUT -p tcp -j OSM_PROXY_OUTBOUND",
@@ -51,10 +54,10 @@ describe("injector: redirect rules", () => {
     const rules = rulesOf(planOf({ outboundPortExclusionList })).filter(
       rule => rule.startsWith("-A OSM_PROXY_OUTBOUND") && rule.includes("multiport"),
     );
-    expect(rules).to.have.length(3);
+    expect(rules).to.have.length(Math.ceil((OWN.length + 40) / 15));
     const ports = rules.flatMap(rule => (/--dports (\S+)/.exec(rule)?.[1] ?? "").split(",").map(Number));
-    expect(ports).to.deep.equal(outboundPortExclusionList);
-    for (const rule of rules) expect(rule.split(",").length).to.be.at.most(15);
+    expect(ports).to.deep.equal([...OWN, ...outboundPortExclusionList]);
+    for (const rule of rules) expect(rule.split(",").length, rule).to.be.at.most(15);
   });
 
   it("join MeshConfig's lists with the pod's, each entry once, and put exclusion before inclusion", () => {
@@ -77,7 +80,7 @@ describe("injector: redirect rules", () => {
       "-A OSM_PROXY_OUTBOUND -o net1 -j RETURN",
       "-A OSM_PROXY_OUTBOUND -d 10.2.0.0/16 -j RETURN",
       "-A OSM_PROXY_OUTBOUND -d 10.1.0.0/16 -j RETURN",
-      "-A OSM_PROXY_OUTBOUND -p tcp -m multiport --dports 5432,6379,9999 -j RETURN",
+      "-A OSM_PROXY_OUTBOUND -p tcp -m multiport --dports 15010,15901,15902,15903,15904,5432,6379,9999 -j RETURN",
       "-A OSM_PROXY_OUTBOUND -d 192.168.0.0/16 -j OSM_PROXY_OUT_REDIRECT",
       "-A OSM_PROXY_OUTBOUND -d 10.0.0.0/8 -j OSM_PROXY_OUT_REDIRECT",
       "-A OSM_PROXY_OUTBOUND -j RETURN",
@@ -113,7 +116,7 @@ describe("injector: redirect rules", () => {
         "net+",
       ],
     });
-    expect(plan.outboundExcludedPorts).to.deep.equal([443]);
+    expect(plan.outboundExcludedPorts).to.deep.equal([...OWN, 443]);
     expect(plan.outboundExcludedRanges).to.deep.equal([]);
     expect(plan.excludedInterfaces).to.deep.equal(["eth1", "net+"]);
   });
@@ -135,7 +138,7 @@ describe("injector: redirect rules", () => {
 
 describe("injector: list annotations", () => {
   const good: [string, string, string][] = [
-    ["outbound-port-exclusion-list", "6379, 7070", "--dports 6379,7070 "],
+    ["outbound-port-exclusion-list", "6379, 7070", ",6379,7070 -j RETURN"],
     ["inbound-port-exclusion-list", "7070", ",7070 -j"],
     ["outbound-ip-range-exclusion-list", "10.0.0.0/8,fd00::/8", "-d 10.0.0.0/8 -j RETURN"],
     ["outbound-ip-range-inclusion-list", "10.0.0.0/8", "-d 10.0.0.0/8 -j OSM_PROXY_OUT_REDIRECT"],
