@@ -3,6 +3,7 @@ import type {
   AppProtocol,
   Backend,
   EndpointSetLeaf,
+  ExternalAuthorization,
   InboundListenerLeaf,
   InboundPort,
   Leaf,
@@ -36,7 +37,8 @@ export interface TestPort {
 /** A Service: its address, ports, the addresses of its pods and whom they run as. */
 export interface TestService {
   readonly name: string;
-  readonly address: string;
+  /** IPv4 and perhaps IPv6. */
+  readonly addresses: readonly string[];
   readonly ports: readonly TestPort[];
   readonly endpoints: readonly string[];
   readonly identities: readonly ServiceIdentity[];
@@ -112,7 +114,7 @@ export function serviceLeaves(service: TestService): Leaf[] {
     return [
       upstream(cluster, service, port, "endpoints"),
       endpointsOf(service, port),
-      ...frontend(cluster, [service.address], port.port, port.protocol),
+      ...frontend(cluster, service.addresses, port.port, port.protocol),
     ];
   });
 }
@@ -142,14 +144,22 @@ export interface TestInbound {
   readonly port: number;
   readonly protocol: AppProtocol;
   readonly permission?: Permission;
+  /** Instead of one rule for every request with {@link permission}. */
+  readonly rules?: RouteTableLeaf["rules"];
+  readonly externalAuthorization?: ExternalAuthorization;
 }
 
-function inboundPort({ port, protocol, permission = ANYBODY }: TestInbound): InboundPort {
+function inboundPort({
+  port,
+  protocol,
+  permission = ANYBODY,
+  externalAuthorization,
+}: TestInbound): InboundPort {
   const backends = [{ cluster: `local|${port}`, weight: 1 }];
   return {
     port,
     permission,
-    externalAuthorization: undefined,
+    externalAuthorization,
     handling:
       protocol === "tcp"
         ? { kind: "tcp", backends }
@@ -181,13 +191,13 @@ export function inboundLeaves(identity: ServiceIdentity, ports: readonly TestInb
   const tables = ports
     .filter(({ protocol }) => protocol !== "tcp")
     .map(
-      ({ port, permission }): RouteTableLeaf => ({
+      ({ port, permission, rules }): RouteTableLeaf => ({
         kind: "route-table",
         name: `inbound|${port}`,
         direction: "inbound",
         origins,
         trustDomain: TRUST_DOMAIN,
-        rules: everyRequest([{ cluster: `local|${port}`, weight: 1 }], permission),
+        rules: rules ?? everyRequest([{ cluster: `local|${port}`, weight: 1 }], permission),
       }),
     );
   return [listener, ...clusters, ...tables];

@@ -2,7 +2,7 @@ import path from "node:path";
 import { encodeLeaf } from "../../src/envoy/encode";
 import type { ServiceIdentity } from "../../src/model/identity";
 import type { Leaf } from "../../src/policy/types";
-import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
+import { type Authority, createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { createWorkloadSecrets } from "../../src/runtime/secrets/workload-secrets";
 import { systemClock } from "../../src/runtime/clock";
 import type { Log } from "../../src/runtime/ports";
@@ -20,6 +20,9 @@ export interface Mesh {
   app(pod: string): Operations;
   sidecar(pod: string): Sidecar;
   ip(pod: string): string;
+  ip6(pod: string): string;
+  /** Issues what workload certificates of this mesh are issued by. */
+  readonly authority: Authority;
   /** Gives a pod's sidecar exactly these leaves (and its certificates). */
   configure(pod: string, leaves: readonly Leaf[]): void;
   close(): Promise<void>;
@@ -39,10 +42,17 @@ const SILENT: Log = {
   child: () => SILENT,
 };
 
+/** A certificate authority that nothing outside of the test trusts. */
+export function throwAwayAuthority(): Authority {
+  const root = createRoot(Date.now());
+  return loadAuthority(root.certPem, root.keyPem);
+}
+
 class RunningMesh implements Mesh {
   private readonly apps = new Map<string, Operations>();
   private readonly sidecars = new Map<string, Sidecar>();
   private readonly issued = new Map<string, readonly EncodedResource[]>();
+  readonly authority = throwAwayAuthority();
   private readonly secrets;
 
   constructor(
@@ -51,9 +61,8 @@ class RunningMesh implements Mesh {
     readonly ads: AdsPipe,
     private readonly workshop: Workshop,
   ) {
-    const root = createRoot(Date.now());
     this.secrets = createWorkloadSecrets({
-      authority: loadAuthority(root.certPem, root.keyPem),
+      authority: this.authority,
       trustDomain: TRUST_DOMAIN,
       validityMs: 3_600_000,
       clock: systemClock,
@@ -84,6 +93,10 @@ class RunningMesh implements Mesh {
 
   ip(pod: string): string {
     return this.network.pod(pod).ip;
+  }
+
+  ip6(pod: string): string {
+    return this.network.pod(pod).ip6;
   }
 
   configure(pod: string, leaves: readonly Leaf[]): void {

@@ -5,8 +5,17 @@
 import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
+import tls from "node:tls";
 import * as grpc from "@grpc/grpc-js";
-import type { HttpAnswer, HttpCall, Operations, TcpAnswer, TcpCall, WebSocketAnswer } from "./pod-operations";
+import type {
+  HttpAnswer,
+  HttpCall,
+  Operations,
+  TcpAnswer,
+  TcpCall,
+  TlsCall,
+  WebSocketAnswer,
+} from "./pod-operations";
 
 const POD = process.env["TEST_POD"] ?? "";
 const GRPC_PATH = "/test.Echo/Say";
@@ -81,6 +90,10 @@ function serveGrpc(port: number): Promise<void> {
       call.end();
     },
   });
+  return bound(server, port);
+}
+
+function bound(server: grpc.Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.bindAsync(`0.0.0.0:${port}`, grpc.ServerCredentials.createInsecure(), error => {
       if (error === null) resolve();
@@ -136,7 +149,7 @@ function callHttp2(call: HttpCall): Promise<HttpAnswer> {
     stream.setTimeout(TIMEOUT_MS, () => {
       stream.destroy(new Error("timeout"));
     });
-    stream.on("error", error => {
+    stream.on("error", (error: Error) => {
       session.destroy();
       reject(error);
     });
@@ -233,6 +246,77 @@ function callTcp({ host, port, send = "", until }: TcpCall): Promise<TcpAnswer> 
   });
 }
 
+/** `envoy.service.auth.v3.CheckResponse` with a status code: 0 is yes, 7 (PERMISSION_DENIED) is no. */
+const ALLOWED = Buffer.from([0x0a, 0x00]);
+const DENIED = Buffer.from([0x0a, 0x02, 0x08, 0x07]);
+
+function serveAuthorization(port: number, refused: string): Promise<void> {
+  const server = new grpc.Server();
+  const check: grpc.MethodDefinition<Buffer, Buffer> = {
+    path: "/envoy.service.auth.v3.Authorization/Check",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: bytes,
+    requestDeserialize: bytes,
+    responseSerialize: bytes,
+    responseDeserialize: bytes,
+  };
+  server.addService(
+    { Check: check },
+    {
+      Check: (call: grpc.ServerUnaryCall<Buffer, Buffer>, reply: grpc.sendUnaryData<Buffer>) => {
+        reply(null, call.request.includes(refused) ? DENIED : ALLOWED);
+      },
+    },
+  );
+  return bound(server, port);
+}
+
+let collected = "";
+
+function serveCollector(port: number): Promise<void> {
+  const server = http.createServer((request, response) => {
+    request.setEncoding("utf8").on("data", (chunk: string) => (collected += `${request.url ?? ""} ${chunk}`));
+    request.on("end", () => response.writeHead(202).end());
+  });
+  return listening(server, port);
+}
+
+/** A TLS client with whatever it is given; what the server makes of it is the answer. */
+function callTls({ host, port, send = "", until, offer }: TlsCall): Promise<TcpAnswer> {
+  return new Promise(resolve => {
+    let received = "";
+    const socket = tls.connect({
+      host,
+      port,
+      servername: "shop.test.svc.cluster.local",
+      rejectUnauthorized: false,
+      cert: offer.certificate,
+      key: offer.key,
+      ALPNProtocols: offer.alpn === undefined ? [] : [offer.alpn],
+      maxVersion: offer.maxVersion ?? "TLSv1.3",
+    });
+    const finish = (outcome: TcpAnswer["outcome"]): void => {
+      socket.destroy();
+      resolve({ received, outcome });
+    };
+    socket.setTimeout(TIMEOUT_MS, () => {
+      finish("timeout");
+    });
+    socket.on("secureConnect", () => send !== "" && socket.write(send));
+    socket.on("data", chunk => {
+      received += String(chunk);
+      if (until !== undefined && received.includes(until)) finish("received");
+    });
+    socket.on("error", () => {
+      finish("closed");
+    });
+    socket.on("close", () => {
+      finish("closed");
+    });
+  });
+}
+
 const operations: Operations = {
   serveHttp,
   serveHttp2,
@@ -244,6 +328,10 @@ const operations: Operations = {
   countGrpc,
   callWebSocket,
   callTcp,
+  callTls,
+  serveAuthorization,
+  serveCollector,
+  collected: () => Promise.resolve(collected),
 };
 
 process.on("message", (message: { id: number; operation: keyof Operations; args: never[] }) => {

@@ -23,6 +23,15 @@ export interface TcpCall {
   readonly until?: string;
 }
 
+export interface TlsCall extends TcpCall {
+  readonly offer: {
+    readonly certificate?: string;
+    readonly key?: string;
+    readonly alpn?: string;
+    readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
+  };
+}
+
 export interface TcpAnswer {
   readonly received: string;
   readonly outcome: "received" | "closed" | "refused" | "timeout";
@@ -49,6 +58,13 @@ export interface Operations {
   countGrpc(address: string, count: number): Promise<number>;
   callWebSocket(host: string, port: number, message: string): Promise<WebSocketAnswer>;
   callTcp(call: TcpCall): Promise<TcpAnswer>;
+  /** As {@link callTcp}, over TLS with the given credentials; the server's certificate is not looked at. */
+  callTls(call: TlsCall): Promise<TcpAnswer>;
+  /** A gRPC authorization server that refuses requests with the given text anywhere in them. */
+  serveAuthorization(port: number, refused: string): Promise<void>;
+  /** An HTTP server that keeps what is posted to it. */
+  serveCollector(port: number): Promise<void>;
+  collected(): Promise<string>;
 }
 
 /** What the HTTP servers echo. */

@@ -155,7 +155,8 @@ export async function startSidecar(pod: NetworkPod, workshop: Workshop, adsSocke
   return {
     admin: target => get(adminSocket, target),
     stat: async name => {
-      const found = await get(adminSocket, `/stats?filter=${encodeURIComponent(`^${name}$`)}`);
+      const exactly = `^${name.replace(/[.|*+?()[\]{}\\^$]/g, "\\$&")}$`;
+      const found = await get(adminSocket, `/stats?filter=${encodeURIComponent(exactly)}`);
       return Number(found.trim().split(": ").at(-1) ?? 0);
     },
     log,

@@ -14,6 +14,8 @@ import { waitFor } from "../support/wait";
 const CLIENT = { namespace: "client", serviceAccount: "client" };
 const SERVER = { namespace: "shop", serviceAccount: "server.v1" };
 const SHOP = "10.98.0.1";
+const SHOP6 = "fd98::1";
+const SIX = "fd98::6";
 const OWN = "10.98.0.2";
 
 const INBOUND: readonly TestInbound[] = [
@@ -31,7 +33,7 @@ describe("traffic through two sidecars", () => {
     mesh = await startMesh({ client: CLIENT, server: SERVER, other: SERVER, outside: undefined });
     const shop: TestService = {
       name: "shop",
-      address: SHOP,
+      addresses: [SHOP, SHOP6],
       endpoints: [mesh.ip("server"), mesh.ip("other")],
       identities: [SERVER],
       ports: [
@@ -44,12 +46,14 @@ describe("traffic through two sidecars", () => {
     };
     const own: TestService = {
       name: "own",
-      address: OWN,
+      addresses: [OWN],
       endpoints: [mesh.ip("client")],
       identities: [CLIENT],
       ports: [{ port: 80, targetPort: 8080, protocol: "http" }],
     };
+    const six: TestService = { ...shop, name: "six", addresses: [SIX], endpoints: [mesh.ip6("server")] };
     mesh.configure("client", [
+      ...serviceLeaves(six),
       ...outboundLeaves(true),
       ...serviceLeaves(shop),
       ...podLeaves(shop),
@@ -160,6 +164,26 @@ describe("traffic through two sidecars", () => {
     expect(seen.headers["x-forwarded-client-cert"]).to.match(/\/ns\/client\/sa\/client$/);
   });
 
+  it("carries IPv6, on either side of the mesh", async () => {
+    expect((await client().callHttp({ host: SHOP6, port: 80 })).status).to.equal(200);
+    expect(echo((await client().callHttp({ host: SIX, port: 80 })).body).pod).to.equal("server");
+    expect((await client().callTcp({ host: SIX, port: 84, until: "\n" })).received).to.equal(
+      "welcome to server\n",
+    );
+    const outside = await mesh
+      .app("outside")
+      .callTcp({ host: mesh.ip6("server"), port: 8080, send: "GET / HTTP/1.0\r\n\r\n" });
+    expect(outside).to.deep.equal({ received: "", outcome: "closed" });
+  });
+
+  it("serves HTTP/1.0 clients", async () => {
+    const send = "GET /old HTTP/1.0\r\nHost: shop\r\n\r\n";
+    const answer = await client().callTcp({ host: SHOP, port: 80, send });
+    expect(answer.received)
+      .to.match(/^HTTP\/1\.[01] 200 /)
+      .and.to.include("/old");
+  });
+
   it("refuses plaintext from outside of the mesh", async () => {
     for (const name of ["server", "other"]) {
       const host = mesh.ip(name);
@@ -169,14 +193,20 @@ describe("traffic through two sidecars", () => {
         .then(answer => String(answer.status))
         .catch((error: unknown) => String(error));
       expect(http).to.match(/ECONNRESET|socket hang up/);
-      const tcp = await mesh.app("outside").callTcp({ host, port: 3306, until: "\n" });
+      const tcp = await mesh.app("outside").callTcp({ host, port: 3306, send: "hello", until: "\n" });
       expect(tcp).to.deep.equal({ received: "", outcome: "closed" });
     }
   });
 
+  it("gives up on a caller from outside that waits for the server to speak", async () => {
+    const answer = await mesh.app("outside").callTcp({ host: mesh.ip("server"), port: 3306, until: "\n" });
+    expect(answer).to.deep.equal({ received: "", outcome: "closed" });
+  });
+
   it("refuses a port that the pod does not serve in the mesh", async () => {
     await mesh.app("server").serveTcp(7777, "secret of");
-    const answer = await mesh.app("outside").callTcp({ host: mesh.ip("server"), port: 7777, until: "\n" });
+    const call = { host: mesh.ip("server"), port: 7777, send: "hello", until: "\n" };
+    const answer = await mesh.app("outside").callTcp(call);
     expect(answer).to.deep.equal({ received: "", outcome: "closed" });
   });
 
