@@ -69,5 +69,5 @@ export function refuse(
   const rejected = new Map(state.rejected);
   for (const rejection of rejections) rejected.set(rejection.name, rejection);
   const content = appliesTheRest(state) ? withoutCulprits(state, inFlight, guilty) : state.content;
-  return { state: { ...state, content, inFlight: undefined, rejected }, rejections };
+  return { state: { ...state, content, inFlight: undefined, rejected, limit: undefined }, rejections };
 }

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
 import { TYPE_URLS } from "../../src/xds/resource";
@@ -56,5 +57,144 @@ describe("a delta ADS stream", () => {
     rig.world.set(snapshotOf([...service("1").slice(0, 3), testResource(route, "shop", "2")]));
     await waitFor("the changed route", () => again.versions(route)["shop"] === "2");
     expect(again.responses.map(r => r.typeUrl)).to.deep.equal([route]);
+  });
+
+  it("answers an empty mesh, and holds the answer while nothing is known about the pod", async () => {
+    const client = rig.connect("a");
+    client.send({ typeUrl: cluster });
+    await waitFor("the stream", () => rig.world.subscriptions === 1);
+    expect(client.responses).to.have.length(0);
+    rig.world.set(snapshotOf([]));
+    await waitFor("an empty answer", () => client.responses.length === 1);
+    expect(client.responses[0]).to.deep.include({ typeUrl: cluster, resources: [], removed: [] });
+  });
+
+  it("adds before it refers and removes after nothing refers any more", async () => {
+    rig.world.set(snapshotOf(service("1")));
+    const client = subscribeLikeEnvoy("a");
+    await waitFor("routes", () => client.held.get(route)?.has("shop"));
+    client.responses.length = 0;
+    client.onResponse = ({ typeUrl, resources }) => {
+      if (typeUrl === cluster && resources.length > 0) client.send({ typeUrl: endpoint, subscribe: ["new"] });
+    };
+    rig.world.set(
+      snapshotOf([
+        testResource(cluster, "new", "1"),
+        testResource(endpoint, "new", "1"),
+        testResource(listener, "out", "1"),
+        testResource(route, "shop", "2"),
+      ]),
+    );
+    await waitFor("the removal", () => !client.held.get(cluster)?.has("shop"));
+    const story = client.responses.map(
+      r => `${r.typeUrl.split(".").at(-1) ?? ""} +${r.resources.length} -${r.removed.length}`,
+    );
+    expect(story).to.deep.equal([
+      "Cluster +1 -0",
+      "ClusterLoadAssignment +1 -0",
+      "RouteConfiguration +1 -0",
+      "Cluster +0 -1",
+    ]);
+  });
+
+  it("waits for the acknowledgement of clusters and endpoints, but not for ever", async () => {
+    rig.world.set(snapshotOf(service("1")));
+    const silent = rig.connect("a", { answer: ({ typeUrl }) => typeUrl !== endpoint });
+    silent.send({ typeUrl: cluster });
+    silent.send({ typeUrl: endpoint, subscribe: ["shop"] });
+    silent.send({ typeUrl: listener });
+    await waitFor("endpoints", () => silent.responses.some(r => r.typeUrl === endpoint));
+    const sentAt = Date.now();
+    expect(silent.responses.some(r => r.typeUrl === listener)).to.equal(false);
+    await waitFor("listeners", () => silent.responses.some(r => r.typeUrl === listener), 3_000);
+    expect(Date.now() - sentAt).to.be.within(700, 2_500);
+  });
+
+  it("keeps one response in flight per type and sends only the newest state after it", async () => {
+    rig.world.set(snapshotOf(service("1")));
+    const slow = rig.connect("a", { answer: () => false });
+    slow.send({ typeUrl: cluster });
+    const first = await waitFor("the first response", () => slow.responses[0]);
+    for (let version = 2; version <= 50; version += 1) rig.world.set(snapshotOf(service(String(version))));
+    slow.reply(first);
+    const second = await waitFor("the second response", () => slow.responses[1]);
+    expect(second.resources.map(r => r.version)).to.deep.equal(["50"]);
+    slow.reply(second);
+    rig.world.set(snapshotOf(service("51")));
+    await waitFor("the third response", () => slow.responses.length === 3);
+  });
+
+  it("shares one difference and one buffer among all streams that make the same step", async () => {
+    rig.world.set(snapshotOf(service("1")));
+    const clients = Array.from({ length: 20 }, (_, i) => subscribeLikeEnvoy(`pod-${i}`));
+    await waitFor("all", () => clients.every(c => c.held.get(route)?.has("shop")));
+    const before = rig.server.stats();
+    rig.world.set(snapshotOf([...service("1").slice(0, 3), testResource(route, "shop", "2")]));
+    await waitFor("the change everywhere", () => clients.every(c => c.versions(route)["shop"] === "2"));
+    const after = rig.server.stats();
+    // snapshotOf makes new layers of all six types; four of them are not empty.
+    expect(after.diffs - before.diffs).to.be.at.most(6);
+    expect(after.responses - before.responses).to.equal(20);
+    expect(new Set(clients.map(c => c.responses.at(-1)?.nonce)).size).to.equal(1);
+  });
+
+  it("keeps the last good version after a rejection, does not repeat it, and takes the next one", async () => {
+    const origin = { group: "", kind: "Service", namespace: "shop", name: "bad" };
+    const bad = testResource(route, "shop", "bad", { origins: [origin] });
+    const others = service("1").slice(0, 3);
+    rig.world.set(snapshotOf(service("1")));
+    const client = rig.connect("a", {
+      answer: ({ resources }) => (resources.some(r => r.version === "bad") ? "shop: no such thing" : true),
+    });
+    client.send({ typeUrl: route, subscribe: ["shop"] });
+    await waitFor("routes", () => client.held.get(route)?.has("shop"));
+    rig.world.set(snapshotOf([...others, bad]));
+    const refused = await waitFor("the refusal", () => rig.server.ledger.refusedOf(origin)[0]);
+    expect(refused).to.deep.include({
+      name: "shop",
+      version: "bad",
+      message: "shop: no such thing",
+      podUids: ["uid-a"],
+    });
+    rig.world.set(snapshotOf([testResource(cluster, "shop", "2"), ...others.slice(1), bad]));
+    rig.world.set(snapshotOf([...others, testResource(route, "shop", "3")]));
+    await waitFor("the next version", () => client.versions(route)["shop"] === "3");
+    expect(client.responses.filter(r => r.resources.some(x => x.version === "bad"))).to.have.length(1);
+    await waitFor("a clean ledger", () => rig.server.ledger.summary().refused.length === 0);
+  });
+
+  it("corners the culprit when a rejection names nobody", async () => {
+    const many = Array.from({ length: 100 }, (_, i) =>
+      testResource(cluster, `c${i}`, i === 37 ? "bad" : "1"),
+    );
+    rig.world.set(snapshotOf(many));
+    const client = rig.connect("a", {
+      answer: ({ resources }) => (resources.some(r => r.version === "bad") ? "something is wrong" : true),
+    });
+    client.send({ typeUrl: cluster });
+    await waitFor("the other 99", () => client.held.get(cluster)?.size === 99);
+    const [refused] = rig.server.ledger.summary().refused;
+    expect(refused).to.include({ name: "c37", version: "bad" });
+    expect(client.responses.length).to.be.below(40);
+  });
+
+  it("gives every stream the secrets of its own identity only", async () => {
+    rig.world.set(snapshotOf([]));
+    rig.world.addPod({ namespace: "bank", serviceAccount: "vault" }, "vault", "uid-vault");
+    const mine = rig.connect("a");
+    const other = rig.open({ token: "bank/vault/vault/uid-vault" });
+    const foreign = ["bank/vault", "service-cert:bank/vault", "spiffe://cluster.local/ns/bank/sa/vault"];
+    for (const client of [mine, other]) {
+      client.send({ typeUrl: secret, subscribe: [SDS_SERVICE_CERT, SDS_ROOT_CERT, ...foreign] });
+    }
+    await waitFor("secrets", () => [mine, other].every(c => c.held.get(secret)?.size === 2));
+    const text = (client: typeof mine) =>
+      Buffer.from(client.held.get(secret)?.get(SDS_SERVICE_CERT)?.body ?? []).toString("latin1");
+    const uri = (client: typeof mine) => {
+      const [pem = ""] = /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----/.exec(text(client)) ?? [];
+      return new X509Certificate(pem).subjectAltName;
+    };
+    expect(uri(mine)).to.contain("URI:spiffe://cluster.local/ns/shop/sa/buyer,");
+    expect(uri(other)).to.contain("URI:spiffe://cluster.local/ns/bank/sa/vault,");
   });
 });

@@ -1,0 +1,163 @@
+import { connect as tcp } from "node:net";
+import { connect as tls } from "node:tls";
+import { once } from "node:events";
+import { status } from "@grpc/grpc-js";
+import { expect } from "chai";
+import { ADS_SAN } from "../../src/model/mesh-words";
+import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
+import { TYPE_URLS } from "../../src/xds/resource";
+import type { AdsClient } from "../support/ads-client";
+import { AdsRig, snapshotOf, testResource } from "../support/ads-rig";
+import { waitFor } from "../support/wait";
+
+const { cluster } = TYPE_URLS;
+
+describe("the ADS server's limits", () => {
+  let rig: AdsRig;
+  const start = async (options: Parameters<typeof AdsRig.start>[0] = {}): Promise<void> => {
+    rig = await AdsRig.start(options);
+    rig.world.set(snapshotOf([testResource(cluster, "shop", "1")]));
+  };
+  afterEach(() => rig.stop());
+  const configured = async (client: AdsClient): Promise<void> => {
+    client.send({ typeUrl: cluster });
+    await waitFor("clusters", () => client.held.get(cluster)?.has("shop"));
+  };
+  const endOf = (client: AdsClient) => waitFor("the end of the stream", () => client.ended);
+
+  it("ends a stream whose node id changes", async () => {
+    await start();
+    const client = rig.connect("a");
+    await configured(client);
+    client.send({ typeUrl: cluster, nodeId: "somebody else" });
+    expect(await endOf(client)).to.include({ code: status.PERMISSION_DENIED });
+  });
+
+  it("ends the streams of a deleted pod at once", async () => {
+    await start();
+    const [gone, stays] = [rig.connect("a"), rig.connect("b")];
+    await configured(gone);
+    await configured(stays);
+    rig.world.removePod("uid-a");
+    expect(await endOf(gone)).to.include({ code: status.PERMISSION_DENIED });
+    expect(stays.ended).to.equal(undefined);
+    expect(rig.server.stats().streams).to.equal(1);
+  });
+
+  it("ends a stream when its proof expires", async () => {
+    await start();
+    rig.world.addPod({ namespace: "shop", serviceAccount: "buyer" }, "a", "uid-a");
+    const client = rig.open({ token: `shop/buyer/a/uid-a/${Date.now() + 500}` });
+    await configured(client);
+    expect(await endOf(client)).to.include({ code: status.UNAUTHENTICATED });
+  });
+
+  it("refuses a request above 1 MiB and one that is no request", async () => {
+    await start();
+    const large = rig.connect("a");
+    large.send({ typeUrl: cluster, subscribe: ["x".repeat(1024 * 1024)] });
+    expect(await endOf(large)).to.include({ code: status.RESOURCE_EXHAUSTED });
+    const garbage = rig.connect("b");
+    garbage.sendRaw(Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f, 0x01]));
+    expect(await endOf(garbage)).to.include({ code: status.INVALID_ARGUMENT });
+    await configured(rig.connect("c"));
+  });
+
+  it("throttles a stream that asks too often, then ends it, while others go on", async () => {
+    await start({ limits: { throttledMs: 300, requestBurst: 20 } });
+    const noisy = rig.connect("a");
+    const flood = setInterval(() => {
+      for (let i = 0; i < 20; i += 1) noisy.send({ typeUrl: cluster, nonce: "stale" });
+    }, 10);
+    try {
+      await configured(rig.connect("b"));
+      expect(await endOf(noisy)).to.include({ code: status.RESOURCE_EXHAUSTED });
+    } finally {
+      clearInterval(flood);
+    }
+  });
+
+  it("serves two streams per pod: the newest stay", async () => {
+    await start();
+    const clients = ["1", "2", "3"].map(() => rig.connect("a"));
+    for (const client of clients) await configured(client).catch(() => undefined);
+    await waitFor("two streams", () => rig.server.stats().streams === 2);
+    expect(clients.filter(client => client.ended !== undefined)).to.have.length(1);
+  });
+
+  it("refuses a pod that opens streams in a loop", async () => {
+    await start();
+    const codes = new Set<status>();
+    for (let i = 0; i < 30; i += 1) {
+      const client = rig.connect("a");
+      client.send({ typeUrl: cluster });
+      await waitFor("an answer or the end", () => client.ended !== undefined || client.held.has(cluster));
+      if (client.ended !== undefined) codes.add(client.ended.code);
+    }
+    expect([...codes]).to.include(status.RESOURCE_EXHAUSTED);
+    await configured(rig.connect("b"));
+  });
+
+  it("refuses further proxies above the configured number", async () => {
+    await start({ maxStreams: 1 });
+    await configured(rig.connect("a"));
+    const second = rig.connect("b");
+    expect(await endOf(second)).to.include({ code: status.RESOURCE_EXHAUSTED });
+    rig.server.setMaxStreams(0);
+    await configured(rig.connect("c"));
+  });
+
+  it("cuts a proxy that does not answer, without queueing for it", async () => {
+    await start({ limits: { stalledMs: 500 } });
+    rig.world.set(snapshotOf([testResource(cluster, "shop", "1", { size: 2_000_000 })]));
+    const stuck = rig.connect("a", { answer: () => false });
+    stuck.send({ typeUrl: cluster });
+    await waitFor("the response", () => stuck.responses.length === 1);
+    for (let i = 2; i < 20; i += 1) {
+      rig.world.set(snapshotOf([testResource(cluster, "shop", String(i), { size: 2_000_000 })]));
+    }
+    expect(await endOf(stuck)).to.include({ code: status.UNAVAILABLE });
+    expect(stuck.responses).to.have.length(1);
+  });
+
+  it("speaks TLS 1.3 only, under its own name, and replaces its certificate without a pause", async () => {
+    await start();
+    const options = {
+      host: "127.0.0.1",
+      port: rig.server.port,
+      ca: rig.authority.certPem,
+      servername: ADS_SAN,
+    };
+    const old = tls({ ...options, maxVersion: "TLSv1.2" });
+    const [refusal] = (await once(old, "error").catch((error: unknown) => [error])) as [Error];
+    expect(refusal.message).to.match(/alert|version|ECONNRESET/i);
+
+    const open = rig.connect("a");
+    await configured(open);
+    const root = createRoot(Date.now());
+    const next = loadAuthority(root.certPem, root.keyPem);
+    const serving = issueServing(next, [ADS_SAN], { now: Date.now(), validityMs: 60_000 });
+    rig.server.setServing({ ...serving, clientRoots: next.certPem });
+    await configured(rig.connect("b", { root: next.certPem }));
+    const pinned = rig.connect("c");
+    pinned.send({ typeUrl: cluster });
+    expect(await endOf(pinned)).to.include({ code: status.UNAVAILABLE });
+    expect(open.ended).to.equal(undefined);
+  });
+
+  it("gives up on a connection that does not shake hands", async () => {
+    await start();
+    const mute = tcp(rig.server.port, "127.0.0.1");
+    await once(mute, "connect");
+    expect(rig.server.stats().connections).to.equal(1);
+    await waitFor("the end of the connection", () => rig.server.stats().connections === 0, 8_000);
+  });
+
+  it("sends all proxies elsewhere when it drains", async () => {
+    await start();
+    const clients = ["a", "b", "c"].map(name => rig.connect(name));
+    for (const client of clients) await configured(client);
+    await rig.server.drain(200);
+    for (const client of clients) expect(await endOf(client)).to.include({ code: status.UNAVAILABLE });
+  });
+});
