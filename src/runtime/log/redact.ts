@@ -5,8 +5,16 @@ export const REDACTED = "[redacted]";
 
 /** Longer strings are cut: a log line is for reading, and a hostile object must not fill the disk. */
 const MAX_TEXT = 4_096;
-const MAX_DEPTH = 6;
-const MAX_ITEMS = 100;
+
+/** How much of a nested value is shown. */
+export interface Bounds {
+  readonly depth: number;
+  /** Items of each list and record. */
+  readonly items: number;
+}
+
+/** For lines of a log. */
+const LOG_BOUNDS: Bounds = { depth: 6, items: 100 };
 
 /** Names of fields whose value is not printed, whatever it looks like. */
 const SECRET_FIELD =
@@ -32,31 +40,31 @@ export function redactText(text: string): string {
 }
 
 /** Any value as plain JSON data, redacted, bounded in depth and size; never throws. */
-export function redact(value: unknown, depth = 0): unknown {
-  if (typeof value === "object" && value !== null) return redactObject(value, depth);
+export function redact(value: unknown, bounds: Bounds = LOG_BOUNDS): unknown {
+  if (typeof value === "object" && value !== null) return redactObject(value, bounds);
   if (typeof value === "string") return redactText(value);
   if (typeof value === "bigint") return String(value);
   return typeof value === "function" || typeof value === "symbol" ? typeof value : value;
 }
 
-function redactObject(value: object, depth: number): unknown {
+function redactObject(value: object, bounds: Bounds): unknown {
   if (value instanceof Secret) return SECRET_MARK;
   if (value instanceof Error) return redactText(errorText(value));
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  if (depth >= MAX_DEPTH) return "[…]";
-  return redactContainer(value, depth + 1);
+  if (bounds.depth <= 0) return "[…]";
+  return redactContainer(value, { ...bounds, depth: bounds.depth - 1 });
 }
 
-function redactContainer(value: object, depth: number): unknown {
+function redactContainer(value: object, bounds: Bounds): unknown {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? "invalid date" : value.toISOString();
   if (Array.isArray(value) || value instanceof Set) {
-    return [...(value as Iterable<unknown>)].slice(0, MAX_ITEMS).map(item => redact(item, depth));
+    return [...(value as Iterable<unknown>)].slice(0, bounds.items).map(item => redact(item, bounds));
   }
   const entries = value instanceof Map ? [...(value as Map<unknown, unknown>)] : Object.entries(value);
   const clean: Record<string, unknown> = {};
-  for (const [key, item] of entries.slice(0, MAX_ITEMS)) {
+  for (const [key, item] of entries.slice(0, bounds.items)) {
     const name = redactText(String(key));
-    clean[name] = SECRET_FIELD.test(name) && isText(item) ? REDACTED : redact(item, depth);
+    clean[name] = SECRET_FIELD.test(name) && isText(item) ? REDACTED : redact(item, bounds);
   }
   return clean;
 }
