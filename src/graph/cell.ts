@@ -168,13 +168,15 @@ export class DerivedCell<T> implements Source<T>, Reader {
   }
 
   private compute(): Outcome<T> {
+    const before = this.sources;
     const fresh: Source<unknown>[] = [];
     let open = true;
     const read: Read = cell => {
       if (!open) throw new Error(`${this.label} kept its reader after it was computed`);
       const source = cell as Source<unknown>;
+      // Read at the same place as the last time: it is linked already.
+      if (before[fresh.length] !== source) source.readers.add(this);
       fresh.push(source);
-      source.readers.add(this);
       source.refresh();
       return source.current() as never;
     };

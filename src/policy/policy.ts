@@ -26,9 +26,6 @@ export type Part = "cluster" | "endpoint" | "route" | "listener";
 /** All parts. */
 export const PARTS: readonly Part[] = ["cluster", "endpoint", "route", "listener"];
 
-/** Where shared leaves come from: one Service or one pod. */
-export type Source = { readonly kind: "service" | "pod"; readonly key: string };
-
 /** The part a leaf belongs to. */
 export function partOf(leaf: Leaf): Part {
   switch (leaf.kind) {
@@ -50,10 +47,14 @@ export function partOf(leaf: Leaf): Part {
 
 /** The intermediate representation as cells. */
 export interface Policy {
-  /** What contributes to a part of a view, in a fixed order. */
-  readonly sources: Family<{ readonly view: View; readonly part: Part }, readonly Source[]>;
-  /** Leaves of one source, of one part. */
-  readonly shared: Family<{ readonly source: Source; readonly part: Part }, readonly Leaf[]>;
+  /** Keys of the Services that a view shows, sorted. */
+  readonly services: Family<View, readonly string[]>;
+  /** Keys of the pods that a view shows, sorted. */
+  readonly pods: Family<View, readonly string[]>;
+  /** Leaves of one Service, by part and Service key. */
+  readonly ofService: Readonly<Record<Part, Family<string, readonly Leaf[]>>>;
+  /** Leaves of one pod's addresses (listeners only), by pod key. */
+  readonly ofPod: Family<string, readonly Leaf[]>;
   /** Leaves of a node group's own, all parts. */
   readonly own: Family<NodeGroup, readonly Leaf[]>;
   /** Findings about the objects of the whole mesh, by {@link objectRefKey}; each list sorted, without duplicates. */
@@ -64,25 +65,25 @@ export interface Policy {
 export function createPolicy(inputs: Inputs, catalog: Catalog): Policy {
   const settings = createSettings(inputs);
   return {
-    sources: sourcesOf(inputs, catalog),
-    shared: sharedLeaves(inputs, catalog, settings),
+    services: shownBy(inputs, "visibleServices", catalog.membership.services),
+    pods: shownBy(inputs, "visiblePods", catalog.membership.pods),
+    ofService: serviceLeaves(inputs, catalog, settings),
+    ofPod: podLeaves(inputs, catalog, settings),
     own: ownLeaves(inputs, settings),
     diagnostics: diagnosticsOf(inputs, catalog, settings),
   };
 }
 
-function sourcesOf({ graph }: Inputs, { membership }: Catalog): Policy["sources"] {
-  const from = (kind: Source["kind"], keys: readonly string[]): readonly Source[] =>
-    keys.map(key => ({ kind, key }));
-  return graph.family({
-    label: "sources",
-    keyOf: ({ view, part }) => `${view.kind}|${part}`,
-    compute: (read, { view, part }) => {
-      if (view.kind === "nothing") return [];
-      const services = from("service", read(membership.services));
-      return part === "listener" ? [...services, ...from("pod", read(membership.pods))] : services;
-    },
-    equals: structurallyEqual,
+function shownBy(
+  { graph }: Inputs,
+  label: string,
+  all: Cell<readonly string[]>,
+): Family<View, readonly string[]> {
+  return graph.family<View, readonly string[]>({
+    label,
+    keyOf: view => view.kind,
+    compute: (read, view) => (view.kind === "nothing" ? [] : read(all)),
+    equals: sameElements,
   });
 }
 
@@ -90,39 +91,42 @@ function transportOf(read: Read, settings: Settings): Transport {
   return { trustDomain: read(settings.trustDomain), tls: read(settings.tls) };
 }
 
-function sharedLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Policy["shared"] {
-  return inputs.graph.family<{ source: Source; part: Part }, readonly Leaf[]>({
-    label: "shared",
-    keyOf: ({ source, part }) => `${part}|${source.kind}|${source.key}`,
-    compute: (read, { source, part }) => {
-      if (source.kind === "pod") return part === "listener" ? leavesOfPod(read, source.key) : [];
-      const service = read(inputs.services.row(source.key));
-      return service === undefined ? [] : leavesOfService(read, service, { key: source.key, part });
-    },
-    equals: structurallyEqual,
-  });
+function serviceLeaves(
+  inputs: Inputs,
+  { endpoints, owners }: Catalog,
+  settings: Settings,
+): Policy["ofService"] {
+  type Compile = (read: Read, service: MeshService, key: string) => readonly Leaf[];
+  const family = (part: Part, compile: Compile): Family<string, readonly Leaf[]> =>
+    inputs.graph.family({
+      label: `service.${part}`,
+      keyOf: (key: string) => key,
+      compute: (read, key) => {
+        const service = read(inputs.services.row(key));
+        return service === undefined ? [] : compile(read, service, key);
+      },
+      equals: structurallyEqual,
+    });
+  return {
+    cluster: family("cluster", (read, service, key) =>
+      serviceClusters(service, read(endpoints.standing(key)), transportOf(read, settings)),
+    ),
+    endpoint: family("endpoint", (read, service, key) =>
+      serviceEndpoints(service, read(endpoints.standing(key)), read(endpoints.backing(key)).endpoints),
+    ),
+    route: family("route", (read, service, key) =>
+      serviceRouteTables(service, read(endpoints.standing(key)), read(settings.trustDomain)),
+    ),
+    listener: family("listener", (read, service, key) => {
+      const addresses = service.addresses.filter(address => read(owners.service(address)) === key);
+      const tracing = read(settings.tracing);
+      return serviceListeners(service, read(endpoints.standing(key)), { addresses, tracing });
+    }),
+  };
+}
 
-  function leavesOfService(
-    read: Read,
-    service: MeshService,
-    { key, part }: { readonly key: string; readonly part: Part },
-  ): readonly Leaf[] {
-    const standing = read(catalog.endpoints.standing(key));
-    switch (part) {
-      case "cluster":
-        return serviceClusters(service, standing, transportOf(read, settings));
-      case "endpoint":
-        return serviceEndpoints(service, standing, read(catalog.endpoints.backing(key)).endpoints);
-      case "route":
-        return serviceRouteTables(service, standing, read(settings.trustDomain));
-      case "listener": {
-        const addresses = service.addresses.filter(address => read(catalog.owners.service(address)) === key);
-        return serviceListeners(service, standing, { addresses, tracing: read(settings.tracing) });
-      }
-    }
-  }
-
-  function leavesOfPod(read: Read, key: string): readonly Leaf[] {
+function podLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Policy["ofPod"] {
+  const compute = (read: Read, key: string): readonly Leaf[] => {
     const pod = read(inputs.pods.row(key));
     const served = read(catalog.nodeGroups.served(key)).map(port => ({
       ...port,
@@ -134,7 +138,13 @@ function sharedLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Pol
     }));
     const addresses = pod?.ips.filter(address => read(catalog.owners.pod(address)) === key) ?? [];
     return addresses.flatMap(address => podListeners(address, served, read(settings.tracing)));
-  }
+  };
+  return inputs.graph.family({
+    label: "pod.listener",
+    keyOf: key => key,
+    compute,
+    equals: structurallyEqual,
+  });
 }
 
 function ownLeaves(inputs: Inputs, settings: Settings): Policy["own"] {

@@ -4,7 +4,7 @@ import type { Inputs, InputSettings } from "../../catalog/inputs";
 import { createInputs } from "../../catalog/inputs";
 import type { NodeGroup } from "../../catalog/node-groups";
 import { structurallyEqual } from "../../graph/equality";
-import type { Cell, Family } from "../../graph/graph";
+import type { Cell, Family, Read } from "../../graph/graph";
 import { createGraph } from "../../graph/graph";
 import type { Diagnostic } from "../../model/diagnostic";
 import type { Policy } from "../../policy/policy";
@@ -63,21 +63,20 @@ export function createCompiler(settings: InputSettings, encode: Encode): Compile
       compute: (read, podUid) => {
         const [key] = read(inputs.pods.by("uid", podUid));
         const group = key === undefined ? undefined : read(catalog.nodeGroups.group(key));
-        return group === undefined ? undefined : { group, leaves: leavesOf(policy, group).flatMap(read) };
+        return group === undefined ? undefined : { group, leaves: leavesOf(read, policy, group) };
       },
     }),
   };
+}
 
-  /** Shared leaves first. */
-  function leavesOf(from: Policy, group: NodeGroup): readonly Cell<readonly Leaf[]>[] {
-    const { view } = group;
-    const parts = PARTS.map(part =>
-      graph.derive(`description(${part})`, read =>
-        read(from.sources({ view, part })).flatMap(source => read(from.shared({ source, part }))),
-      ),
-    );
-    return [...parts, from.own(group)];
-  }
+/** Every leaf of a group, what it shares with others first. */
+function leavesOf(read: Read, policy: Policy, group: NodeGroup): readonly Leaf[] {
+  const services = read(policy.services(group.view));
+  return [
+    ...PARTS.flatMap(part => services.flatMap(key => read(policy.ofService[part](key)))),
+    ...read(policy.pods(group.view)).flatMap(key => read(policy.ofPod(key))),
+    ...read(policy.own(group)),
+  ];
 }
 
 /** The objects whose findings differ; an empty list means none are left. */

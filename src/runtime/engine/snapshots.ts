@@ -2,14 +2,17 @@ import type { NodeGroup, View } from "../../catalog/node-groups";
 import { nodeGroupKey } from "../../catalog/node-groups";
 import { sameElements } from "../../graph/equality";
 import type { Family, Graph, Read } from "../../graph/graph";
-import type { Part, Policy, Source } from "../../policy/policy";
-import { partOf, PARTS } from "../../policy/policy";
+import type { Part, Policy } from "../../policy/policy";
+import { partOf } from "../../policy/policy";
 import type { Leaf } from "../../policy/types";
-import type { EncodedResource, Layer, ResourceSet, Snapshot, TypeUrl } from "../../xds/resource";
+import type { EncodedResource, Layer, ResourceSet, Snapshot } from "../../xds/resource";
 import { resourceSet, TYPE_URLS } from "../../xds/resource";
 
 /** Makes bytes of a leaf; undefined when it cannot (a fault of ours, reported by the encoder's owner). */
 export type Encode = (leaf: Leaf) => EncodedResource | undefined;
+
+/** Parts of which a group has something of its own. */
+const GROUP_PARTS = ["cluster", "listener", "route"] as const satisfies readonly Part[];
 
 const EMPTY: Layer = new Map();
 
@@ -26,32 +29,57 @@ function layerOf(resources: Iterable<EncodedResource>): Layer {
   return layer.size === 0 ? EMPTY : layer;
 }
 
-/**
- * Snapshots by node group, made of shared parts: each leaf is encoded once whoever uses it (its cell is keyed by the
- * leaf's content), a view's resources of one type are one layer for all groups that see the view.
- */
-export function createSnapshots(graph: Graph, policy: Policy, encode: Encode): Family<NodeGroup, Snapshot> {
+/** Encodes the leaves it is given; equal leaves share one cell, so they are encoded once. */
+type EncodeAll = (read: Read, leaves: readonly Leaf[]) => readonly EncodedResource[];
+
+function createEncoder(graph: Graph, encode: Encode): EncodeAll {
   const encoded = graph.family<Leaf, EncodedResource | undefined>({
     label: "encoded",
     keyOf: leaf => JSON.stringify(leaf),
     compute: (_read, leaf) => encode(leaf),
   });
-  const encodeAll = (read: Read, leaves: readonly Leaf[]): readonly EncodedResource[] =>
-    leaves.flatMap(leaf => read(encoded(leaf)) ?? []);
+  return (read, leaves) => leaves.flatMap(leaf => read(encoded(leaf)) ?? []);
+}
 
-  const shared = graph.family<{ source: Source; part: Part }, readonly EncodedResource[]>({
-    label: "sharedEncoded",
-    keyOf: ({ source, part }) => `${part}|${source.kind}|${source.key}`,
-    compute: (read, key) => encodeAll(read, read(policy.shared(key))),
-    equals: sameElements,
-  });
-  const viewLayer = graph.family<{ view: View; part: Part }, Layer>({
+/** What a view shows, one layer per part. */
+function createViewLayers(
+  graph: Graph,
+  policy: Policy,
+  encodeAll: EncodeAll,
+): Family<{ readonly view: View; readonly part: Part }, Layer> {
+  const encodedFamily = (label: string, leaves: Family<string, readonly Leaf[]>) =>
+    graph.family<string, readonly EncodedResource[]>({
+      label: `encoded.${label}`,
+      keyOf: key => key,
+      compute: (read, key) => encodeAll(read, read(leaves(key))),
+      equals: sameElements,
+    });
+  const ofPod = encodedFamily("pod", policy.ofPod);
+  const ofService = {
+    cluster: encodedFamily("cluster", policy.ofService.cluster),
+    endpoint: encodedFamily("endpoint", policy.ofService.endpoint),
+    route: encodedFamily("route", policy.ofService.route),
+    listener: encodedFamily("listener", policy.ofService.listener),
+  };
+  return graph.family<{ view: View; part: Part }, Layer>({
     label: "viewLayer",
     keyOf: ({ view, part }) => `${part}|${view.kind}`,
-    compute: (read, { view, part }) =>
-      layerOf(read(policy.sources({ view, part })).flatMap(source => read(shared({ source, part })))),
+    compute: (read, { view, part }) => {
+      const services = read(policy.services(view)).flatMap(key => read(ofService[part](key)));
+      if (part !== "listener") return layerOf(services);
+      return layerOf([...services, ...read(policy.pods(view)).flatMap(key => read(ofPod(key)))]);
+    },
     equals: sameLayer,
   });
+}
+
+/**
+ * Snapshots by node group, made of shared parts: each leaf is encoded once whoever uses it (its cell is keyed by the
+ * leaf's content), a view's resources of one type are one layer for all groups that see the view.
+ */
+export function createSnapshots(graph: Graph, policy: Policy, encode: Encode): Family<NodeGroup, Snapshot> {
+  const encodeAll = createEncoder(graph, encode);
+  const viewLayer = createViewLayers(graph, policy, encodeAll);
   const ownLayer = graph.family<{ group: NodeGroup; part: Part }, Layer>({
     label: "ownLayer",
     keyOf: ({ group, part }) => `${part}|${nodeGroupKey(group)}`,
@@ -79,15 +107,19 @@ export function createSnapshots(graph: Graph, policy: Policy, encode: Encode): F
         read(ownLayer({ group, part })),
       ),
   });
+  /** Apart from the snapshot, because endpoints change most often and these do not change with them. */
+  const groupSets = graph.family<NodeGroup, readonly ResourceSet[]>({
+    label: "groupSets",
+    keyOf: nodeGroupKey,
+    compute: (read, group) => GROUP_PARTS.map(part => read(set({ group, part }))),
+    equals: sameElements,
+  });
   return graph.family<NodeGroup, Snapshot>({
     label: "snapshot",
     keyOf: nodeGroupKey,
-    compute: (read, group) =>
-      new Map(
-        PARTS.map((part): [TypeUrl, ResourceSet] => [
-          TYPE_URLS[part],
-          read(part === "endpoint" ? endpointSet(group.view) : set({ group, part })),
-        ]),
-      ),
+    compute: (read, group) => {
+      const sets = [read(endpointSet(group.view)), ...read(groupSets(group))];
+      return new Map(sets.map(own => [own.typeUrl, own] as const));
+    },
   });
 }
