@@ -31,10 +31,9 @@ export function observeInformers(metrics: Metrics, informers: Pick<Informers, "b
 }
 
 /** Memory, CPU time and event-loop lag of the process, read at each scrape. */
-export function observeProcess(
-  metrics: Metrics,
-  lagMs: () => { readonly p99: number; readonly max: number },
-): void {
+export function observeProcess(metrics: Metrics): void {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
   const memory = metrics.gauge({ name: "process_resident_memory_bytes", help: "Resident memory." });
   const cpu = metrics.gauge({ name: "process_cpu_seconds_total", help: "CPU time used." });
   const lag = metrics.gauge({
