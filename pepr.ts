@@ -12,7 +12,7 @@ async function main(): Promise<void> {
     new PeprModule(cfg, capabilities(NO_ACTIONS));
     return;
   }
-  const plane = await startInCluster(role, process.env);
+  const plane = await startInCluster(role, process.env, cfg.version);
   new PeprModule(cfg, capabilities(plane.actions));
   plane.constructed();
 }

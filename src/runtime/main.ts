@@ -27,7 +27,7 @@ async function developerCredentials(): Promise<KubeCredentials> {
  *
  * Rejects when settings are wrong or a step of the start does not come to its end in time.
  */
-export async function startInCluster(role: Role, env: MutableEnv): Promise<ControlPlane> {
+export async function startInCluster(role: Role, env: MutableEnv, version: string): Promise<ControlPlane> {
   const log = createLog({ level: "info", clock: systemClock, component: role });
   const settings = readSettings(env, mkdtempSync(path.join(os.tmpdir(), "osm-")));
   const credentials =
@@ -35,7 +35,7 @@ export async function startInCluster(role: Role, env: MutableEnv): Promise<Contr
   const kube = createKubeClient(credentials);
   const random = (): number => Math.random();
   const exit = (): never => process.exit(0);
-  return startControlPlane({ role, kube, settings, log, clock: systemClock, random, env, exit });
+  return startControlPlane({ role, kube, settings, log, clock: systemClock, random, env, version, exit });
 }
 
 /** Says why the process cannot go on, and ends it: Kubernetes starts it again. */

@@ -16,12 +16,16 @@ import { ensureDefinitions, ensureGuards, ensureMeshConfig } from "./bootstrap";
 import { step } from "./bounded";
 import type { Duties } from "./duties";
 import { startDuties } from "./duties";
+import { openEndpoints } from "./endpoints";
 import { leave } from "./leaving";
 import type { Namespaces } from "./namespaces";
 import { followNamespaces } from "./namespaces";
 import { watchOwnPod } from "./own-pod";
+import type { Reporting } from "./reporting";
+import { startReporting } from "./reporting";
 import type { Serving } from "./serving";
 import { startServing } from "./serving";
+import { reportSkippedPods } from "./skipped-pods";
 import { ensureWebhookIdentity, followWebhookIdentity, renewWebhookIdentity } from "./webhook-identity";
 import type { MutableEnv, WebhookServer } from "./webhook-server";
 import { handToPepr, steerWebhookServer } from "./webhook-server";
@@ -39,6 +43,8 @@ export interface ControlPlaneOptions {
   readonly random: () => number;
   /** Where Pepr looks for its certificate; written to. */
   readonly env: MutableEnv;
+  /** Version of this release. */
+  readonly version: string;
   /** Ends the process; called when the pod is being deleted and everything has been handed over. */
   readonly exit: () => void;
 }
@@ -95,12 +101,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const serving = serves(options.role)
     ? await run("ADS", () => startServing({ ...options, ...foundation, world }))
     : undefined;
+  const endpoints = await run("HTTP endpoints", () => openEndpoints({ ...options, world, serving }));
   const admitPod = podAdmission({
     settings: injection,
     meshConfig: () => world.engine.meshConfig(),
     namespaces,
   });
-  return assemble(options, { ...foundation, server, namespaces, world, serving, admitPod });
+  return assemble(options, { ...foundation, server, namespaces, world, serving, endpoints, admitPod });
 }
 
 interface Parts extends Foundation {
@@ -108,14 +115,18 @@ interface Parts extends Foundation {
   readonly namespaces: Namespaces;
   readonly world: World;
   readonly serving: Serving | undefined;
+  readonly endpoints: { stop(): void };
   readonly admitPod: MeshActions["admitPod"];
 }
 
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   const { role, kube, settings, clock, log } = options;
-  const { server, namespaces, world, serving, authority, admitPod } = parts;
+  const { server, namespaces, world, serving, endpoints, authority, admitPod } = parts;
+  const { engine } = world;
   let identity = parts.identity;
   let duties: Duties | undefined;
+  let reporting: Reporting | undefined;
+  let skipped: { stop(): void } | undefined;
   const follower = followWebhookIdentity(settings, options, next => {
     identity = next;
     server.present(next);
@@ -131,7 +142,9 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
     actions: {
       admitPod,
       judge: judgeObject,
-      reconcile: () => undefined,
+      reconcile: object => {
+        reporting?.reconcile(object);
+      },
       tick: async () => {
         try {
           await renewWebhookIdentity(kube, settings, identity, clock.now());
@@ -144,10 +157,24 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       log.info("ready");
       if (!writes(role)) return;
       const rootsPem = (): string => authority.certPem;
+      reporting = startReporting({ ...options, engine });
+      skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...options, namespaces, identity, rootsPem, inCluster: role !== "dev" });
     },
     stop: () => {
-      for (const part of [duties, own, follower, namespaces, world, serving, server]) part?.stop();
+      for (const part of [
+        duties,
+        reporting,
+        skipped,
+        endpoints,
+        own,
+        follower,
+        namespaces,
+        world,
+        serving,
+        server,
+      ])
+        part?.stop();
       return Promise.resolve();
     },
   };

@@ -1,0 +1,60 @@
+import { createDebugEndpoint, DEBUG_PORT, HEALTH_PORT, healthPages, listenHttp } from "../http-endpoints";
+import { createMetrics } from "../metrics";
+import { observeInformers, observeProcess } from "../observe";
+import type { Log } from "../ports";
+import type { Role } from "../role";
+import type { Serving } from "./serving";
+import type { World } from "./world";
+
+/** What the HTTP endpoints show. */
+export interface EndpointsOptions {
+  readonly role: Role;
+  readonly log: Log;
+  readonly version: string;
+  readonly world: World;
+  readonly serving: Serving | undefined;
+}
+
+/** Opens health and metrics, and the debug port while MeshConfig says so. */
+export async function openEndpoints(options: EndpointsOptions): Promise<{ stop(): void }> {
+  const { role, log, version, world, serving } = options;
+  const { engine, informers } = world;
+  const metrics = createMetrics();
+  observeInformers(metrics, informers);
+  observeProcess(metrics);
+  if (serving !== undefined) {
+    const streams = metrics.gauge({ name: "osm_proxy_connect_count", help: "ADS streams of this replica." });
+    metrics.onCollect(() => {
+      streams.set(serving.ads.stats().streams);
+    });
+  }
+  const notReady = (): string | undefined => {
+    const waiting = informers.waitingFor();
+    return waiting.length === 0 ? undefined : `waiting for ${waiting.join(", ")}`;
+  };
+  const pages = healthPages({ metrics, notReady, version: { version, role } });
+  const health = await listenHttp({ log, port: HEALTH_PORT, pages });
+  const debug = createDebugEndpoint({
+    log,
+    port: DEBUG_PORT,
+    pages: {
+      "/debug/engine": () => engine.stats(),
+      "/debug/config": () => engine.meshConfig(),
+      "/debug/namespaces": () => Object.fromEntries(engine.namespaces()),
+      "/debug/proxy": () => serving?.ads.ledger.proxies() ?? [],
+      "/debug/xds": () => serving?.ads.ledger.summary() ?? {},
+      "/debug/ads": () => serving?.ads.stats() ?? {},
+    },
+  });
+  debug.setEnabled(engine.meshConfig().observability.enableDebugServer);
+  const subscription = engine.onMeshConfig(spec => {
+    debug.setEnabled(spec.observability.enableDebugServer);
+  });
+  return {
+    stop: () => {
+      subscription.close();
+      debug.setEnabled(false);
+      void health.close();
+    },
+  };
+}
