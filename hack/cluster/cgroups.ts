@@ -35,10 +35,24 @@ export function createCgroups(settings: ClusterSettings): void {
     const controllers = readFileSync(path.join(ROOT, "cgroup.controllers"), "utf8").trim().split(/\s+/);
     delegate(ROOT, controllers);
     delegate(path.join(ROOT, settings.name), controllers);
+    weigh(path.join(ROOT, settings.name, "cpu.weight"), 1000);
     return;
   }
   for (const folder of folders(settings)) mkdirSync(folder, { recursive: true });
   inheritCpuset(path.join(ROOT, "cpuset", settings.name));
+  weigh(path.join(ROOT, "cpu", settings.name, "cpu.shares"), 16_384);
+}
+
+/**
+ * All pods together would weigh as much as one single process beside them, and a compiler run would starve them until
+ * their probes fail. So the cluster's folder weighs as much as some sixteen processes.
+ */
+function weigh(file: string, weight: number): void {
+  try {
+    writeFileSync(file, String(weight));
+  } catch {
+    // Without a cpu controller here; pods then share as they can.
+  }
 }
 
 /** A version 1 cpuset starts empty and then takes no process until it is told which CPUs and memory it may use. */
