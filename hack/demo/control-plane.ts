@@ -49,9 +49,23 @@ export function readSwitches(kubectl: Kubectl): Promise<Record<Switch["field"], 
   });
 }
 
-/** Merges a change into the MeshConfig's spec, as `kubectl patch` does. Throws with the reason when it is refused. */
+/** Merges a change into the MeshConfig's spec, as `kubectl patch` does. Gives the API server's words when it is refused. */
+export async function tryPatchMeshConfig(kubectl: Kubectl, spec: object): Promise<string | undefined> {
+  const result = await kubectl.attempt([
+    "patch",
+    ...meshConfig,
+    "--type=merge",
+    "-p",
+    JSON.stringify({ spec }),
+  ]);
+  return result.code === 0 ? undefined : result.stderr.trim() || `kubectl ended with ${result.code}`;
+}
+
+/** Like {@link tryPatchMeshConfig}, and throws when it is refused. */
 export async function patchMeshConfig(kubectl: Kubectl, spec: object): Promise<void> {
-  await kubectl.must(["patch", ...meshConfig, "--type=merge", "-p", JSON.stringify({ spec })]);
+  const refusal = await tryPatchMeshConfig(kubectl, spec);
+  if (refusal !== undefined)
+    throw new Error(`the MeshConfig did not take ${JSON.stringify(spec)}: ${refusal}`);
 }
 
 /** Tells a cluster of the user's own which sidecar images were pushed for it (`OSM_REGISTRY`). */

@@ -57,7 +57,7 @@ export function untilReady(
 ): Promise<readonly DemoPod[]> {
   return until(
     "readiness of all pods",
-    240_000,
+    420_000,
     async () => {
       const pods = await demoPods(kubectl);
       const ready = pods.filter(isReady);
