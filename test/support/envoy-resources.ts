@@ -7,6 +7,9 @@ import {
 import type { Address } from "../../src/envoy/api/generated/envoy/config/core/v3/address";
 import { ClusterLoadAssignment } from "../../src/envoy/api/generated/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "../../src/envoy/api/generated/envoy/config/listener/v3/listener";
+import { RouteConfiguration } from "../../src/envoy/api/generated/envoy/config/route/v3/route";
+import { Router } from "../../src/envoy/api/generated/envoy/extensions/filters/http/router/v3/router";
+import { HttpConnectionManager } from "../../src/envoy/api/generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "../../src/envoy/api/generated/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
 import { DownstreamTlsContext } from "../../src/envoy/api/generated/envoy/extensions/transport_sockets/tls/v3/tls";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
@@ -50,7 +53,11 @@ export function loopbackEndpoint(name: string, port: number): EncodedResource {
   return encoded(ClusterLoadAssignment, TYPE_URLS.endpoint, name, {
     clusterName: name,
     endpoints: [
-      { lbEndpoints: [{ hostIdentifier: { $case: "endpoint", value: { address: loopback(port) } } }] },
+      {
+        locality: { region: "test" },
+        loadBalancingWeight: 1,
+        lbEndpoints: [{ hostIdentifier: { $case: "endpoint", value: { address: loopback(port) } } }],
+      },
     ],
   });
 }
@@ -80,6 +87,40 @@ export function tlsListener(name: string, port: number, cluster: string): Encode
             }),
           },
         },
+      },
+    ],
+  });
+}
+
+/** A listener for gRPC's own client: a name that it resolves to a route table. */
+export function apiListener(name: string, routes: string): EncodedResource {
+  const router = { name: "router", configType: { $case: "typedConfig", value: pack(Router, {}) } } as const;
+  const manager = pack(HttpConnectionManager, {
+    statPrefix: "api",
+    routeSpecifier: { $case: "rds", value: { routeConfigName: routes, configSource: ADS } },
+    httpFilters: [router],
+  });
+  return encoded(Listener, TYPE_URLS.listener, name, { name, apiListener: { apiListener: manager } });
+}
+
+/** A route table that splits all requests by weight. */
+export function weightedRoutes(name: string, weights: Readonly<Record<string, number>>): EncodedResource {
+  const clusters = Object.entries(weights).map(([cluster, weight]) => ({ name: cluster, weight }));
+  return encoded(RouteConfiguration, TYPE_URLS.route, name, {
+    name,
+    virtualHosts: [
+      {
+        name,
+        domains: ["*"],
+        routes: [
+          {
+            match: { pathSpecifier: { $case: "prefix", value: "" } },
+            action: {
+              $case: "route",
+              value: { clusterSpecifier: { $case: "weightedClusters", value: { clusters } } },
+            },
+          },
+        ],
       },
     ],
   });

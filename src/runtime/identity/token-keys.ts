@@ -7,6 +7,8 @@ import { readKeySet, type VerificationKey } from "./jwt";
 
 /** Least time between two fetches, milliseconds: tokens with made-up key ids must not become API calls. */
 const REFETCH_MS = 5_000;
+/** Least time between two attempts while the cluster gives no keys, milliseconds. */
+const UNPUBLISHED_REFETCH_MS = 60_000;
 
 /** Keys with the issuer they belong to. */
 export interface PublishedKeys {
@@ -40,17 +42,15 @@ export function createTokenKeys(options: {
     try {
       known = await publishedKeys(kube);
     } catch (error) {
-      if (error instanceof KubeError && (error.status === 403 || error.status === 404)) {
-        if (known !== "unpublished")
-          log.warn("the cluster publishes no token keys: tokens are reviewed one by one");
-        known = "unpublished";
-        return;
-      }
-      log.warn("cannot fetch the cluster's token keys", { error: String(error) });
+      // Not reachable: what is known stays. Any other answer: this API server gives us no keys, so it must judge itself.
+      const answered = !(error instanceof KubeError) || (error.status >= 400 && error.status < 500);
+      log.warn("cannot fetch the cluster's token keys", { error: String(error), reviewInstead: answered });
+      if (answered) known ??= "unpublished";
     }
   };
   const refresh = async (): Promise<void> => {
-    if (running === undefined && clock.now() - lastFetch < REFETCH_MS) return;
+    const pause = known === "unpublished" ? UNPUBLISHED_REFETCH_MS : REFETCH_MS;
+    if (running === undefined && clock.now() - lastFetch < pause) return;
     if (running === undefined) {
       lastFetch = clock.now();
       running = fetchKeys().finally(() => {
