@@ -20,6 +20,18 @@ export const DEFAULT_POD_SIZE: PodSize = {
 /** Time to leave the endpoints, drain streams and end; Pepr's five seconds are too short for the first of these. */
 const GRACE_SECONDS = 15;
 
+const HEALTH = { path: "/healthz", port: 3000, scheme: "HTTPS" };
+
+/**
+ * Pepr gives a start 40 s, which a machine under load exceeds, and then again, for ever; and it looks for readiness after 10 s
+ * although a start takes three. So: two minutes to start, looked at every second.
+ */
+const PROBES = {
+  startupProbe: { httpGet: HEALTH, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 120 },
+  readinessProbe: { httpGet: HEALTH, periodSeconds: 5, timeoutSeconds: 5 },
+  livenessProbe: { httpGet: HEALTH, periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 6 },
+};
+
 interface PodTemplateSpec {
   readonly containers: readonly Readonly<Record<string, unknown>>[];
   readonly affinity?: unknown;
@@ -59,12 +71,12 @@ function wantedPodSpec(
     ...live,
     terminationGracePeriodSeconds: GRACE_SECONDS,
     affinity: apart(labels),
-    containers: live.containers.map(container => ({ ...container, resources })),
+    containers: live.containers.map(container => ({ ...container, ...PROBES, resources })),
   };
 }
 
 /**
- * The whole Deployment with the mesh's sizes, to be applied under Pepr's name in full (a partial apply would drop what
+ * The whole Deployment with the mesh's sizes and probes, to be applied under Pepr's name in full (a partial apply would drop what
  * `pepr deploy` wrote), or undefined when it has them. Taking the replica count over as well is intended: after a
  * `kubectl scale`, the next deploy would otherwise stop half-way with a conflict.
  */

@@ -2,7 +2,12 @@ import type { LiveDeployment } from "../../install/deployments";
 import { sizedDeployment } from "../../install/deployments";
 import { ADMISSION_PODS, MANAGER_PEPR, MODULE, WATCHER, WATCHER_PODS } from "../../install/names";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
+import type { InstallObject } from "../../install/object";
+import { objectPath } from "../../install/object";
+import type { KubeClient, KubeObject } from "../kube";
+import { isNotFound } from "../kube/errors";
 import type { KeptObject } from "../ownership";
+import { applyObject } from "../ownership";
 import type { Settings } from "../settings";
 
 function keptDeployment(
@@ -24,6 +29,21 @@ function keptDeployment(
       return sized === undefined ? undefined : { object: sized, manager: MANAGER_PEPR };
     },
   };
+}
+
+/**
+ * Gives the Deployments their size before anything else is done: a first start that is too slow for Pepr's own probes is
+ * then the last one. Where there is nothing to change, or no Deployment, nothing happens.
+ */
+export async function sizeAtStart(kube: KubeClient, settings: Settings): Promise<void> {
+  for (const { object, correction } of keptDeployments(settings)) {
+    const live = await kube.get<InstallObject & KubeObject>(objectPath(object)).catch((error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    });
+    const owned = correction(live);
+    if (owned !== undefined) await applyObject(kube, owned);
+  }
 }
 
 /** The control plane's own Deployments, whose size Pepr does not let a module choose. */
