@@ -6,16 +6,15 @@ import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
 /**
  * Writes the TypeScript of the Envoy API from the committed descriptor image, by ts-proto's protoc plugin, without protoc
- * and without network. Configuration is only ever encoded; the discovery messages, which the server reads as well, are
- * generated a second time with decoders.
+ * and without network. There are encoders only: the few messages that the server reads are read in src/xds/wire.ts.
  */
 
 const IMAGE = path.join(__dirname, "envoy-api.binpb.gz");
 const OUTPUT = path.resolve(__dirname, "../../src/envoy/api/generated");
-const DISCOVERY = "envoy/service/discovery/v3/discovery.proto";
 const PARAMETERS = [
   "oneof=unions-value",
   "useOptionals=all",
+  "outputEncodeMethods=encode-only",
   "outputJsonMethods=false",
   "outputPartialMethods=false",
   "outputServices=none",
@@ -26,7 +25,6 @@ const PARAMETERS = [
 /** One file of the image: its serialised FileDescriptorProto and what is needed to choose it. */
 interface DescriptorFile {
   readonly name: string;
-  readonly imports: readonly string[];
   readonly bytes: Uint8Array;
 }
 
@@ -44,12 +42,10 @@ const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("utf8");
 
 function readFile(bytes: Uint8Array): DescriptorFile {
   let name = "";
-  const imports: string[] = [];
   eachField(bytes, (field, value) => {
     if (field === 1) name = text(value);
-    if (field === 3) imports.push(text(value));
   });
-  return { name, imports, bytes };
+  return { name, bytes };
 }
 
 function readImage(): DescriptorFile[] {
@@ -60,23 +56,11 @@ function readImage(): DescriptorFile[] {
   return files;
 }
 
-/** The file and all that it imports, in the image's order. */
-function withImports(files: readonly DescriptorFile[], name: string): DescriptorFile[] {
-  const wanted = new Set<string>();
-  const visit = (current: string): void => {
-    if (wanted.has(current)) return;
-    wanted.add(current);
-    files.find(file => file.name === current)?.imports.forEach(visit);
-  };
-  visit(name);
-  return files.filter(file => wanted.has(file.name));
-}
-
 /** A serialised google.protobuf.compiler.CodeGeneratorRequest. */
-function request(files: readonly DescriptorFile[], parameters: readonly string[]): Uint8Array {
+function request(files: readonly DescriptorFile[]): Uint8Array {
   const writer = new BinaryWriter();
   for (const file of files) writer.uint32((1 << 3) | 2).string(file.name);
-  writer.uint32((2 << 3) | 2).string(parameters.join(","));
+  writer.uint32((2 << 3) | 2).string(PARAMETERS.join(","));
   for (const file of files) writer.uint32((15 << 3) | 2).bytes(file.bytes);
   return writer.finish();
 }
@@ -110,17 +94,12 @@ function writeResponse(response: Uint8Array, folder: string): number {
 
 function main(): void {
   const started = process.hrtime.bigint();
-  const files = readImage();
-  // Both runs first, so that a reader meets the old tree or the new one for all but an instant.
-  const resources = runPlugin(request(files, [...PARAMETERS, "outputEncodeMethods=encode-only"]));
-  const discovery = runPlugin(
-    request(withImports(files, DISCOVERY), [...PARAMETERS, "outputEncodeMethods=true"]),
-  );
+  // Generated first, so that a reader meets the old tree or the new one for all but an instant.
+  const response = runPlugin(request(readImage()));
   rmSync(OUTPUT, { recursive: true, force: true });
-  const encoders = writeResponse(resources, OUTPUT);
-  const decoders = writeResponse(discovery, path.join(OUTPUT, "discovery"));
+  const files = writeResponse(response, OUTPUT);
   const ms = Number((process.hrtime.bigint() - started) / 1_000_000n);
-  process.stdout.write(`Envoy API: ${encoders} files, ${decoders} with decoders, ${ms} ms\n`);
+  process.stdout.write(`Envoy API: ${files} files, ${ms} ms\n`);
 }
 
 main();

@@ -16,6 +16,7 @@ const SERVER = { namespace: "shop", serviceAccount: "server.v1" };
 const SHOP = "10.98.0.1";
 const SHOP6 = "fd98::1";
 const SIX = "fd98::6";
+const LEAVING = "10.98.0.3";
 const OWN = "10.98.0.2";
 
 const INBOUND: readonly TestInbound[] = [
@@ -52,7 +53,14 @@ describe("traffic through two sidecars", () => {
       ports: [{ port: 80, targetPort: 8080, protocol: "http" }],
     };
     const six: TestService = { ...shop, name: "six", addresses: [SIX], endpoints: [mesh.ip6("server")] };
+    const leaving: TestService = {
+      ...shop,
+      name: "leaving",
+      addresses: [LEAVING],
+      endpoints: [mesh.ip("server"), mesh.ip("outside")],
+    };
     mesh.configure("client", [
+      ...serviceLeaves(leaving),
       ...serviceLeaves(six),
       ...outboundLeaves(true),
       ...serviceLeaves(shop),
@@ -117,6 +125,13 @@ describe("traffic through two sidecars", () => {
       return pods.size === 2;
     });
     expect([...pods].sort()).to.deep.equal(["other", "server"]);
+  });
+
+  it("sends a request elsewhere when an endpoint is gone", async () => {
+    const calls = Array.from({ length: 10 }, () => client().callHttp({ host: LEAVING, port: 80 }));
+    const pods = (await Promise.all(calls)).map(answer => `${answer.status} ${echo(answer.body).pod}`);
+    expect(new Set(pods)).to.deep.equal(new Set(["200 server"]));
+    expect(await mesh.sidecar("client").stat("cluster.leaving|80.upstream_rq_retry")).to.be.above(0);
   });
 
   it("carries HTTP/2 as HTTP/2", async () => {

@@ -7,6 +7,12 @@ import { sameAsDownstream } from "./protocol-options";
 /** The application of this pod. In PodIP mode the address is rewritten by the pod's own redirect rules. */
 const LOOPBACK = "127.0.0.1";
 
+/**
+ * Milliseconds that a connection to the application is kept without a request. Many servers close theirs after a few
+ * seconds (Node after five) and would cut off a request that is sent at that instant; a new local connection costs little.
+ */
+const IDLE_MS = 1000;
+
 /** The application behind the inbound listener, in the protocol the caller spoke. */
 export function localCluster(leaf: LocalClusterLeaf): Cluster {
   return {
@@ -14,6 +20,6 @@ export function localCluster(leaf: LocalClusterLeaf): Cluster {
     ...CLUSTER_DEFAULTS,
     clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.STATIC },
     loadAssignment: staticEndpoint(leaf.name, LOOPBACK, leaf.port),
-    ...(leaf.protocol === "tcp" ? {} : sameAsDownstream()),
+    ...(leaf.protocol === "tcp" ? {} : sameAsDownstream(IDLE_MS)),
   };
 }

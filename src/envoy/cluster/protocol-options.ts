@@ -1,6 +1,7 @@
 import { pack } from "../any";
 import type { Cluster } from "../api/generated/envoy/config/cluster/v3/cluster";
 import { HttpProtocolOptions } from "../api/generated/envoy/extensions/upstreams/http/v3/http_protocol_options";
+import { milliseconds } from "../duration";
 import { HTTP2_LIMITS } from "../http-limits";
 
 type Extensions = Pick<Cluster, "typedExtensionProtocolOptions">;
@@ -13,9 +14,15 @@ function options(value: HttpProtocolOptions): Extensions {
   };
 }
 
-/** HTTP/1.1 stays HTTP/1.1 and HTTP/2 (so gRPC) stays HTTP/2, over TLS or not, whatever ALPN says. */
-export function sameAsDownstream(): Extensions {
+/**
+ * HTTP/1.1 stays HTTP/1.1 and HTTP/2 (so gRPC) stays HTTP/2, over TLS or not, whatever ALPN says. Connections without a
+ * request are closed after `idleTimeoutMs`; undefined is Envoy's hour.
+ */
+export function sameAsDownstream(idleTimeoutMs?: number): Extensions {
   return options({
+    ...(idleTimeoutMs === undefined
+      ? {}
+      : { commonHttpProtocolOptions: { idleTimeout: milliseconds(idleTimeoutMs) } }),
     upstreamProtocolOptions: {
       $case: "useDownstreamProtocolConfig",
       value: { httpProtocolOptions: {}, http2ProtocolOptions: HTTP2_LIMITS },

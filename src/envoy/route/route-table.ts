@@ -1,6 +1,12 @@
 import type { Backend, HttpRule, RouteTableLeaf } from "../../policy/types";
 import type { RouteConfiguration } from "../api/generated/envoy/config/route/v3/route";
-import type { Route, RouteAction } from "../api/generated/envoy/config/route/v3/route_components";
+import type {
+  RetryPolicy,
+  Route,
+  RouteAction,
+} from "../api/generated/envoy/config/route/v3/route_components";
+import { PreviousHostsPredicate } from "../api/generated/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
+import { pack } from "../any";
 import { NO_LIMIT } from "../duration";
 import { HTTP_FILTER_NAMES } from "../http-filters";
 import { routePermission } from "../rbac";
@@ -44,12 +50,33 @@ function routes(rule: HttpRule, leaf: RouteTableLeaf): Route[] {
   }));
 }
 
+/**
+ * A request that no server has seen is sent again, to another endpoint: the endpoint refused the connection or the stream,
+ * or went away before the request left. So a pod that goes is not noticed; nothing is ever done twice.
+ */
+const RETRY_UNSEEN: RetryPolicy = {
+  retryOn: "connect-failure,refused-stream,reset-before-request",
+  numRetries: 2,
+  retryHostPredicate: [
+    {
+      name: "envoy.retry_host_predicates.previous_hosts",
+      configType: { $case: "typedConfig", value: pack(PreviousHostsPredicate, {}) },
+    },
+  ],
+  hostSelectionRetryMaxAttempts: 3,
+};
+
 /** The HTTP rules of one frontend, first match wins. The address dialled has decided the frontend, so any Host is taken. */
 export function routeTable(leaf: RouteTableLeaf): RouteConfiguration {
   return {
     name: leaf.name,
     virtualHosts: [
-      { name: leaf.name, domains: ["*"], routes: leaf.rules.flatMap(rule => routes(rule, leaf)) },
+      {
+        name: leaf.name,
+        domains: ["*"],
+        routes: leaf.rules.flatMap(rule => routes(rule, leaf)),
+        ...(leaf.direction === "outbound" ? { retryPolicy: RETRY_UNSEEN } : {}),
+      },
     ],
     // Clusters come and go in their own order; an unknown one answers 503 for its requests only.
     validateClusters: false,

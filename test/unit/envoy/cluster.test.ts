@@ -91,6 +91,7 @@ describe("clusters for Envoy", () => {
     });
     expect(all(cluster, "socketAddress")).to.deep.equal([{ address: "127.0.0.1", portValue: 8080 }]);
     expect(cluster).not.to.have.property("transportSocket");
+    expect(at(cluster, ...HTTP_OPTIONS, "commonHttpProtocolOptions", "idleTimeout")).to.equal("1s");
   });
 
   it("pass bytes through without TLS of their own", () => {

@@ -124,6 +124,15 @@ describe("route tables for Envoy", () => {
     });
   }
 
+  it("send again, to another endpoint, only what no server has seen, and only at the client", () => {
+    const outbound = built({ ...INBOUND_TABLE, direction: "outbound" });
+    expect(at(outbound, "virtualHosts", 0, "retryPolicy")).to.deep.include({
+      retryOn: "connect-failure,refused-stream,reset-before-request",
+      numRetries: 2,
+    });
+    expect(all(built(INBOUND_TABLE), "retryPolicy")).to.deep.equal([]);
+  });
+
   it("decide nothing about permission at the client", () => {
     const rules = [{ ...RULE, permission: { kind: "allow" as const, identities: [] } }];
     const table = built({ ...INBOUND_TABLE, direction: "outbound", rules });
