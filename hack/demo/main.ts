@@ -11,7 +11,7 @@ import { CounterReader } from "./counters";
 import { afterFailure, cleanUp, lookFurther } from "./guidance";
 import { Kubectl } from "./kubectl";
 import { applicationManifests, asList, namespaceManifests } from "./manifests";
-import { createNamespaces, deleteNamespaces } from "./namespaces";
+import { assertOwnNamespaces, createNamespaces, deleteNamespaces } from "./namespaces";
 import { parseOptions, USAGE, type DemoOptions } from "./options";
 import { hasSidecar, type DemoPod } from "./pods";
 import { Screen } from "./screen";
@@ -81,6 +81,7 @@ class Demo {
     const ground = await this.prepareGround();
     this.ground = ground;
     const { kubectl } = ground;
+    await assertOwnNamespaces(kubectl);
     await this.step("npx pepr deploy -y", note => deploy(kubectl, note));
     if (ground.embedded === undefined) await useOwnImages(kubectl);
     const switches = await readSwitches(kubectl);

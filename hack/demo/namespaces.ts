@@ -31,15 +31,19 @@ export async function deleteNamespaces(kubectl: Kubectl): Promise<void> {
   });
 }
 
+/** Throws when a namespace with a name of the demo is somebody else's. To be asked before anything is changed. */
+export async function assertOwnNamespaces(kubectl: Kubectl): Promise<void> {
+  const taken = foreign(await kubectl.json<NamespaceList>(["get", "namespaces"]));
+  if (taken.length === 0) return;
+  throw new Error(
+    `namespace ${taken.join(", ")} exists and has no label ${DEMO_LABEL}=${DEMO_NAME}: it is not the demo's, so it is ` +
+      "left alone and the demo does not start",
+  );
+}
+
 /** Makes the demo's namespaces anew. Throws when one of that name is somebody else's. */
 export async function createNamespaces(kubectl: Kubectl): Promise<void> {
-  const taken = foreign(await kubectl.json<NamespaceList>(["get", "namespaces"]));
-  if (taken.length > 0) {
-    throw new Error(
-      `namespace ${taken.join(", ")} exists and has no label ${DEMO_LABEL}=${DEMO_NAME}: it is not the demo's, so it is ` +
-        "left alone and the demo does not start",
-    );
-  }
+  await assertOwnNamespaces(kubectl);
   await deleteNamespaces(kubectl);
   await kubectl.must(["apply", "-f", "-"], asList(namespaceManifests()));
 }
