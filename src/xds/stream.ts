@@ -7,6 +7,7 @@ import { TYPE_URLS, type ResourceSet, type Snapshot, type TypeUrl } from "./reso
 import {
   applySubscription,
   contentAfter,
+  dropStaleRejections,
   halvesOf,
   initialTypeState,
   pendingOf,
@@ -144,6 +145,9 @@ class Work {
 
   pump(): void {
     if (this.snapshot === undefined) return;
+    for (const [typeUrl, state] of this.types) {
+      this.types.set(typeUrl, dropStaleRejections(state, this.target(typeUrl)));
+    }
     const { cluster, endpoint, secret } = TYPE_URLS;
     this.advance(cluster, this.referrersSettled());
     this.advance(endpoint, true);

@@ -276,3 +276,14 @@ function withheld(pending: Pending, sent: Pending): readonly string[] {
   const gone = new Set(sent.changed.map(r => r.name));
   return [...removed, ...pending.changed.map(r => r.name).filter(name => !gone.has(name))];
 }
+
+/** Forgets refusals of versions that are not wanted any more. */
+export function dropStaleRejections(state: TypeState, target: ResourceSet | undefined): TypeState {
+  const stale = [...state.rejected.values()].filter(
+    ({ name, version }) => (target && findResource(target, name)?.version) !== version,
+  );
+  if (stale.length === 0) return state;
+  const rejected = new Map(state.rejected);
+  for (const { name } of stale) rejected.delete(name);
+  return { ...state, rejected };
+}

@@ -75,7 +75,8 @@ function decodeResource(bytes: Uint8Array): ReceivedResource {
   return { name, version, body };
 }
 
-function decodeResponse(bytes: Uint8Array): ReceivedResponse {
+/** Reads a `DeltaDiscoveryResponse`. */
+export function decodeResponse(bytes: Uint8Array): ReceivedResponse {
   let [typeUrl, nonce] = ["", ""];
   const resources: ReceivedResource[] = [];
   const removed: string[] = [];
