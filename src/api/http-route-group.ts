@@ -18,7 +18,7 @@ export interface HttpRouteGroupSpec {
 }
 
 /** Methods that a match may name. */
-export const HTTP_METHODS: readonly string[] = [
+const HTTP_METHODS: readonly string[] = [
   "*",
   "GET",
   "HEAD",

@@ -35,7 +35,7 @@ export interface Endpoint {
 const PAGE_BOUNDS = { depth: 16, items: 100_000 };
 
 /** An answer that is not 200. */
-export class NotServing extends Error {}
+class NotServing extends Error {}
 
 /**
  * Serves GET and HEAD of exact paths over plain HTTP. A page that throws {@link NotServing} answers 503 with its

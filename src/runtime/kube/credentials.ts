@@ -20,7 +20,7 @@ export interface RequestCredentials {
 }
 
 /** Where Kubernetes mounts a pod's API credentials. */
-export const SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
+const SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Bound tokens are renewed at 80 % of their life (an hour at least), so a minute of staleness is harmless. */
 const REREAD_MS = 60_000;

@@ -21,7 +21,7 @@ export interface Projection<V> {
 export type Outcome = "changed" | "unchanged" | "stale" | "bookmark" | "expired" | "error";
 
 /** `namespace/name`, or `name` for cluster-scoped objects. */
-export function objectKey(object: KubeObject): string {
+function objectKey(object: KubeObject): string {
   const { namespace, name } = object.metadata;
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }

@@ -1,7 +1,7 @@
 import { Secret, SECRET_MARK } from "../../model/secret";
 
 /** What is printed instead of something that looks like a secret. */
-export const REDACTED = "[redacted]";
+const REDACTED = "[redacted]";
 
 /** Longer strings are cut: a log line is for reading, and a hostile object must not fill the disk. */
 const MAX_TEXT = 4_096;
