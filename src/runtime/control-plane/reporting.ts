@@ -40,7 +40,9 @@ function ownFindings(engine: Engine, subject: StatusSubject, object: KubeObject)
 /** Starts reporting. */
 export function startReporting(options: ReportingOptions): Reporting {
   const { engine, settings } = options;
-  const events = createEventWriter({ ...options, instance: settings.podName });
+  // The API refuses an event whose reporter has no name.
+  const instance = settings.podName === "" ? "outside-the-cluster" : settings.podName;
+  const events = createEventWriter({ ...options, instance });
   const status = createStatusWriter({
     ...options,
     findings: (subject, object) => ownFindings(engine, subject, object),
