@@ -26,19 +26,17 @@ const FIELDS: Readonly<Record<string, string>> = {
 };
 
 /** One JSON line per request (or TCP connection) on the sidecar's standard output; Envoy escapes every value. */
-export function accessLog(): AccessLog[] {
-  return [
-    {
-      name: "envoy.access_loggers.stdout",
-      configType: {
-        $case: "typedConfig",
-        value: pack(StdoutAccessLog, {
-          accessLogFormat: {
-            $case: "logFormat",
-            value: { format: { $case: "jsonFormat", value: FIELDS } },
-          },
-        }),
-      },
+export const ACCESS_LOG: AccessLog[] = [
+  {
+    name: "envoy.access_loggers.stdout",
+    configType: {
+      $case: "typedConfig",
+      value: pack(StdoutAccessLog, {
+        accessLogFormat: {
+          $case: "logFormat",
+          value: { format: { $case: "jsonFormat", value: FIELDS } },
+        },
+      }),
     },
-  ];
-}
+  },
+];

@@ -1,5 +1,5 @@
 import type { ExternalAuthorization, Tracing } from "../policy/types";
-import { accessLog } from "./access-log";
+import { ACCESS_LOG } from "./access-log";
 import { pack } from "./any";
 import { ADS } from "./config-source";
 import { milliseconds, NO_LIMIT } from "./duration";
@@ -38,18 +38,17 @@ const NOBODY_INTERNAL = { cidrRanges: [{ addressPrefix: "192.0.2.255", prefixLen
 /** Headers that only the mesh itself may set; a caller's are dropped before anything looks at the request. */
 const RESERVED_HEADER_PREFIXES = ["x-envoy-", "osm-stats-"];
 
-function dropReservedHeaders(): TypedExtensionConfig {
-  const mutations = RESERVED_HEADER_PREFIXES.map(prefix => ({
-    action: {
-      $case: "removeOnMatch" as const,
-      value: { keyMatcher: { matchPattern: { $case: "prefix" as const, value: prefix } } },
-    },
-  }));
-  return {
-    name: "envoy.http.early_header_mutation.header_mutation",
-    typedConfig: pack(HeaderMutation, { mutations }),
-  };
-}
+const DROP_RESERVED_HEADERS: TypedExtensionConfig = {
+  name: "envoy.http.early_header_mutation.header_mutation",
+  typedConfig: pack(HeaderMutation, {
+    mutations: RESERVED_HEADER_PREFIXES.map(prefix => ({
+      action: {
+        $case: "removeOnMatch" as const,
+        value: { keyMatcher: { matchPattern: { $case: "prefix" as const, value: prefix } } },
+      },
+    })),
+  }),
+};
 
 function zipkin(tracing: Tracing): HttpConnectionManager_Tracing {
   const config: ZipkinConfig = {
@@ -72,7 +71,7 @@ function zipkin(tracing: Tracing): HttpConnectionManager_Tracing {
 function identity(direction: HttpInput["direction"]): Partial<HttpConnectionManager> {
   const shared: Partial<HttpConnectionManager> = {
     internalAddressConfig: NOBODY_INTERNAL,
-    earlyHeaderMutationExtensions: [dropReservedHeaders()],
+    earlyHeaderMutationExtensions: [DROP_RESERVED_HEADERS],
     // Trace and request ids that an application passes on must survive every hop.
     preserveExternalRequestId: true,
   };
@@ -122,7 +121,7 @@ export function httpConnectionManager(input: HttpInput): Filter {
     // The application's own Server header is nobody's business here.
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     upgradeConfigs: [{ upgradeType: "websocket" }],
-    accessLog: accessLog(),
+    accessLog: ACCESS_LOG,
     tracing: input.tracing === undefined ? undefined : zipkin(input.tracing),
   };
   return {

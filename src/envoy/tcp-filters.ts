@@ -1,5 +1,5 @@
 import type { Backend } from "../policy/types";
-import { accessLog } from "./access-log";
+import { ACCESS_LOG } from "./access-log";
 import { pack } from "./any";
 import { NO_LIMIT } from "./duration";
 import type { Filter } from "./api/generated/envoy/config/listener/v3/listener_components";
@@ -42,7 +42,7 @@ export function tcpProxy(input: TcpInput): Filter {
     statPrefix: input.statPrefix,
     clusterSpecifier: destination(first, rest),
     idleTimeout: NO_LIMIT,
-    accessLog: accessLog(),
+    accessLog: ACCESS_LOG,
     ...(input.direction === "inbound"
       ? { upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE, maxEarlyDataBytes: 65_536 }
       : {}),
