@@ -6,7 +6,7 @@ import { bootstrap, sdsDocuments } from "./bootstrap";
 import type { NamespaceFacts, SkipEvent, SkipReason } from "./decide";
 import { decide } from "./decide";
 import { ANNOTATION_ROOT_SDS, ANNOTATION_TOKEN_SDS } from "./names";
-import type { Container, PodJson, PodMetadata, PodSpec } from "./pod";
+import type { Container, PodJson, PodMetadata, PodSpec, Volume } from "./pod";
 import { containersOf } from "./pod";
 import { planRedirect } from "./redirect";
 import { findConflict } from "./reserved";
@@ -109,7 +109,8 @@ function assemble(rewritten: Rewritten, parts: Parts): PodJson {
   const plan = planRedirect(meshConfig, parts.lists, [...new Set(routes.map(route => route.listenPort))]);
   const sidecar = keepDefaults(sidecarContainer(input), earlier?.sidecar);
   const init = keepDefaults(initContainer(input, plan), earlier?.init);
-  const spec = place(rewritten.pod, { sidecar, init, native: input.native });
+  const volumes = placeVolumes(rewritten.pod, earlier?.volumeOrder ?? []);
+  const spec = place(rewritten.pod, { sidecar, init, volumes, native: input.native });
   return { ...rewritten.pod, metadata: metadata(rewritten.pod, parts), spec };
 }
 
@@ -123,9 +124,20 @@ function keepDefaults(container: Container, earlier: Container | undefined): Con
   return { ...container, resources: mergeResources(container.resources ?? {}, earlier.resources) };
 }
 
+/** Ours come last, or where they were: the API server may have added one of its own behind them. */
+function placeVolumes(pod: PodJson, order: readonly string[]): readonly Volume[] {
+  const volumes = [...(pod.spec?.volumes ?? []), ...sidecarVolumes()];
+  const rank = (volume: Volume): number => {
+    const index = order.indexOf(volume.name);
+    return index < 0 ? order.length : index;
+  };
+  return volumes.sort((a, b) => rank(a) - rank(b));
+}
+
 interface Placement {
   readonly sidecar: Container;
   readonly init: Container;
+  readonly volumes: readonly Volume[];
   readonly native: boolean;
 }
 
@@ -135,7 +147,7 @@ interface Placement {
  */
 function place(pod: PodJson, parts: Placement): PodSpec {
   const own = containersOf(pod, "initContainers");
-  const volumes = [...(pod.spec?.volumes ?? []), ...sidecarVolumes()];
+  const { volumes } = parts;
   if (parts.native) {
     return { ...pod.spec, volumes, initContainers: [parts.init, parts.sidecar, ...own] };
   }

@@ -2,7 +2,7 @@ import { RESERVED_PORTS } from "../model/mesh-words";
 import type { HandlerKind, LocatedHandler } from "./handlers";
 import { everyHandler, handlerPath, handlerPort, isReservedPort, resolvePort, withHandler } from "./handlers";
 import { FIRST_GRPC_PROBE_PORT, LAST_GRPC_PROBE_PORT } from "./names";
-import type { Container, ContainerList, Handler, HttpGetAction, PodJson } from "./pod";
+import type { Container, ContainerList, Handler, HttpGetAction, JsonObject, PodJson } from "./pod";
 import { CONTAINER_LISTS, containersOf, everyContainer, without } from "./pod";
 
 /** A call of the kubelet that a static listener of the sidecar passes to the application on loopback. */
@@ -37,7 +37,7 @@ export interface OriginalHandler {
   readonly list: ContainerList;
   readonly container: string;
   readonly kind: HandlerKind;
-  /** Only the `httpGet`, `tcpSocket` or `grpc` part; timing fields are never changed. */
+  /** Only what rewriting changes: path, port and scheme. */
   readonly handler: Handler;
 }
 
@@ -171,13 +171,27 @@ class GrpcPorts {
   }
 }
 
-/** The part of a handler that says where to call. */
-export function networkPart(handler: Handler): Handler {
-  return {
-    ...(handler.httpGet === undefined ? {} : { httpGet: handler.httpGet }),
-    ...(handler.tcpSocket === undefined ? {} : { tcpSocket: handler.tcpSocket }),
-    ...(handler.grpc === undefined ? {} : { grpc: handler.grpc }),
-  };
+/** The fields of a handler that rewriting changes; the others (headers, service name) are found where they were. */
+function networkPart({ httpGet, tcpSocket, grpc }: Handler): Handler {
+  if (httpGet !== undefined) return { httpGet: pick(httpGet, "path", "port", "scheme") };
+  if (tcpSocket !== undefined) return { tcpSocket: pick(tcpSocket, "port", "host") };
+  return grpc === undefined ? {} : { grpc: pick(grpc, "port") };
+}
+
+/** The handler with its network part exchanged for a recorded one. */
+export function restoreNetworkPart(handler: Handler, original: Handler): Handler {
+  const rest = without(handler, "httpGet", "tcpSocket", "grpc");
+  const { httpGet, tcpSocket, grpc } = original;
+  if (httpGet !== undefined) {
+    const kept = without(handler.httpGet ?? {}, "path", "port", "scheme");
+    return { ...rest, httpGet: { ...kept, ...httpGet } };
+  }
+  if (grpc !== undefined) return { ...rest, grpc: { ...handler.grpc, ...grpc } };
+  return { ...rest, ...(tcpSocket === undefined ? {} : { tcpSocket }) };
+}
+
+function pick<T extends JsonObject>(object: T, ...fields: readonly string[]): T {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => fields.includes(key))) as T;
 }
 
 /** The pod with some of its containers exchanged, by identity. */

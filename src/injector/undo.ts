@@ -10,7 +10,7 @@ import {
 import type { Container, ContainerList, Handler, PodJson, PodMetadata, PodSpec } from "./pod";
 import { CONTAINER_LISTS, containersOf, everyContainer, without } from "./pod";
 import type { OriginalHandler } from "./rewrite";
-import { replaceContainers } from "./rewrite";
+import { replaceContainers, restoreNetworkPart } from "./rewrite";
 
 /** A pod without injection, and what is kept of an earlier one. */
 export interface Uninjected {
@@ -24,6 +24,8 @@ export interface Earlier {
   readonly proxyUuid: string | undefined;
   readonly sidecar: Container;
   readonly init: Container | undefined;
+  /** Names of all volumes in their order, which has no meaning and is kept. */
+  readonly volumeOrder: readonly string[];
 }
 
 /**
@@ -40,7 +42,8 @@ export function uninject(pod: PodJson): Uninjected {
   const init = containersOf(pod, "initContainers").find(container => container.name === INIT_CONTAINER);
   const stripped = stripMetadata(stripSpec(pod));
   const restored = restoreHandlers(stripped, readOriginals(sidecar), proxyUuid ?? "");
-  return { pod: restored, earlier: { proxyUuid, sidecar, init } };
+  const volumeOrder = (pod.spec?.volumes ?? []).map(({ name }) => name);
+  return { pod: restored, earlier: { proxyUuid, sidecar, init, volumeOrder } };
 }
 
 function findOurs(pod: PodJson): Container | undefined {
@@ -85,8 +88,8 @@ function restoreHandlers(pod: PodJson, originals: readonly OriginalHandler[], pr
     const current = changed.get(container) ?? container;
     const handler = handlerOf(current, original.kind);
     if (handler === undefined || !isRewritten(handler, original, proxyUuid)) continue;
-    const rest = without(handler, "httpGet", "tcpSocket", "grpc");
-    changed.set(container, withHandler(current, original.kind, { ...rest, ...original.handler }));
+    const restored = restoreNetworkPart(handler, original.handler);
+    changed.set(container, withHandler(current, original.kind, restored));
   }
   return replaceContainers(pod, changed);
 }

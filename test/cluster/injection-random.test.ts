@@ -1,0 +1,92 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import type { InjectionRequest } from "../../src/injector/inject";
+import { containersOf, type PodJson } from "../../src/injector/pod";
+import { KubeError } from "../../src/runtime/kube";
+import { injected } from "../support/injection";
+import { randomRequest } from "../support/random-pod";
+import { FULL, Mesh, report } from "./support/mesh";
+import { hasSidecar, TestNamespace } from "./support/namespace";
+
+/** 1,000 pods in the long run. */
+const numRuns = FULL ? 1000 : 100;
+/** Pods that go through the webhook of the running mesh; each is three calls of it. */
+const numWebhook = FULL ? 300 : 30;
+const SEED = 20261121;
+
+describe("random injected pods before the real API server", function () {
+  this.timeout(900_000);
+  let mesh: Mesh;
+  let plain: TestNamespace;
+  let meshed: TestNamespace;
+
+  before(async () => {
+    mesh = await Mesh.open();
+    plain = await TestNamespace.create(mesh, "random", false);
+    meshed = await TestNamespace.create(mesh, "random", true);
+  });
+  after(async () => {
+    await Promise.all([plain.remove(), meshed.remove()]);
+  });
+
+  /** What the API server would store. */
+  async function dryRun(namespace: TestNamespace, pod: PodJson): Promise<PodJson> {
+    const path = `/api/v1/namespaces/${namespace.name}/pods?dryRun=All&fieldValidation=Strict`;
+    const metadata = { ...pod.metadata, name: "random", namespace: namespace.name };
+    return mesh.api.create(path, { ...pod, apiVersion: "v1", kind: "Pod", metadata });
+  }
+
+  /** Undefined when the API server refuses the pod as its owner wrote it; such a pod says nothing about injection. */
+  async function asWritten(request: InjectionRequest): Promise<PodJson | undefined> {
+    try {
+      return await dryRun(plain, request.pod);
+    } catch (error) {
+      if (error instanceof KubeError && error.status === 422) return undefined;
+      throw error;
+    }
+  }
+
+  it("are accepted, and a second call after the API server's own defaults changes nothing", async () => {
+    let accepted = 0;
+    await fc.assert(
+      fc.asyncProperty(randomRequest, async request => {
+        if ((await asWritten(request)) === undefined) return;
+        const stored = await dryRun(plain, injected(request));
+        expect(injected({ ...request, pod: stored, uid: "another" })).to.deep.equal(stored);
+        // What the API server gives to every container (the application's API token) is not given to ours.
+        for (const name of ["envoy", "osm-init"])
+          expect(mountsOf(stored, name)).to.not.contain("kube-api-access");
+        accepted += 1;
+      }),
+      { numRuns, seed: SEED, endOnFailure: true },
+    );
+    report(
+      `${accepted} of ${numRuns} random pods accepted with a sidecar; the others are refused without one too`,
+    );
+    expect(accepted).to.be.at.least(numRuns * 0.9);
+  });
+
+  it("get the same from the running mesh's webhook, once or twice", async () => {
+    let accepted = 0;
+    await fc.assert(
+      fc.asyncProperty(randomRequest, async request => {
+        if ((await asWritten(request)) === undefined) return;
+        const once = await dryRun(meshed, request.pod);
+        expect(hasSidecar(once as never)).to.equal(true);
+        const twice = await dryRun(meshed, { metadata: once.metadata ?? {}, spec: once.spec ?? {} });
+        expect(twice.spec).to.deep.equal(once.spec);
+        expect(twice.metadata?.annotations).to.deep.equal(once.metadata?.annotations);
+        expect(twice.metadata?.labels).to.deep.equal(once.metadata?.labels);
+        accepted += 1;
+      }),
+      { numRuns: numWebhook, seed: SEED + 1, endOnFailure: true },
+    );
+    expect(accepted).to.be.at.least(numWebhook * 0.9);
+  });
+});
+
+function mountsOf(pod: PodJson, name: string): string {
+  const all = [...containersOf(pod, "initContainers"), ...containersOf(pod, "containers")];
+  const found = all.find(container => container.name === name);
+  return JSON.stringify(found?.volumeMounts);
+}
