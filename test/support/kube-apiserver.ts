@@ -126,7 +126,15 @@ export async function startApiServerForTest(): Promise<TestApiServer> {
   prepare(plan);
   const etcd = startEtcd(plan);
   let apiserver = startApiServer(plan);
-  const ca = await ready(plan);
+  const stop = async (): Promise<void> => {
+    await end(apiserver);
+    await end(etcd);
+    rmSync(plan.dir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  const ca = await ready(plan).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
   const credentials = (port = plan.port): KubeCredentials => ({
     server: `https://127.0.0.1:${port}`,
     current: () => ({ ca, token: plan.token }),
@@ -147,10 +155,6 @@ export async function startApiServerForTest(): Promise<TestApiServer> {
       apiserver = startApiServer(plan);
       await ready(plan);
     },
-    stop: async () => {
-      await end(apiserver);
-      await end(etcd);
-      rmSync(plan.dir, { recursive: true, force: true });
-    },
+    stop,
   };
 }
