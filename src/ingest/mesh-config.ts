@@ -161,7 +161,10 @@ export function ingestMeshConfig(object: unknown): Compiled<MeshConfigSpec> {
 /** No version lies between a minimum and a smaller maximum: a proxy would refuse its whole configuration. */
 function withUsableTls(spec: MeshConfigSpec, report: Place["report"]): MeshConfigSpec {
   const { tlsMinProtocolVersion: min, tlsMaxProtocolVersion: max } = spec.sidecar;
-  if (max === "TLS_AUTO" || TLS_VERSIONS.indexOf(max) >= TLS_VERSIONS.indexOf(min)) return spec;
+  // Envoy reads TLS_AUTO as 1.2 for a minimum and as 1.3 for a maximum.
+  const lowest = min === "TLS_AUTO" ? "TLSv1_2" : min;
+  const highest = max === "TLS_AUTO" ? "TLSv1_3" : max;
+  if (TLS_VERSIONS.indexOf(highest) >= TLS_VERSIONS.indexOf(lowest)) return spec;
   report(
     "spec.sidecar.tlsMaxProtocolVersion",
     `spec.sidecar.tlsMaxProtocolVersion (${max}) is below spec.sidecar.tlsMinProtocolVersion (${min}); the defaults of both are used`,

@@ -1,11 +1,13 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
 import type { InputSettings } from "../catalog/inputs";
 import type { MeshNamespace } from "../model/workload";
+import type { Call, Decision } from "../policy/decide";
 import type { Leaf } from "../policy/types";
 import type { EncodedResource } from "../xds/resource";
 import type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
 import { changedFindings, createCompiler } from "./engine/compiler";
 import type { EngineEvent } from "./engine/events";
+import { explain } from "./engine/explain";
 import { createFlushTimer } from "./engine/flush-timer";
 import { createListeners } from "./engine/listeners";
 import { observe } from "./engine/observed";
@@ -55,6 +57,8 @@ export interface Engine extends ConfigSource, PodDirectory {
   onDiagnostics(listener: (changed: DiagnosticMap) => void): Subscription;
   /** What the proxy of a pod must do; undefined when there is no such pod with a sidecar. */
   describe(podUid: string): PolicyDescription | undefined;
+  /** What happens to a call of a pod's application, and which objects decide; undefined as for `describe`. */
+  explain(podUid: string, call: Omit<Call, "from">): Decision | undefined;
   stats(): EngineStats;
 }
 
@@ -122,6 +126,7 @@ export function createEngine(options: EngineOptions): Engine {
     diagnostics: () => findings.last,
     onDiagnostics: listener => findingListeners.add(listener),
     describe: podUid => graph.peek(compiler.description(podUid)),
+    explain: (podUid, call) => explain(compiler, podUid, call),
     stats: () => ({
       ...counters,
       subscribers: subscribers.count,

@@ -34,6 +34,8 @@ export interface Compiler {
   readonly findings: Cell<DiagnosticMap>;
   /** By pod uid. */
   readonly description: Family<string, PolicyDescription | undefined>;
+  /** By pod address. */
+  readonly descriptionAt: Family<string, PolicyDescription | undefined>;
 }
 
 /** Joins the stages over empty inputs. */
@@ -60,13 +62,19 @@ export function createCompiler(settings: InputSettings, encode: Encode): Compile
     description: graph.family({
       label: "description",
       keyOf: (podUid: string) => podUid,
-      compute: (read, podUid) => {
-        const [key] = read(inputs.pods.by("uid", podUid));
-        const group = key === undefined ? undefined : read(catalog.nodeGroups.group(key));
-        return group === undefined ? undefined : { group, leaves: leavesOf(read, policy, group) };
-      },
+      compute: (read, podUid) => describe(read, read(inputs.pods.by("uid", podUid))[0]),
+    }),
+    descriptionAt: graph.family({
+      label: "descriptionAt",
+      keyOf: (address: string) => address,
+      compute: (read, address) => describe(read, read(catalog.owners.pod(address))),
     }),
   };
+
+  function describe(read: Read, podKey: string | undefined): PolicyDescription | undefined {
+    const group = podKey === undefined ? undefined : read(catalog.nodeGroups.group(podKey));
+    return group === undefined ? undefined : { group, leaves: leavesOf(read, policy, group) };
+  }
 }
 
 /** Every leaf of a group, what it shares with others first. */
