@@ -69,7 +69,7 @@ describe("a flood of policy objects", function () {
 
   after(async () => {
     client?.close();
-    await shop?.remove();
+    await TestNamespace.removeAll();
   });
 
   /** A proxy of its own that holds the endpoints of all clusters, under the identity of one of the pods. */
@@ -162,7 +162,7 @@ describe("a flood of policy objects", function () {
     for (let n = 0; n < CHANGES; n += 1) calm.push(await change());
 
     const began = Date.now();
-    let done = false;
+    const progress = { done: false };
     const flood = pour().then(async () => {
       const written = Date.now() - began;
       await until(
@@ -173,11 +173,11 @@ describe("a flood of policy objects", function () {
       );
       return { written, judged: Date.now() - began };
     });
-    const ended = flood.finally(() => (done = true));
+    const ended = flood.finally(() => (progress.done = true));
     // Handled here as well, so that a failure meanwhile is told by the await below and not as an unhandled one.
     ended.catch(() => undefined);
     const busy: number[] = [];
-    while (!done || busy.length < CHANGES) busy.push(await change());
+    while (!progress.done || busy.length < CHANGES) busy.push(await change());
     const { written, judged } = await ended;
 
     report(`${OBJECTS} objects written in ${written} ms, all with status after ${judged} ms`);

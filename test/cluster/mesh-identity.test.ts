@@ -63,8 +63,7 @@ describe("the ADS port of the real control plane", function () {
   });
 
   after(async () => {
-    await shop?.remove();
-    await outside?.remove();
+    await TestNamespace.removeAll();
   });
 
   function connect(token: string | undefined, nodeId = "someone"): AdsClient {
@@ -86,7 +85,7 @@ describe("the ADS port of the real control plane", function () {
 
   async function expectRefused(what: string, token: string | undefined): Promise<void> {
     const { end, responses, ms } = await attempt(token);
-    report(`${what}: ${status[end.code] ?? ""} after ${ms} ms (${end.details})`);
+    report(`${what}: ${status[end.code]} after ${ms} ms (${end.details})`);
     expect(responses, "responses").to.equal(0);
     expect(status[end.code]).to.be.oneOf(["UNAUTHENTICATED", "PERMISSION_DENIED", "UNAVAILABLE"]);
     // A refusal by our server says why; without a reason it was the connection that failed.

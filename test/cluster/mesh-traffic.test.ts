@@ -36,8 +36,7 @@ describe("traffic of meshed pods", function () {
   });
 
   after(async () => {
-    await shop?.remove();
-    await outside?.remove();
+    await TestNamespace.removeAll();
   });
 
   const url = (port: number, namespace = shop): string => `http://server.${namespace.name}:${port}/`;

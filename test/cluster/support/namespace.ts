@@ -25,6 +25,9 @@ function isReady(pod: PodView): boolean {
 
 /** A namespace of one test, with a name of its own each time, so that a run that was broken off is not in the way. */
 export class TestNamespace {
+  /** Those that are still to be removed. */
+  private static readonly made: TestNamespace[] = [];
+
   private constructor(
     public readonly mesh: Mesh,
     public readonly name: string,
@@ -39,6 +42,7 @@ export class TestNamespace {
     };
     const annotations = meshed ? { [ANNOTATION_INJECTION]: "enabled", [ANNOTATION_METRICS]: "enabled" } : {};
     const made = new TestNamespace(mesh, name);
+    TestNamespace.made.push(made);
     await mesh.api.create("/api/v1/namespaces", {
       apiVersion: "v1",
       kind: "Namespace",
@@ -82,8 +86,10 @@ export class TestNamespace {
     });
   }
 
-  /** Starts its removal, which goes on by itself. */
-  public async remove(): Promise<void> {
-    await this.mesh.kubectl.attempt(["delete", "namespace", this.name, "--wait=false"]);
+  /** Starts the removal of all that were made, however far their test has come; it goes on by itself. */
+  public static async removeAll(): Promise<void> {
+    for (const { mesh, name } of TestNamespace.made.splice(0)) {
+      await mesh.kubectl.attempt(["delete", "namespace", name, "--wait=false"]);
+    }
   }
 }
