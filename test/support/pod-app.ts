@@ -220,11 +220,10 @@ function callWebSocket(host: string, port: number, message: string): Promise<Web
   });
 }
 
-/** Connects, sends (unless empty), and returns what has come when `bytes` are there or the peer has closed. */
-function callTcp({ host, port, send = "", until }: TcpCall): Promise<TcpAnswer> {
+/** Sends (unless empty) when connected, and tells what came until `until` was in it or the connection was over. */
+function converse(socket: net.Socket, connected: string, { send = "", until }: TcpCall): Promise<TcpAnswer> {
   return new Promise(resolve => {
     let received = "";
-    const socket = net.connect({ host, port });
     const finish = (outcome: TcpAnswer["outcome"]): void => {
       socket.destroy();
       resolve({ received, outcome });
@@ -232,9 +231,9 @@ function callTcp({ host, port, send = "", until }: TcpCall): Promise<TcpAnswer> 
     socket.setTimeout(TIMEOUT_MS, () => {
       finish("timeout");
     });
-    socket.on("connect", () => send !== "" && socket.write(send));
+    socket.on(connected, () => send !== "" && socket.write(send));
     socket.on("data", chunk => {
-      received += chunk.toString();
+      received += String(chunk);
       if (until !== undefined && received.includes(until)) finish("received");
     });
     socket.on("end", () => {
@@ -243,7 +242,29 @@ function callTcp({ host, port, send = "", until }: TcpCall): Promise<TcpAnswer> 
     socket.on("error", (error: NodeJS.ErrnoException) => {
       finish(error.code === "ECONNREFUSED" ? "refused" : "closed");
     });
+    socket.on("close", () => {
+      finish("closed");
+    });
   });
+}
+
+function callTcp(call: TcpCall): Promise<TcpAnswer> {
+  return converse(net.connect({ host: call.host, port: call.port }), "connect", call);
+}
+
+/** A TLS client with whatever it is given; what the server makes of it is the answer. */
+function callTls(call: TlsCall): Promise<TcpAnswer> {
+  const socket = tls.connect({
+    host: call.host,
+    port: call.port,
+    servername: "shop.test.svc.cluster.local",
+    rejectUnauthorized: false,
+    cert: call.offer.certificate,
+    key: call.offer.key,
+    ALPNProtocols: call.offer.alpn === undefined ? [] : [call.offer.alpn],
+    maxVersion: call.offer.maxVersion ?? "TLSv1.3",
+  });
+  return converse(socket, "secureConnect", call);
 }
 
 /** `envoy.service.auth.v3.CheckResponse` with a status code: 0 is yes, 7 (PERMISSION_DENIED) is no. */
@@ -280,41 +301,6 @@ function serveCollector(port: number): Promise<void> {
     request.on("end", () => response.writeHead(202).end());
   });
   return listening(server, port);
-}
-
-/** A TLS client with whatever it is given; what the server makes of it is the answer. */
-function callTls({ host, port, send = "", until, offer }: TlsCall): Promise<TcpAnswer> {
-  return new Promise(resolve => {
-    let received = "";
-    const socket = tls.connect({
-      host,
-      port,
-      servername: "shop.test.svc.cluster.local",
-      rejectUnauthorized: false,
-      cert: offer.certificate,
-      key: offer.key,
-      ALPNProtocols: offer.alpn === undefined ? [] : [offer.alpn],
-      maxVersion: offer.maxVersion ?? "TLSv1.3",
-    });
-    const finish = (outcome: TcpAnswer["outcome"]): void => {
-      socket.destroy();
-      resolve({ received, outcome });
-    };
-    socket.setTimeout(TIMEOUT_MS, () => {
-      finish("timeout");
-    });
-    socket.on("secureConnect", () => send !== "" && socket.write(send));
-    socket.on("data", chunk => {
-      received += String(chunk);
-      if (until !== undefined && received.includes(until)) finish("received");
-    });
-    socket.on("error", () => {
-      finish("closed");
-    });
-    socket.on("close", () => {
-      finish("closed");
-    });
-  });
 }
 
 const operations: Operations = {
