@@ -26,7 +26,7 @@ describe("random injected pods before the real API server", function () {
     meshed = await TestNamespace.create(mesh, "random", true);
   });
   after(async () => {
-    await Promise.all([plain.remove(), meshed.remove()]);
+    await TestNamespace.removeAll();
   });
 
   /** What the API server would store. */
