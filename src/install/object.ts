@@ -29,8 +29,3 @@ export function collectionPath(object: Pick<InstallObject, "apiVersion" | "kind"
 export function objectPath(object: Pick<InstallObject, "apiVersion" | "kind" | "metadata">): string {
   return `${collectionPath(object)}/${object.metadata.name}`;
 }
-
-/** Path that lists or watches exactly this object; works with rights that are limited by resource name. */
-export function watchPath(object: Pick<InstallObject, "apiVersion" | "kind" | "metadata">): string {
-  return `${collectionPath(object)}?fieldSelector=metadata.name%3D${object.metadata.name}`;
-}

@@ -23,7 +23,7 @@ interface Pod {
 function peprDeploy(cluster: Cluster): Promise<string> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, KUBECONFIG: cluster.kubeconfig };
-    const child = spawn("npx", ["pepr", "deploy", "-y"], { cwd: ROOT, env, timeout: 480_000 });
+    const child = spawn("npx", ["pepr", "deploy", "-y"], { cwd: ROOT, env, timeout: 540_000 });
     let output = "";
     child.stdout.on("data", (part: Buffer) => (output += part.toString()));
     child.stderr.on("data", (part: Buffer) => (output += part.toString()));
@@ -124,7 +124,9 @@ describe("npx pepr deploy on a real cluster", function () {
     await tryKubectl(["delete", "namespace", ...NAMESPACES, "--wait=false"]);
   });
 
-  it("brings everything up, and does so again", async () => {
+  it("brings everything up, and does so again", async function () {
+    // A minute each on a machine that does nothing else; Pepr lints and compiles the whole project first.
+    this.timeout(1_200_000);
     for (const time of ["first", "second"]) {
       const output = await peprDeploy(cluster);
       expect(output, `${time} deploy`).to.include("Module deployed successfully");
