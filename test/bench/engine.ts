@@ -52,20 +52,24 @@ function median(values: readonly number[]): number {
 /** Runs a change several times; prints median milliseconds of apply plus flush, and encodings and deliveries of one. */
 function measure(world: World, what: string, change: (round: number) => readonly TestObject[]): void {
   const times: number[] = [];
+  const cpu: number[] = [];
   const encodes: number[] = [];
   const rounds = 15;
   for (let round = 0; round < rounds; round++) {
     const events = change(round).map(upsert);
     const before = world.engine.stats().encodes;
     const start = performance.now();
+    const cpuStart = process.cpuUsage();
     for (const event of events) world.engine.apply(event);
     world.engine.flush();
+    const { user, system } = process.cpuUsage(cpuStart);
+    cpu.push((user + system) / 1000);
     times.push(performance.now() - start);
     encodes.push(world.engine.stats().encodes - before);
   }
   const [min, max] = [Math.min(...times), Math.max(...times)].map(ms => ms.toFixed(2));
   console.log(
-    `${what.padEnd(44)} median ${median(times).toFixed(2).padStart(8)} ms (${min}–${max})  encodes ${encodes.join(",")}`,
+    `${what.padEnd(44)} median ${median(times).toFixed(2).padStart(8)} ms (${min}–${max}), cpu ${median(cpu).toFixed(2).padStart(7)} ms, encodes ${median(encodes)} (first ${encodes[0] ?? 0})`,
   );
 }
 
