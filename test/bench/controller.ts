@@ -21,7 +21,7 @@ async function start(message: Extract<ToController, { kind: "start" }>): Promise
   const authority = await ensureAuthority({
     ...common,
     namespace: settings.osmNamespace,
-    now: systemClock.now,
+    now: () => systemClock.now(),
   });
   const world = startWorld(settings, common);
   await world.synced;
@@ -37,20 +37,19 @@ async function start(message: Extract<ToController, { kind: "start" }>): Promise
   say({ kind: "started", port: serving.ads.port, root: authority.certPem });
 }
 
+const NOTHING_YET = { bytes: 0, responses: 0, streams: 0, encodes: 0, synced: 0, pods: 0 };
+
+function workDone({ world, serving }: { world: World; serving: Serving }): typeof NOTHING_YET {
+  const { bytes, responses, streams } = serving.ads.stats();
+  const pods = [...(world.informers.byKind.get("Pod")?.values() ?? [])].length;
+  const { encodes } = world.engine.stats();
+  return { bytes, responses, streams, encodes, synced: serving.ads.ledger.summary().synced, pods };
+}
+
 function stats(): ControllerStats {
   const { user, system } = process.cpuUsage();
-  const ads = running?.serving.ads;
-  const { bytes = 0, responses = 0, streams = 0 } = ads?.stats() ?? {};
-  return {
-    cpuSeconds: (user + system) / 1e6,
-    rssMegabytes: process.memoryUsage.rss() / 1048576,
-    bytes,
-    responses,
-    streams,
-    encodes: running?.world.engine.stats().encodes ?? 0,
-    synced: ads?.ledger.summary().synced ?? 0,
-    pods: [...(running?.world.informers.byKind.get("Pod")?.values() ?? [])].length,
-  };
+  const work = running === undefined ? NOTHING_YET : workDone(running);
+  return { cpuSeconds: (user + system) / 1e6, rssMegabytes: process.memoryUsage.rss() / 1048576, ...work };
 }
 
 process.on("message", (message: ToController) => {

@@ -1,0 +1,132 @@
+import { X509Certificate } from "node:crypto";
+import { expect } from "chai";
+import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../../src/model/mesh-words";
+import { silentLog } from "../../../src/runtime/log";
+import type { Clock } from "../../../src/runtime/ports";
+import { keepHeldLeaf } from "../../../src/runtime/ads/held-leaf";
+import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
+import { createWorkloadSecrets } from "../../../src/runtime/secrets/workload-secrets";
+import { findResource, type ResourceSet } from "../../../src/xds/resource";
+
+const HOUR = 3_600_000;
+const START = Date.parse("2026-06-01T00:00:00Z");
+
+/** A clock that a test turns. */
+class TestClock implements Clock {
+  private time = START;
+  private readonly timers = new Set<{ readonly at: number; readonly run: () => void }>();
+
+  now(): number {
+    return this.time;
+  }
+
+  setTimeout(run: () => void, ms: number): { cancel(): void } {
+    const timer = { at: this.time + ms, run };
+    this.timers.add(timer);
+    return { cancel: () => this.timers.delete(timer) };
+  }
+
+  /** Lets time pass, timer by timer. */
+  pass(ms: number): void {
+    const end = this.time + ms;
+    for (;;) {
+      const [next] = [...this.timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
+      if (next === undefined) break;
+      this.timers.delete(next);
+      this.time = Math.max(this.time, next.at);
+      next.run();
+    }
+    this.time = end;
+  }
+
+  get pending(): number {
+    return this.timers.size;
+  }
+}
+
+const root = createRoot(START);
+const authority = loadAuthority(root.certPem, root.keyPem);
+const identity = { namespace: "shop", serviceAccount: "buyer" };
+
+function source(validityMs = 24 * HOUR) {
+  const clock = new TestClock();
+  const secrets = createWorkloadSecrets({
+    authority,
+    trustDomain: "cluster.local",
+    validityMs,
+    clock,
+    log: silentLog,
+  });
+  const received: ResourceSet[] = [];
+  const subscribe = () => secrets.subscribe(identity, set => received.push(set));
+  return { clock, secrets, received, subscribe };
+}
+
+function leafOf(set: ResourceSet | undefined): X509Certificate {
+  const body = set && findResource(set, SDS_SERVICE_CERT)?.body;
+  const [pem = ""] =
+    /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----/.exec(Buffer.from(body ?? []).toString()) ??
+    [];
+  return new X509Certificate(pem);
+}
+
+const versionOf = (set: ResourceSet | undefined): string =>
+  (set && findResource(set, SDS_SERVICE_CERT)?.version) ?? "";
+
+describe("workload secrets", () => {
+  it("issue one leaf per identity, shared by its streams, and release it with the last of them", () => {
+    const { clock, secrets, received, subscribe } = source();
+    const [first, second] = [subscribe(), subscribe()];
+    expect(secrets.issued).to.equal(1);
+    expect(received[0]).to.equal(received[1]);
+    expect(findResource(received[0] as ResourceSet, SDS_ROOT_CERT)).to.not.equal(undefined);
+    first.close();
+    expect(clock.pending).to.equal(1);
+    second.close();
+    expect(clock.pending).to.equal(0);
+  });
+
+  it("renew at half the life over twenty lives, with a quarter left at least", () => {
+    const { clock, received, subscribe } = source(HOUR);
+    subscribe();
+    for (let minute = 0; minute < 20 * 60; minute += 1) {
+      clock.pass(60_000);
+      const left = Date.parse(leafOf(received.at(-1)).validTo) - clock.now();
+      expect(left).to.be.above(HOUR * 0.25);
+    }
+    expect(received.length).to.be.within(35, 45);
+    expect(new Set(received.map(versionOf)).size).to.equal(received.length);
+  });
+
+  it("renew within seconds what would outlive a shortened validity", () => {
+    const { clock, secrets, received, subscribe } = source(24 * HOUR);
+    subscribe();
+    secrets.setValidity(HOUR);
+    clock.pass(5_000);
+    expect(received).to.have.length(2);
+    expect(Date.parse(leafOf(received[1]).validTo) - clock.now()).to.be.within(HOUR - 6_000, HOUR);
+    secrets.setValidity(24 * HOUR);
+    clock.pass(5_000);
+    expect(received).to.have.length(2);
+  });
+
+  it("leave a proxy the leaf of another replica until that is due", () => {
+    const [here, there] = [source(), source()];
+    here.subscribe();
+    there.clock.pass(7 * 60_000);
+    there.subscribe();
+    const held = versionOf(here.received[0]);
+    const set = there.received[0] as ResourceSet;
+    const now = there.clock.now();
+    const kept = keepHeldLeaf(set, held, now);
+    expect(versionOf(kept?.secrets)).to.equal(held);
+    expect(kept?.until).to.equal(Number(held.split(".")[1]) * 1000);
+    expect(keepHeldLeaf(set, held, kept?.until ?? 0), "due").to.equal(undefined);
+    expect(keepHeldLeaf(set, held.replace(/^[^.]+/, "0123456789abcdef"), now), "another issuer").to.equal(
+      undefined,
+    );
+    const never = held.replace(/[^.]+$/, "99999999999");
+    expect(keepHeldLeaf(set, never, now), "a due time nobody issues").to.equal(undefined);
+    for (const odd of ["", "x", "1.2.3", `${held}x`]) expect(keepHeldLeaf(set, odd, now)).to.equal(undefined);
+  });
+});
