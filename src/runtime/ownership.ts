@@ -57,7 +57,7 @@ export async function createIfAbsent(kube: KubeClient, object: InstallObject): P
 }
 
 /** Wait between corrections that did not last, in milliseconds: somebody else wants it otherwise, or values are rewritten. */
-const DISPUTE_MS = [0, 0, 500, 2_000, 10_000] as const;
+const DISPUTE_MS = [0, 0, 0, 0, 0, 500, 2_000, 10_000] as const;
 /** A correction that lasted so long was no part of a dispute. */
 const PEACE_MS = 15_000;
 
