@@ -2,6 +2,8 @@ import { expect } from "chai";
 import fc from "fast-check";
 import type { IngestKind } from "../../src/ingest/index";
 import { encodeLeaf } from "../../src/envoy/encode";
+import { partOf } from "../../src/policy/policy";
+import type { Handling, Leaf } from "../../src/policy/types";
 import type { Engine } from "../../src/runtime/engine";
 import type { TestObject } from "../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../support/objects";
@@ -199,6 +201,53 @@ function known(engine: Engine, object: TestObject): boolean {
   );
 }
 
+/** Names that leaves refer to but that are not there, or that are there twice. */
+function danglingNames(leaves: readonly Leaf[]): readonly string[] {
+  const have = new Set(leaves.map(leaf => `${partOf(leaf)} ${leaf.name}`));
+  const wanted = leaves.flatMap((leaf): string[] => {
+    switch (leaf.kind) {
+      case "route-table":
+        return leaf.rules.flatMap(rule => rule.backends.map(backend => `cluster ${backend.cluster}`));
+      case "outbound-listener":
+        return handlingNames(leaf.handling);
+      case "inbound-listener":
+        return leaf.ports.flatMap(port => [
+          ...handlingNames(port.handling),
+          ...(port.externalAuthorization === undefined
+            ? []
+            : [`cluster ${port.externalAuthorization.cluster}`]),
+        ]);
+      case "outbound-catch-all":
+        return leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`];
+      case "upstream-cluster":
+        return leaf.discovery.kind === "endpoints" ? [`endpoint ${leaf.name}`] : [];
+      case "local-cluster":
+      case "passthrough-cluster":
+      case "external-cluster":
+      case "endpoint-set":
+        return [];
+    }
+  });
+  const twice = have.size === leaves.length ? [] : ["(two leaves of one name)"];
+  return [...wanted.filter(name => !have.has(name)), ...twice];
+}
+
+function handlingNames(handling: Handling): string[] {
+  if (handling.kind === "tcp") return handling.backends.map(backend => `cluster ${backend.cluster}`);
+  return [
+    `route ${handling.routeTable}`,
+    ...(handling.tracing === undefined ? [] : [`cluster ${handling.tracing.cluster}`]),
+  ];
+}
+
+/** Addresses and ports at which a client has more than one listener; a proxy would refuse the second. */
+function sharedSockets(leaves: readonly Leaf[]): readonly string[] {
+  const sockets = leaves.flatMap(leaf =>
+    leaf.kind === "outbound-listener" ? leaf.addresses.map(address => `${address}|${leaf.port}`) : [],
+  );
+  return sockets.filter((socket, i) => sockets.indexOf(socket) !== i);
+}
+
 function compareWithFresh(steps: readonly Step[], encode: Parameters<typeof createWorld>[0]): number {
   const world = createWorld(encode);
   const run = new Run(world);
@@ -214,6 +263,9 @@ function compareWithFresh(steps: readonly Step[], encode: Parameters<typeof crea
     const want = expected.snapshots.at(-1);
     if (want === undefined) continue;
     expect(printSnapshot(connection.latest())).to.equal(printSnapshot(want));
+    const leaves = world.engine.describe(target.metadata.uid ?? "")?.leaves ?? [];
+    expect(danglingNames(leaves), "names that lead nowhere").to.deep.equal([]);
+    expect(sharedSockets(leaves), "listeners of one address").to.deep.equal([]);
     compared++;
   }
   expect([...world.engine.diagnostics()]).to.have.deep.members([...fresh.engine.diagnostics()]);
