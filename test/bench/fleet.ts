@@ -36,34 +36,53 @@ function headerOf(bytes: Uint8Array): Header {
   return header;
 }
 
+/** Pause before a proxy whose stream failed comes again, milliseconds. */
+const RECONNECT_MS = 500;
+
 class Proxy {
   readonly answered = new Set<string>();
   onAnswer: ((typeUrl: string) => void) | undefined;
   private closed = false;
-  private readonly client: grpc.Client;
-  private readonly call: grpc.ClientDuplexStream<Buffer, Buffer>;
+  private end: () => void = () => undefined;
 
-  constructor(address: string, credentials: grpc.ChannelCredentials, token: string) {
-    this.client = new grpc.Client(address, credentials, {
+  constructor(
+    private readonly address: string,
+    private readonly credentials: grpc.ChannelCredentials,
+    private readonly token: string,
+  ) {
+    this.open();
+  }
+
+  private open(): void {
+    const client = new grpc.Client(this.address, this.credentials, {
       "grpc.ssl_target_name_override": ADS_SAN,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_receive_message_length": -1,
       "grpc.enable_channelz": 0,
     });
     const metadata = new grpc.Metadata();
-    metadata.set("authorization", `Bearer ${token}`);
-    this.call = this.client.makeBidiStreamRequest(DELTA, identity, identity, metadata);
-    this.call.on("error", error => {
-      if (!this.closed) process.stderr.write(`proxy: ${error.message}\n`);
+    metadata.set("authorization", `Bearer ${this.token}`);
+    const call = client.makeBidiStreamRequest(DELTA, identity, identity, metadata);
+    this.end = () => {
+      call.cancel();
+      client.close();
+    };
+    call.on("error", error => {
+      client.close();
+      if (this.closed) return;
+      process.stderr.write(`proxy: ${error.message}\n`);
+      setTimeout(() => {
+        if (!this.closed) this.open();
+      }, RECONNECT_MS);
     });
-    this.call.on("data", (bytes: Buffer) => {
+    call.on("data", (bytes: Buffer) => {
       const { typeUrl, nonce } = headerOf(bytes);
-      this.call.write(encodeRequest({ typeUrl, nonce }));
+      call.write(encodeRequest({ typeUrl, nonce }));
       this.answered.add(typeUrl);
       this.onAnswer?.(typeUrl);
     });
     for (const [index, request] of SUBSCRIPTIONS.entries()) {
-      this.call.write(encodeRequest(index === 0 ? { nodeId: "bench", ...request } : request));
+      call.write(encodeRequest(index === 0 ? { nodeId: "bench", ...request } : request));
     }
   }
 
@@ -80,8 +99,7 @@ class Proxy {
 
   close(): void {
     this.closed = true;
-    this.call.cancel();
-    this.client.close();
+    this.end();
   }
 }
 

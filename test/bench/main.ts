@@ -29,6 +29,7 @@ class Child<To extends object, From extends { readonly kind: string }> {
 
   constructor(file: string) {
     this.process = fork(path.join(__dirname, file), [], { execArgv: ["--import", "tsx"] });
+    this.process.setMaxListeners(0);
   }
 
   /** Sends a message and waits for an answer of that kind. */
