@@ -21,7 +21,7 @@ export interface LoadStats {
 }
 
 /** An open loop of requests. */
-export interface LoadPlan {
+interface LoadPlan {
   readonly urls: readonly string[];
   /** Requests per second. */
   readonly rate: number;

@@ -14,10 +14,10 @@ export const CONTROL_PORT = 9099;
 const DRAIN_SECONDS = 5;
 
 /** What the pods of a test run. */
-export type Program = "client-app" | "server-app";
+type Program = "client-app" | "server-app";
 
 /** How a Deployment differs from one pod of its program under its name. */
-export interface AppOptions {
+interface AppOptions {
   readonly program: Program;
   readonly replicas?: number;
   readonly serviceAccount?: string;
@@ -25,7 +25,7 @@ export interface AppOptions {
 }
 
 /** A container that runs one of the programs beside this file; its requests are small, because machines may be. */
-export function container(program: Program): Record<string, unknown> {
+function container(program: Program): Record<string, unknown> {
   const script = readFileSync(path.join(__dirname, `${program}.cjs`), "utf8");
   const port = program === "server-app" ? HTTP_PORT : CONTROL_PORT;
   return {

@@ -1,5 +1,5 @@
 /** A place where something was found that must not be there. */
-export interface Hit {
+interface Hit {
   /** Where: a log, an event, an object. */
   readonly place: string;
   /** What kind of secret; never the secret itself. */

@@ -3,7 +3,7 @@ import { TOKEN_AUDIENCE } from "../../../src/model/mesh-words";
 import type { Mesh, PodView } from "./mesh";
 
 /** What a token is asked for from the API server, which signs it. */
-export interface TokenOrder {
+interface TokenOrder {
   readonly namespace: string;
   readonly serviceAccount: string;
   /** The pod it is bound to; undefined: not bound to anything. */
@@ -38,7 +38,7 @@ const json = (part: string): Record<string, unknown> =>
 const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 /** How a genuine token is falsified. */
-export type Forgery = "none algorithm" | "own key" | "other claims" | "no signature";
+type Forgery = "none algorithm" | "own key" | "other claims" | "no signature";
 
 /** A token like `genuine` with claims changed by `change`, made by someone without the cluster's key. */
 export function forgedToken(genuine: string, how: Forgery, change: object = {}): string {
