@@ -63,11 +63,6 @@ export function encodeAsJson(leaf: Leaf): EncodedResource {
   };
 }
 
-/** Reads a leaf back from {@link encodeAsJson}. */
-export function decodeJson(resource: EncodedResource): Leaf {
-  return JSON.parse(Buffer.from(resource.body).toString()) as Leaf;
-}
-
 /** The proxy of a pod made by `pod()`. */
 export function proxyOf(target: TestObject): AuthenticatedProxy {
   const { namespace = "", name } = target.metadata;
