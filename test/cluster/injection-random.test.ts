@@ -1,8 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import type { InjectionRequest } from "../../src/injector/inject";
 import { containersOf, type PodJson } from "../../src/injector/pod";
-import { KubeError } from "../../src/runtime/kube";
 import { injected } from "../support/injection";
 import { randomRequest } from "../support/random-pod";
 import { FULL, Mesh, report } from "./support/mesh";
@@ -36,21 +34,10 @@ describe("random injected pods before the real API server", function () {
     return mesh.api.create(path, { ...pod, apiVersion: "v1", kind: "Pod", metadata });
   }
 
-  /** Undefined when the API server refuses the pod as its owner wrote it; such a pod says nothing about injection. */
-  async function asWritten(request: InjectionRequest): Promise<PodJson | undefined> {
-    try {
-      return await dryRun(plain, request.pod);
-    } catch (error) {
-      if (error instanceof KubeError && error.status === 422) return undefined;
-      throw error;
-    }
-  }
-
   it("are accepted, and a second call after the API server's own defaults changes nothing", async () => {
     let accepted = 0;
     await fc.assert(
       fc.asyncProperty(randomRequest, async request => {
-        if ((await asWritten(request)) === undefined) return;
         const stored = await dryRun(plain, injected(request));
         expect(injected({ ...request, pod: stored, uid: "another" })).to.deep.equal(stored);
         // What the API server gives to every container (the application's API token) is not given to ours.
@@ -60,28 +47,22 @@ describe("random injected pods before the real API server", function () {
       }),
       { numRuns, seed: SEED, endOnFailure: true },
     );
-    report(
-      `${accepted} of ${numRuns} random pods accepted with a sidecar; the others are refused without one too`,
-    );
-    expect(accepted).to.be.at.least(numRuns * 0.9);
+    report(`${accepted} random pods accepted with a sidecar`);
+    expect(accepted).to.equal(numRuns);
   });
 
   it("get the same from the running mesh's webhook, once or twice", async () => {
-    let accepted = 0;
     await fc.assert(
       fc.asyncProperty(randomRequest, async request => {
-        if ((await asWritten(request)) === undefined) return;
         const once = await dryRun(meshed, request.pod);
         expect(hasSidecar(once as never)).to.equal(true);
         const twice = await dryRun(meshed, { metadata: once.metadata ?? {}, spec: once.spec ?? {} });
         expect(twice.spec).to.deep.equal(once.spec);
         expect(twice.metadata?.annotations).to.deep.equal(once.metadata?.annotations);
         expect(twice.metadata?.labels).to.deep.equal(once.metadata?.labels);
-        accepted += 1;
       }),
       { numRuns: numWebhook, seed: SEED + 1, endOnFailure: true },
     );
-    expect(accepted).to.be.at.least(numWebhook * 0.9);
   });
 });
 

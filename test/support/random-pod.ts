@@ -179,7 +179,7 @@ export const randomPod: fc.Arbitrary<PodJson> = fc
     volumes,
     spec: fc.record(
       {
-        terminationGracePeriodSeconds: fc.integer({ min: 0, max: 60 }),
+        terminationGracePeriodSeconds: fc.integer({ min: 2, max: 60 }),
         restartPolicy: fc.constantFrom("Never", "OnFailure", "Always"),
         shareProcessNamespace: fc.boolean(),
         automountServiceAccountToken: fc.boolean(),
