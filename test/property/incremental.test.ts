@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { IngestKind } from "../../src/ingest/index";
 import { encodeLeaf } from "../../src/envoy/encode";
 import { partOf } from "../../src/policy/policy";
-import type { Handling, Leaf } from "../../src/policy/types";
+import type { Handling, InboundPort, Leaf } from "../../src/policy/types";
 import type { Engine } from "../../src/runtime/engine";
 import type { TestObject } from "../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../support/objects";
@@ -204,32 +204,34 @@ function known(engine: Engine, object: TestObject): boolean {
 /** Names that leaves refer to but that are not there, or that are there twice. */
 function danglingNames(leaves: readonly Leaf[]): readonly string[] {
   const have = new Set(leaves.map(leaf => `${partOf(leaf)} ${leaf.name}`));
-  const wanted = leaves.flatMap((leaf): string[] => {
-    switch (leaf.kind) {
-      case "route-table":
-        return leaf.rules.flatMap(rule => rule.backends.map(backend => `cluster ${backend.cluster}`));
-      case "outbound-listener":
-        return handlingNames(leaf.handling);
-      case "inbound-listener":
-        return leaf.ports.flatMap(port => [
-          ...handlingNames(port.handling),
-          ...(port.externalAuthorization === undefined
-            ? []
-            : [`cluster ${port.externalAuthorization.cluster}`]),
-        ]);
-      case "outbound-catch-all":
-        return leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`];
-      case "upstream-cluster":
-        return leaf.discovery.kind === "endpoints" ? [`endpoint ${leaf.name}`] : [];
-      case "local-cluster":
-      case "passthrough-cluster":
-      case "external-cluster":
-      case "endpoint-set":
-        return [];
-    }
-  });
   const twice = have.size === leaves.length ? [] : ["(two leaves of one name)"];
-  return [...wanted.filter(name => !have.has(name)), ...twice];
+  return [...leaves.flatMap(namesWanted).filter(name => !have.has(name)), ...twice];
+}
+
+/** What a leaf refers to. */
+function namesWanted(leaf: Leaf): readonly string[] {
+  switch (leaf.kind) {
+    case "route-table":
+      return leaf.rules.flatMap(rule => rule.backends.map(backend => `cluster ${backend.cluster}`));
+    case "outbound-listener":
+      return handlingNames(leaf.handling);
+    case "inbound-listener":
+      return leaf.ports.flatMap(portNames);
+    case "outbound-catch-all":
+      return leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`];
+    case "upstream-cluster":
+      return leaf.discovery.kind === "endpoints" ? [`endpoint ${leaf.name}`] : [];
+    case "local-cluster":
+    case "passthrough-cluster":
+    case "external-cluster":
+    case "endpoint-set":
+      return [];
+  }
+}
+
+function portNames({ handling, externalAuthorization }: InboundPort): readonly string[] {
+  const asked = externalAuthorization === undefined ? [] : [`cluster ${externalAuthorization.cluster}`];
+  return [...handlingNames(handling), ...asked];
 }
 
 function handlingNames(handling: Handling): string[] {

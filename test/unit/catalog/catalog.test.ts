@@ -218,6 +218,13 @@ describe("node groups", () => {
     expect(get(catalog.nodeGroups.group("shop/nobody"))).to.equal(undefined);
   });
 
+  it("serve nothing in a namespace that left the mesh", () => {
+    const { catalog, get, put } = load(shop, cart, member("a", "10.0.0.1"));
+    expect(get(catalog.nodeGroups.served("shop/a"))).to.have.length(1);
+    put(namespace("shop", { meshed: false }));
+    expect(get(catalog.nodeGroups.served("shop/a"))).to.deep.equal([]);
+  });
+
   it("see everything in permissive mode and nothing without it", () => {
     const { catalog, get, put } = load(shop, member("a", "10.0.0.1"));
     expect(get(catalog.nodeGroups.group("shop/a"))?.view.kind).to.equal("everything");
