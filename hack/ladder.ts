@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { ensureCluster, ensureImages } from "./cluster/index";
+import { clusterRuns, endCluster, ensureCluster, ensureImages } from "./cluster/index";
 import { ensurePackages } from "./cluster/packages";
 import { Progress, type Log } from "./cluster/progress";
 import { repositoryRoot } from "./cluster/settings";
@@ -265,11 +265,21 @@ function wantedRungs(args: readonly string[]): readonly Rung[] {
   return names.length === 0 ? RUNGS : RUNGS.filter(rung => names.includes(rung));
 }
 
+/** Ends the cluster this run has started; one that ran before is somebody's, and stays. */
+async function leave(ranBefore: boolean): Promise<void> {
+  if (!ranBefore && process.env["OSM_KEEP_CLUSTER"] === undefined) {
+    await endCluster(say);
+    return;
+  }
+  say("the embedded cluster stays up; npm run cluster:down ends it and leaves nothing");
+}
+
 async function main(args: readonly string[]): Promise<void> {
   const rungs = wantedRungs(args);
   if (args[0] === "long") process.env["OSM_FULL"] = "1";
   const progress = new Progress(say);
   const outcomes: Outcome[] = [];
+  const ranBefore = clusterRuns();
   for (const rung of rungs) {
     const began = Date.now();
     const made = await climb(rung, progress);
@@ -277,9 +287,7 @@ async function main(args: readonly string[]): Promise<void> {
     progress.say(`${rung}: ${counts(made)} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
   }
   const good = judge(outcomes);
-  if (rungs.includes("cluster")) {
-    say("the embedded cluster stays up for the next run; npm run cluster:down ends it and leaves nothing");
-  }
+  if (rungs.includes("cluster")) await leave(ranBefore);
   if (!good) process.exitCode = 1;
   say(counts(outcomes));
 }

@@ -4,7 +4,8 @@ import { ALL_ROLES } from "../images/recipes";
 import { helmPath, kubectlPath } from "./binaries";
 import { kubeconfigFile } from "./credentials";
 import { withLock } from "./lock";
-import { logFolder } from "./processes";
+import { down } from "./down";
+import { isAlive, logFolder, recordedProcesses } from "./processes";
 import { Progress, type Log } from "./progress";
 import { clusterSettings, type ClusterSettings } from "./settings";
 import { run, type RunResult } from "./shell";
@@ -37,6 +38,16 @@ export async function ensureCluster(log: Log): Promise<Cluster> {
     logs: logFolder(settings),
     settings,
   };
+}
+
+/** Whether an embedded cluster runs already: who did not start it does not end it. */
+export function clusterRuns(): boolean {
+  return recordedProcesses(clusterSettings()).some(isAlive);
+}
+
+/** Ends the embedded cluster; nothing of it is left but what is cached. */
+export async function endCluster(log: Log): Promise<void> {
+  await down(log, clusterSettings());
 }
 
 /** Builds and imports images (default all) into the embedded cluster; does nothing for those that are current. */

@@ -1,9 +1,8 @@
-import { ensureCluster, ensureImages } from "../cluster/index";
+import { clusterRuns, endCluster, ensureCluster, ensureImages } from "../cluster/index";
 import { kubectlPath } from "../cluster/binaries";
 import { Progress } from "../cluster/progress";
 import type { ClusterSettings } from "../cluster/settings";
 import { selectTarget } from "../cluster/target";
-import { down } from "../cluster/down";
 import { pushImages } from "../images/push";
 import { ALL_ROLES } from "../images/recipes";
 import { deploy, readSwitches, useOwnImages } from "./control-plane";
@@ -44,6 +43,7 @@ class Demo {
   private ground: Ground | undefined;
   private watch: Watch | undefined;
   private madeNamespaces = false;
+  private clusterRanBefore = false;
 
   public constructor(private readonly options: DemoOptions) {}
 
@@ -137,6 +137,7 @@ class Demo {
         embedded: undefined,
       };
     }
+    this.clusterRanBefore = clusterRuns();
     const cluster = await ensureCluster(log);
     this.ground = { kubectl: new Kubectl(cluster.kubectl, cluster.kubeconfig), embedded: cluster.settings };
     this.screen.title("Images");
@@ -165,10 +166,11 @@ class Demo {
       this.screen.line(
         "  The mesh itself stays; README, “Removing the mesh”, says how it is removed from your cluster.",
       );
-    } else if (this.options.down) {
-      await down(this.relay, embedded);
+    } else if (this.options.down || !this.clusterRanBefore) {
+      await endCluster(this.relay);
+      this.screen.line("  npm run demo -- --keep leaves the cluster and the bookstore to play with.");
     } else {
-      this.screen.line("  The embedded cluster stays, with the mesh, so that the next start takes seconds.");
+      this.screen.line("  The embedded cluster ran before and stays, with the mesh.");
       this.screen.line(
         "  npm run cluster:down ends it; npm run demo -- --keep leaves the bookstore to play with.",
       );

@@ -18,8 +18,9 @@ export interface DemoOptions {
 /** How to call the demo. */
 export const USAGE = `npm run demo -- [options]
   --duration SECONDS  how long the counters are shown after the last step (default 30)
-  --keep              leave the demo's namespaces running at the end
-  --down              take the embedded cluster down at the end (default: it stays, so that the next start takes seconds)
+  --keep              leave the cluster and the demo's namespaces running at the end
+  --down              take the embedded cluster down at the end even if it ran before
+                      (default: down if the demo has started it)
   --yes               do not ask before working on your own cluster (OSM_CLUSTER=kubeconfig)
   --print             print the demo's manifests for kubectl apply -f - and do nothing else`;
 
