@@ -1,12 +1,13 @@
 import { connect as tcp } from "node:net";
 import { connect as tls } from "node:tls";
 import { once } from "node:events";
+import http2 from "node:http2";
 import { status } from "@grpc/grpc-js";
 import { expect } from "chai";
 import { ADS_SAN } from "../../src/model/mesh-words";
 import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
 import { TYPE_URLS } from "../../src/xds/resource";
-import type { AdsClient } from "../support/ads-client";
+import { encodeRequest, type AdsClient } from "../support/ads-client";
 import { AdsRig, snapshotOf, testResource } from "../support/ads-rig";
 import { waitFor } from "../support/wait";
 
@@ -118,6 +119,40 @@ describe("the ADS server's limits", () => {
     }
     expect(await endOf(stuck)).to.include({ code: status.UNAVAILABLE });
     expect(stuck.responses).to.have.length(1);
+  });
+
+  it("resets the connection of a proxy that reads nothing at all, and no other", async () => {
+    await start({ limits: { stalledMs: 500 } });
+    rig.world.set(snapshotOf([testResource(cluster, "shop", "1", { size: 20_000_000 })]));
+    rig.world.addPod({ namespace: "shop", serviceAccount: "buyer" }, "a", "uid-a");
+    const deaf = http2.connect(`https://127.0.0.1:${rig.server.port}`, {
+      ca: rig.authority.certPem,
+      servername: ADS_SAN,
+    });
+    deaf.on("error", () => undefined);
+    // Nobody listens for data, so HTTP/2's window is never opened again.
+    const stream = deaf.request({
+      ":method": "POST",
+      ":path": "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+      "content-type": "application/grpc",
+      te: "trailers",
+      authorization: "Bearer shop/buyer/a/uid-a",
+    });
+    stream.on("error", () => undefined);
+    const request = encodeRequest({ nodeId: "deaf", typeUrl: cluster });
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(request.length, 1);
+    stream.write(Buffer.concat([head, request]));
+    await waitFor("the stream", () => rig.server.stats().streams === 1);
+    rig.world.set(snapshotOf([testResource(cluster, "shop", "1")]));
+    const first = rig.connect("b");
+    await configured(first);
+    first.cancel();
+    const second = rig.connect("b", { beside: first });
+    await configured(second);
+    await waitFor("the reset", () => rig.server.stats().connections === 1, 9_000);
+    expect(second.ended).to.equal(undefined);
+    expect(rig.server.stats().streams).to.equal(1);
   });
 
   it("speaks TLS 1.3 only, under its own name, and replaces its certificate without a pause", async () => {

@@ -44,6 +44,8 @@ export interface AdsClientOptions {
   /** Default: acknowledge everything at once. Return false to leave it unanswered, a string to refuse it. */
   readonly answer?: (response: ReceivedResponse) => boolean | string;
   readonly channelOptions?: grpc.ChannelOptions;
+  /** Opens its stream on the connection of this client, which stays that client's to close. */
+  readonly beside?: AdsClient;
 }
 
 /** How a stream ended. */
@@ -151,13 +153,15 @@ export class AdsClient {
             certificate ? Buffer.from(certificate.keyPem) : null,
             certificate ? Buffer.from(certificate.certPem) : null,
           );
-    this.client = new grpc.Client(address, credentials, {
-      "grpc.max_receive_message_length": -1,
-      "grpc.use_local_subchannel_pool": 1,
-      "grpc.enable_channelz": 0,
-      ...(serverName === undefined ? {} : { "grpc.ssl_target_name_override": serverName }),
-      ...options.channelOptions,
-    });
+    this.client =
+      options.beside?.client ??
+      new grpc.Client(address, credentials, {
+        "grpc.max_receive_message_length": -1,
+        "grpc.use_local_subchannel_pool": 1,
+        "grpc.enable_channelz": 0,
+        ...(serverName === undefined ? {} : { "grpc.ssl_target_name_override": serverName }),
+        ...options.channelOptions,
+      });
     const metadata = new grpc.Metadata();
     if (options.token !== undefined) metadata.set("authorization", `Bearer ${options.token}`);
     this.call = this.client.makeBidiStreamRequest(DELTA, identity, identity, metadata);
@@ -210,6 +214,11 @@ export class AdsClient {
   }
   resumeReading(): void {
     this.call.resume();
+  }
+
+  /** Ends the stream only. */
+  cancel(): void {
+    this.call.cancel();
   }
 
   close(): void {

@@ -28,9 +28,9 @@ export interface ListenerOptions {
   onConnection(socket: Socket): void;
 }
 
-function peerOf(socket: Socket): string {
-  const { remoteAddress = "", remotePort = 0 } = socket;
-  return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+/** As grpc-js prints a peer: without brackets also for IPv6. */
+function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
 }
 
 /** Starts listening. Rejects when the address is not free. */

@@ -244,8 +244,9 @@ class RunningServer implements AdsServer {
       onStep: () => {
         this.ledger.touch();
       },
-      onEnd: () => {
+      onEnd: ours => {
         this.forget(session);
+        if (ours) this.cutIfUnread(call);
       },
     });
     this.sessions.add(session);
@@ -277,10 +278,13 @@ class RunningServer implements AdsServer {
     siblings?.delete(session);
     if (siblings?.size === 0) this.byPod.delete(podUid);
     this.ledger.touch();
-    const peer = session.context.call.getPeer();
+  }
+
+  /** A proxy that does not read the end of its stream is not waited for: its connection is reset. */
+  private cutIfUnread(call: ByteStream): void {
+    const peer = call.getPeer();
     this.options.clock.setTimeout(() => {
-      // A client that does not read its end of the stream is not waited for.
-      if (!session.context.call.writableFinished) this.listener?.destroy(peer);
+      if (!call.writableFinished && !call.cancelled) this.listener?.destroy(peer);
     }, CUT_GRACE_MS);
   }
 

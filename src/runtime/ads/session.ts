@@ -43,7 +43,8 @@ export interface SessionContext {
   readonly log: Log;
   /** Called after every step, for the ledger. */
   onStep(): void;
-  onEnd(): void;
+  /** `ours`: the server ends the stream, and the proxy has yet to read that. */
+  onEnd(ours: boolean): void;
 }
 
 /** A running session. */
@@ -90,7 +91,7 @@ export class Session {
       this.end(status.OK, "closed by the proxy");
     });
     call.on("cancelled", () => {
-      this.close();
+      this.close(false);
     });
     for (const subscription of subscribe(this)) this.subscriptions.push(subscription);
     // A subscription may have ended the stream in its first delivery.
@@ -122,19 +123,19 @@ export class Session {
   /** Ends the stream with a status; what is already written still goes out. */
   end(code: status, details: string): void {
     if (this.ended) return;
-    this.close();
+    this.close(true);
     const { call } = this.context;
     if (code === status.OK) call.end();
     else call.emit("error", { code, details });
   }
 
-  private close(): void {
+  private close(ours: boolean): void {
     if (this.ended) return;
     this.ended = true;
     this.tick.set(undefined);
     this.refreshing.set(undefined);
     this.unsubscribe();
-    this.context.onEnd();
+    this.context.onEnd(ours);
   }
 
   private unsubscribe(): void {
