@@ -208,25 +208,21 @@ function danglingNames(leaves: readonly Leaf[]): readonly string[] {
   return [...leaves.flatMap(namesWanted).filter(name => !have.has(name)), ...twice];
 }
 
-/** What a leaf refers to. */
+/** What a leaf refers to; kinds that are not here refer to nothing. */
+const NAMES_WANTED: {
+  readonly [K in Leaf["kind"]]?: (leaf: Extract<Leaf, { kind: K }>) => readonly string[];
+} = {
+  "route-table": leaf =>
+    leaf.rules.flatMap(rule => rule.backends.map(backend => `cluster ${backend.cluster}`)),
+  "outbound-listener": leaf => handlingNames(leaf.handling),
+  "inbound-listener": leaf => leaf.ports.flatMap(portNames),
+  "outbound-catch-all": leaf =>
+    leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`],
+  "upstream-cluster": leaf => (leaf.discovery.kind === "endpoints" ? [`endpoint ${leaf.name}`] : []),
+};
+
 function namesWanted(leaf: Leaf): readonly string[] {
-  switch (leaf.kind) {
-    case "route-table":
-      return leaf.rules.flatMap(rule => rule.backends.map(backend => `cluster ${backend.cluster}`));
-    case "outbound-listener":
-      return handlingNames(leaf.handling);
-    case "inbound-listener":
-      return leaf.ports.flatMap(portNames);
-    case "outbound-catch-all":
-      return leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`];
-    case "upstream-cluster":
-      return leaf.discovery.kind === "endpoints" ? [`endpoint ${leaf.name}`] : [];
-    case "local-cluster":
-    case "passthrough-cluster":
-    case "external-cluster":
-    case "endpoint-set":
-      return [];
-  }
+  return NAMES_WANTED[leaf.kind]?.(leaf as never) ?? [];
 }
 
 function portNames({ handling, externalAuthorization }: InboundPort): readonly string[] {
