@@ -11,6 +11,8 @@ export type Halves = "changed" | "removed" | "both";
 export interface LayerDiff {
   readonly changed: ReadonlyMap<string, EncodedResource>;
   readonly removed: readonly string[];
+  /** The framed resources of `changed`, made at first use; a part of responses that cover several layers. */
+  framedChanged(): Uint8Array;
   /** A complete response of this difference, framed at first use and shared by all streams afterwards. */
   response(typeUrl: TypeUrl, halves: Halves): SharedResponse;
 }
@@ -37,10 +39,12 @@ function makeDiff(id: number, from: Layer, to: Layer): LayerDiff {
   }
   const removed = [...from.keys()].filter(name => !to.has(name));
   const responses = new Map<Halves, SharedResponse>();
+  let framed: Uint8Array | undefined;
+  const framedChanged = (): Uint8Array => (framed ??= frameResources(changed.values()));
   const frame = (typeUrl: TypeUrl, halves: Halves): SharedResponse => {
     const nonce = `${id}.${halves}`;
     const parts = [
-      ...(halves === "removed" ? [] : [frameResources(changed.values())]),
+      ...(halves === "removed" ? [] : [framedChanged()]),
       ...(halves === "changed" ? [] : [frameRemoved(removed)]),
     ];
     return { nonce, bytes: frameDeltaResponse(typeUrl, nonce, parts) };
@@ -50,7 +54,7 @@ function makeDiff(id: number, from: Layer, to: Layer): LayerDiff {
     responses.set(halves, known);
     return known;
   };
-  return { changed, removed, response };
+  return { changed, removed, framedChanged, response };
 }
 
 /** A cache of its own; one per ADS server. */

@@ -8,10 +8,10 @@ import {
   applySubscription,
   contentAfter,
   dropStaleRejections,
-  halvesOf,
   initialTypeState,
   pendingOf,
   restrict,
+  sharedStep,
   type ClientContent,
   type Pending,
   type Rejection,
@@ -271,13 +271,12 @@ class Work {
   private frame(state: TypeState, sending: Pending): StreamResponse {
     const { typeUrl } = state;
     const counts = { typeUrl, resources: sending.changed.length, removals: sending.removed.length };
-    const halves = halvesOf(sending);
-    if (halves !== undefined && sending.changed.length + sending.removed.length > 0) {
-      const shared = sending.shared?.response(typeUrl, halves);
-      if (shared !== undefined && shared.nonce !== state.lastNonce) return { ...counts, ...shared };
-    }
+    const common = counts.resources + counts.removals > 0 ? sharedStep(sending) : undefined;
+    const shared = common?.diff.response(typeUrl, common.halves);
+    if (shared !== undefined && shared.nonce !== state.lastNonce) return { ...counts, ...shared };
     const nonce = `s${this.before.sent + this.responses.length}`;
-    const parts = [frameResources(sending.changed), frameRemoved(sending.removed)];
+    const framed = sending.shared?.map(diff => diff.framedChanged()) ?? [frameResources(sending.changed)];
+    const parts = [...framed, frameRemoved(sending.removed)];
     return { ...counts, nonce, bytes: frameDeltaResponse(typeUrl, nonce, parts) };
   }
 }

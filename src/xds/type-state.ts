@@ -56,8 +56,8 @@ export interface TypeState {
 export interface Pending {
   readonly changed: readonly EncodedResource[];
   readonly removed: readonly string[];
-  /** Set when the pending part is exactly this shared difference. */
-  readonly shared: LayerDiff | undefined;
+  /** Set when `changed` is exactly what these shared differences change. */
+  readonly shared: readonly LayerDiff[] | undefined;
 }
 
 const NOTHING: Pending = { changed: [], removed: [], shared: undefined };
@@ -173,11 +173,14 @@ function pendingPlain(
       if (wants(state, resource.name) && !isRejected(state, resource)) changed.push(resource);
     }
   }
-  const [only, second] = diffs;
-  const whole = second === undefined && changed.length === only?.changed.size;
+  const whole = changed.length === diffs.reduce((sum, diff) => sum + diff.changed.size, 0);
   const extra = forcedBeside(state, diffs, target);
   const removed = removedOf(state, diffs, target);
-  return { changed: [...changed, ...extra], removed, shared: whole && extra.length === 0 ? only : undefined };
+  return {
+    changed: [...changed, ...extra],
+    removed,
+    shared: whole && extra.length === 0 ? diffs : undefined,
+  };
 }
 
 /** Resources that are sent although they are not different. */
@@ -244,13 +247,16 @@ export function restrict(state: TypeState, pending: Pending, withRemovals: boole
   return { changed, removed, shared: tooMany ? undefined : pending.shared };
 }
 
-/** Which half or halves of its shared difference a pending part is; undefined when it is none. */
-export function halvesOf(pending: Pending): Halves | undefined {
+/** The one shared difference a pending part is, with the half or halves of it; undefined when it is none. */
+export function sharedStep(
+  pending: Pending,
+): { readonly diff: LayerDiff; readonly halves: Halves } | undefined {
   const { shared, changed, removed } = pending;
-  if (shared === undefined || changed.length !== shared.changed.size) return undefined;
-  if (removed.length === 0) return "changed";
-  if (removed.length !== shared.removed.length) return undefined;
-  return changed.length === 0 ? "removed" : "both";
+  const [diff, second] = shared ?? [];
+  if (diff === undefined || second !== undefined) return undefined;
+  if (removed.length === 0) return { diff, halves: "changed" };
+  if (removed.length !== diff.removed.length) return undefined;
+  return { diff, halves: changed.length === 0 ? "removed" : "both" };
 }
 
 /** The client's content after it has taken `sent` out of `pending`: `target`, except for what was not sent. */
