@@ -154,7 +154,7 @@ describe("probes of an injected pod through the real Envoy", function () {
   it("tcp: succeeds when the port accepts, at once and without its greeting, and fails when it refuses", () => {
     const open = probe(15903, "/osm-startup-probe/web");
     expect(open).to.include({ status: 200, body: "" });
-    expect(open.ms).to.be.below(900);
+    expect(open.ms).to.be.below(4_000);
     expect(probe(15902, "/osm-readiness-probe/web2").status).to.equal(503);
   });
 
