@@ -1,6 +1,6 @@
 import type { PeprMutateRequest } from "pepr";
 import { a, Capability } from "pepr";
-import { ANNOTATION_REFUSED } from "../src/model/mesh-words";
+import { ANNOTATION_REFUSED, SIDECAR_CONTAINER } from "../src/model/mesh-words";
 import type { AdmittedObject, MeshActions, PodVerdict } from "../src/runtime/control-plane/actions";
 
 type Pod = InstanceType<typeof a.Pod>;
@@ -24,6 +24,13 @@ function assign(request: PeprMutateRequest<Pod>, verdict: PodVerdict): void {
   if (verdict.kind === "refuse") request.SetAnnotation(ANNOTATION_REFUSED, verdict.reason);
 }
 
+const NO_SIDECAR = "the pod was to get a sidecar and has none; create it again";
+
+function hasSidecar({ spec }: Pod): boolean {
+  const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
+  return containers.some(container => container.name === SIDECAR_CONTAINER);
+}
+
 /** Sidecars for new pods. A pod that cannot have one is marked with the reason, which admission refuses it with. */
 export function injector(actions: MeshActions): Capability {
   const capability = new Capability({
@@ -38,7 +45,10 @@ export function injector(actions: MeshActions): Capability {
     })
     .Validate(async request => {
       const verdict = await decide(actions, request);
-      return verdict.kind === "refuse" ? request.Deny(verdict.reason, 403) : request.Approve();
+      if (verdict.kind === "refuse") return request.Deny(verdict.reason, 403);
+      // Mutation was lost on the way: a pod that should have a sidecar must not start without one.
+      if (verdict.kind === "inject" && !hasSidecar(request.Raw)) return request.Deny(NO_SIDECAR, 500);
+      return request.Approve();
     });
   return capability;
 }

@@ -23,7 +23,7 @@ export interface ReportingOptions extends KeeperOptions {
 /** Tells owners about their objects; runs in the single writer. */
 export interface Reporting {
   readonly events: EventWriter;
-  /** Pepr's level trigger. Without it neither status nor the default MeshConfig is ever written. */
+  /** Pepr's level trigger. Without it no status is ever written, nor is a deleted MeshConfig made again. */
   reconcile(object: ObjectName): void;
   stop(): void;
 }
@@ -63,7 +63,7 @@ export function startReporting(options: ReportingOptions): Reporting {
   });
   const defaults = new KeyedWorker({ ...options, work: () => ensureMeshConfig(options) });
   /** Objects that Pepr has triggered; their status also follows what the compiler finds later. */
-  const triggered = new Set<string>();
+  const triggered = new Map<string, ObjectName>();
   const subscription = engine.onDiagnostics(changed => {
     follow(changed, {
       triggered,
@@ -77,7 +77,7 @@ export function startReporting(options: ReportingOptions): Reporting {
     events,
     reconcile(object) {
       const group = apiKind(object.kind)?.group ?? "";
-      triggered.add(objectRefKey({ group, ...object }));
+      triggered.set(objectRefKey({ group, ...object }), object);
       status.touch(object);
       if (object.kind === "MeshConfig" && object.name === MESH_CONFIG_NAME) defaults.enqueue(object.name);
     },
@@ -90,7 +90,7 @@ export function startReporting(options: ReportingOptions): Reporting {
 }
 
 interface Followers {
-  readonly triggered: ReadonlySet<string>;
+  readonly triggered: ReadonlyMap<string, ObjectName>;
   readonly events: EventWriter;
   readonly touch: (subject: StatusSubject) => void;
 }
@@ -98,8 +98,10 @@ interface Followers {
 /** New findings go to the status of custom objects; objects of Kubernetes itself are told by an event. */
 function follow(changed: DiagnosticMap, { triggered, events, touch }: Followers): void {
   for (const [key, findings] of changed) {
+    // Also when no finding is left: that is what makes a status good again.
+    const custom = triggered.get(key);
+    if (custom !== undefined) touch(custom);
     for (const { subject, code, message } of findings) {
-      if (triggered.has(key)) touch(subject);
       if (subject.group !== "") continue;
       const regarding = { ...subject, apiVersion: CORE_VERSION };
       events.emit({ regarding, type: "Warning", reason: code, note: message });

@@ -14,9 +14,10 @@ import type { World } from "./world";
 
 /** Life of this replica's own serving certificate: a day, in milliseconds; replaced at half of it. */
 const SERVING_VALIDITY_MS = 86_400_000;
-/** OSM's default and least validity of workload certificates, milliseconds. */
+/** OSM's default validity of workload certificates, milliseconds. */
 const LEAF_DEFAULT_MS = 86_400_000;
-const LEAF_FLOOR_MS = 600_000;
+/** The least that MeshConfig's validation accepts, milliseconds; below it a fleet would do little but renew. */
+const LEAF_FLOOR_MS = 60_000;
 
 /** What a serving replica works with. */
 export interface ServingOptions extends KeeperOptions {

@@ -119,6 +119,11 @@ describe("bindings of Pepr", function () {
     expect(await validatePod({ kind: "leave" })).to.include({ allowed: true });
   });
 
+  it("refuse a pod whose sidecar was lost between mutation and validation", async () => {
+    const lost = await validatePod({ kind: "inject", pod });
+    expect(lost).to.include({ allowed: false });
+  });
+
   it("refuse a custom object with all its faults, and pass warnings on", async () => {
     const binding = find(b => b.kind.kind === "MeshConfig" && b.isValidate === true);
     const object = {
