@@ -11,7 +11,8 @@ const DEFAULT_CLUSTER_NAME = "osm-pepr";
 /** Longest path Linux accepts for a unix socket, less the names that are put below the state folder. */
 const LONGEST_STATE_PATH = 72;
 
-/** Where one embedded cluster lives: its name, its folders and its networks. Two names never share any of them. */
+/** Where one embedded cluster lives: its name, its folders and its networks. Two names share none of
+ * them, unless their networks get the same index by chance: set `OSM_CLUSTER_INDEX` then. */
 export interface ClusterSettings {
   readonly name: string;
   /** The one folder with all state of this cluster. */
@@ -69,8 +70,9 @@ function indexOf(name: string, env: NodeJS.ProcessEnv): number {
  */
 export function clusterSettings(env: NodeJS.ProcessEnv = process.env): ClusterSettings {
   const name = env["OSM_CLUSTER_NAME"] ?? DEFAULT_CLUSTER_NAME;
-  if (!/^[a-z][a-z0-9-]{0,30}$/.test(name)) {
-    throw new Error(`OSM_CLUSTER_NAME "${name}": lower-case letters, digits and dashes only`);
+  // The name is that of control groups and of a network namespace, all of which `down` ends: never one like "docker".
+  if (!/^osm-[a-z0-9-]{1,26}$/.test(name)) {
+    throw new Error(`OSM_CLUSTER_NAME "${name}": osm- and then lower-case letters, digits and dashes only`);
   }
   const cache = cacheFolder(env);
   const folder = name === DEFAULT_CLUSTER_NAME ? "cluster" : `cluster-${name}`;
