@@ -1,4 +1,5 @@
 import type { ResourceRequirements } from "../api/mesh-config";
+import { parseQuantity } from "../model/quantity";
 import type { ContainerResources, StringMap } from "./pod";
 
 /** Worker threads of a sidecar without a CPU limit: enough for most pods, whatever the size of the node. */
@@ -19,7 +20,7 @@ export function sidecarResources(written: ResourceRequirements): ContainerResour
 /** Worker threads: the CPU limit rounded up, else {@link DEFAULT_THREADS}. Envoy's own default is the node's CPUs. */
 export function sidecarThreads(written: ResourceRequirements): number {
   const limit = written.limits?.["cpu"];
-  const cpus = limit === undefined ? undefined : quantityValue(limit);
+  const cpus = limit === undefined ? undefined : parseQuantity(limit);
   return cpus === undefined ? DEFAULT_THREADS : Math.max(1, Math.ceil(cpus));
 }
 
@@ -40,37 +41,8 @@ function mergeQuantities(ours: StringMap, present: StringMap): StringMap {
   const merged: Record<string, string> = { ...present };
   for (const [name, quantity] of Object.entries(ours)) {
     const there = present[name];
-    const equal = there !== undefined && quantityValue(there) === quantityValue(quantity);
+    const equal = there !== undefined && parseQuantity(there) === parseQuantity(quantity);
     merged[name] = equal ? there : quantity;
   }
   return merged;
-}
-
-const SUFFIX: Readonly<Record<string, number>> = {
-  n: 1e-9,
-  u: 1e-6,
-  m: 1e-3,
-  "": 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-
-/** The number a Kubernetes quantity stands for; undefined when it is not one. */
-export function quantityValue(text: string): number | undefined {
-  const match = /^([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|([A-Za-z]{0,2}))$/.exec(text.trim());
-  const [, number, exponent, suffix] = match ?? [];
-  if (number === undefined) return undefined;
-  if (exponent !== undefined) return Number(number + exponent);
-  const factor = SUFFIX[suffix ?? ""];
-  return factor === undefined ? undefined : Number(number) * factor;
 }
