@@ -3,7 +3,7 @@ import path from "node:path";
 import { cgroupsLeft, containerProcesses, killContainers, removeCgroups } from "./cgroups";
 import { containerdPaths } from "./container-runtime";
 import { withLock } from "./lock";
-import { removeNetwork } from "./network";
+import { ownLinkExists, removeNetwork } from "./network";
 import {
   isAlive,
   recordedProcesses,
@@ -137,9 +137,9 @@ export async function leftovers(settings: ClusterSettings): Promise<string[]> {
   for (const shim of shims(settings)) left.push(`shim ${shim.pid}`);
   for (const record of recordedProcesses(settings))
     if (isAlive(record)) left.push(`${record.name} ${record.pid}`);
-  if ((await run("ip", ["link", "show", settings.hostLink])).code === 0)
-    left.push(`link ${settings.hostLink}`);
-  const routes = await run("ip", ["route", "show", "dev", settings.hostLink]);
-  if (routes.stdout.trim() !== "") left.push(routes.stdout.trim());
+  if (await ownLinkExists(settings)) {
+    const routes = await run("ip", ["route", "show", "dev", settings.hostLink]);
+    left.push(`link ${settings.hostLink}`, ...routes.stdout.trim().split("\n").filter(Boolean));
+  }
   return left;
 }

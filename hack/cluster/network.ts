@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { capture, run } from "./shell";
-import type { ClusterSettings } from "./settings";
+import { HIGHEST_INDEX, hostLinkOf, type ClusterSettings } from "./settings";
 
 /** Kernel settings of the cluster's network namespace; none of them touches the machine's own. */
 const SYSCTLS = [
@@ -21,12 +21,48 @@ export function hasIpv6(): boolean {
   return existsSync("/proc/sys/net/ipv6");
 }
 
+/** Whether the link to the cluster stands and is not another's. */
+export async function ownLinkExists(settings: ClusterSettings): Promise<boolean> {
+  return ownsLink(settings) && (await run("ip", ["link", "show", settings.hostLink])).code === 0;
+}
+
 /** Whether the namespace and the link to it stand. */
 export async function networkExists(settings: ClusterSettings): Promise<boolean> {
   if (!existsSync(settings.netns)) return false;
-  const host = await run("ip", ["link", "show", settings.hostLink]);
   const node = await run("nsenter", [`--net=${settings.netns}`, "ip", "link", "show", settings.nodeLink]);
-  return host.code === 0 && node.code === 0;
+  return node.code === 0 && (await ownLinkExists(settings));
+}
+
+/**
+ * Name of the cluster that the link of a network index belongs to; undefined when there is no such link, "" when it does not
+ * say. The kernel keeps it with the link, so it goes when the link goes, and is seen whatever folders a cluster uses.
+ */
+function linkOwner(index: number): string | undefined {
+  try {
+    return readFileSync(`/sys/class/net/${hostLinkOf(index)}/ifalias`, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the link of this index may be taken for the cluster's own: it says so, or says nothing. */
+function ownsLink({ name, index }: ClusterSettings): boolean {
+  return [name, ""].includes(linkOwner(index) ?? name);
+}
+
+/** Throws when another cluster has the networks of this one, and names both and an index that is free. */
+export function refuseSharedNetworks(settings: ClusterSettings): void {
+  if (ownsLink(settings)) return;
+  const indexes = Array.from({ length: HIGHEST_INDEX + 1 }, (_, index) => index);
+  const free = indexes.find(index => index > 0 && linkOwner(index) === undefined);
+  const advice =
+    free === undefined
+      ? "none of them is free"
+      : `OSM_CLUSTER_INDEX=${free} is free: set it for every command`;
+  throw new Error(
+    `cluster ${settings.name} and running cluster ${linkOwner(settings.index) ?? ""} would share networks ` +
+      `(index ${settings.index} of 0 to ${HIGHEST_INDEX}); ${advice}`,
+  );
 }
 
 /** Makes the namespace, the veth pair to it, and this machine's routes to pods and Services of the cluster. */
@@ -36,6 +72,7 @@ export async function createNetwork(settings: ClusterSettings): Promise<void> {
   await capture("ip", ["netns", "add", settings.name]);
   const pair = ["link", "add", settings.hostLink, "type", "veth", "peer", "name", settings.nodeLink];
   await capture("ip", [...pair, "netns", settings.name]);
+  await capture("ip", ["link", "set", settings.hostLink, "alias", settings.name]);
   await capture("ip", ["addr", "add", `${settings.hostAddress}/24`, "dev", settings.hostLink]);
   await capture("ip", ["link", "set", settings.hostLink, "up"]);
   for (const setting of SYSCTLS) await inside(settings, "sysctl", ["-q", "-e", "-w", setting]);
@@ -78,8 +115,9 @@ async function refuseForeignRoutes(settings: ClusterSettings): Promise<void> {
   }
 }
 
-/** Removes the link and the namespace; pods' own namespaces must be gone before. Safe to repeat. */
+/** Removes the link and the namespace; pods' own namespaces must be gone before. Safe to repeat; a link of
+ * another cluster of the same index stays. */
 export async function removeNetwork(settings: ClusterSettings): Promise<void> {
-  await run("ip", ["link", "del", settings.hostLink]);
+  if (ownsLink(settings)) await run("ip", ["link", "del", settings.hostLink]);
   if (existsSync(settings.netns)) await run("ip", ["netns", "del", settings.name]);
 }

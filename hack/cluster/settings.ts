@@ -11,8 +11,16 @@ const DEFAULT_CLUSTER_NAME = "osm-pepr";
 /** Longest path Linux accepts for a unix socket, less the names that are put below the state folder. */
 const LONGEST_STATE_PATH = 72;
 
-/** Where one embedded cluster lives: its name, its folders and its networks. Two names share none of
- * them, unless their networks get the same index by chance: set `OSM_CLUSTER_INDEX` then. */
+/** The last of the network indexes; there are as many clusters beside each other at most. */
+export const HIGHEST_INDEX = 19;
+
+/** Name of this machine's end of the link to the cluster with this network index. */
+export function hostLinkOf(index: number): string {
+  return `osmh${index}`;
+}
+
+/** Where one embedded cluster lives: its name, its folders and its networks. Two names share none of them, unless their
+ * networks get the same index by chance: `up` refuses that then, and `OSM_CLUSTER_INDEX` chooses another. */
 export interface ClusterSettings {
   readonly name: string;
   /** The one folder with all state of this cluster. */
@@ -54,12 +62,12 @@ function indexOf(name: string, env: NodeJS.ProcessEnv): number {
   const wanted = env["OSM_CLUSTER_INDEX"];
   if (wanted !== undefined) {
     const index = Number(wanted);
-    if (!Number.isInteger(index) || index < 0 || index > 19)
-      throw new Error("OSM_CLUSTER_INDEX must be 0 to 19");
+    if (!Number.isInteger(index) || index < 0 || index > HIGHEST_INDEX)
+      throw new Error(`OSM_CLUSTER_INDEX must be 0 to ${HIGHEST_INDEX}`);
     return index;
   }
   if (name === DEFAULT_CLUSTER_NAME) return 0;
-  return 1 + (createHash("sha256").update(name).digest().readUInt16BE(0) % 19);
+  return 1 + (createHash("sha256").update(name).digest().readUInt16BE(0) % HIGHEST_INDEX);
 }
 
 /**
@@ -91,7 +99,7 @@ export function clusterSettings(env: NodeJS.ProcessEnv = process.env): ClusterSe
     netns: `/run/netns/${name}`,
     hostAddress: `10.140.${index}.1`,
     nodeAddress: `10.140.${index}.2`,
-    hostLink: `osmh${index}`,
+    hostLink: hostLinkOf(index),
     nodeLink: `osmn${index}`,
     podCidr: `10.${100 + index}.0.0/16`,
     serviceCidr: `10.${120 + index}.0.0/16`,

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { createInterface } from "node:readline/promises";
 import { kubeconfigFile } from "./credentials";
 import { Progress, type Log } from "./progress";
@@ -8,7 +11,12 @@ import { capture } from "./shell";
 /** The cluster that a command works on. */
 export type Target =
   | { readonly kind: "embedded"; readonly kubeconfig: string }
-  | { readonly kind: "own"; readonly kubeconfig: string | undefined; readonly context: string };
+  | {
+      readonly kind: "own";
+      /** A copy that knows the confirmed context only, so that nothing that is done later can reach another cluster. */
+      readonly kubeconfig: string;
+      readonly context: string;
+    };
 
 /** How {@link selectTarget} decides. */
 export interface TargetQuestion {
@@ -31,6 +39,20 @@ async function confirm(context: string, server: string): Promise<boolean> {
 }
 
 /**
+ * Writes the confirmed context to a kubeconfig of its own, which goes when this process ends. kubectl could be told
+ * `--context`, but `pepr deploy` takes the current one, and another shell may change that while we work.
+ */
+function pin(minified: string): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "osm-context-"));
+  process.once("exit", () => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const file = path.join(folder, "kubeconfig");
+  writeFileSync(file, minified, { mode: 0o600 });
+  return file;
+}
+
+/**
  * The embedded cluster, unless `OSM_CLUSTER=kubeconfig` asks for the user's own: then its context is shown and confirmed.
  * A KUBECONFIG that merely happens to be exported never selects anything.
  *
@@ -50,11 +72,23 @@ export async function selectTarget(
     );
   }
   const kubectl = await kubectlPath(new Progress(question.log));
-  const context = (await capture(kubectl, ["config", "current-context"])).trim();
-  const path = "jsonpath={.clusters[0].cluster.server}";
-  const server = (await capture(kubectl, ["config", "view", "--minify", "-o", path])).trim();
+  const chosen = env["KUBECONFIG"];
+  const config = (...args: string[]): Promise<string> =>
+    capture(kubectl, ["config", ...args], chosen === undefined ? {} : { env: { KUBECONFIG: chosen } });
+  const context = (await config("current-context")).trim();
+  const minified = await config(
+    "view",
+    `--context=${context}`,
+    "--minify",
+    "--flatten",
+    "--raw",
+    "-o",
+    "json",
+  );
+  const { clusters } = JSON.parse(minified) as { clusters: { cluster: { server: string } }[] };
+  const server = clusters[0]?.cluster.server ?? "";
   question.log(`OSM_CLUSTER=kubeconfig: context ${context}, API server ${server}`);
   if (!question.yes && !(await confirm(context, server)))
     throw new Error("not confirmed: nothing was changed");
-  return { kind: "own", kubeconfig: env["KUBECONFIG"], context };
+  return { kind: "own", kubeconfig: pin(minified), context };
 }

@@ -9,7 +9,7 @@ import { containerdPaths, writeRuntimeConfig } from "./container-runtime";
 import { ensureCredentials, kubeconfigFile } from "./credentials";
 import { STATE_MARK, teardown } from "./down";
 import { withLock } from "./lock";
-import { createNetwork, networkExists } from "./network";
+import { createNetwork, networkExists, refuseSharedNetworks } from "./network";
 import { assertCanRun, ensurePackages, NEEDS } from "./packages";
 import { bootId, isAlive, recordedProcesses, startProcess, type ProcessPlan } from "./processes";
 import { Progress, until, type Log } from "./progress";
@@ -163,6 +163,7 @@ async function repair(build: Build): Promise<boolean> {
 }
 
 async function upLocked(settings: ClusterSettings, progress: Progress): Promise<void> {
+  refuseSharedNetworks(settings);
   const kube = await ensureKube(progress);
   const build: Build = { settings, progress, kube };
   if (deadComponents(build).length === 0 && (await isReady(build))) {

@@ -3,6 +3,7 @@ import { MESH_CONFIG_PLACE } from "./control-plane";
 import { DEMO_LABEL, DEMO_NAME } from "./manifests";
 
 function choose(kubectl: Kubectl): readonly string[] {
+  if (kubectl.context !== undefined) return [`kubectl config use-context ${kubectl.context}`];
   return kubectl.kubeconfig === undefined ? [] : [`export KUBECONFIG=${kubectl.kubeconfig}`];
 }
 

@@ -7,6 +7,8 @@ export class Kubectl {
     public readonly program: string,
     /** Path of the kubeconfig; undefined leaves the choice to kubectl. */
     public readonly kubeconfig: string | undefined,
+    /** Name of the user's context that the kubeconfig is a passing copy of; undefined for one that stays. */
+    public readonly context?: string,
   ) {}
 
   /** The arguments with those that choose the cluster before them. */

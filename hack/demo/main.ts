@@ -133,7 +133,7 @@ class Demo {
         this.say("OSM_REGISTRY is not set: published images are expected");
       else await pushImages(ALL_ROLES, new Progress(log));
       return {
-        kubectl: new Kubectl(await kubectlPath(new Progress(log)), target.kubeconfig),
+        kubectl: new Kubectl(await kubectlPath(new Progress(log)), target.kubeconfig, target.context),
         embedded: undefined,
       };
     }
