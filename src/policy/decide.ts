@@ -191,7 +191,12 @@ function decideInbound(leaves: readonly Leaf[], listener: InboundListenerLeaf, a
 function permits(permission: Permission, from: ServiceIdentity): boolean {
   switch (permission.kind) {
     case "any-mesh-identity":
+    case "anyone":
       return true;
+    // Without their evaluation nothing is allowed.
+    case "grants":
+    case "principals":
+      return false;
     case "allow":
       return permission.identities.some(identity => identityKey(identity) === identityKey(from));
   }

@@ -3,8 +3,19 @@
  * (frontend, rule, match, backend, identity, permission). No Kubernetes type and no Envoy word appears here.
  * Every leaf becomes exactly one configuration resource; a builder sees its leaf and nothing else.
  */
-import type { ObjectRef } from "../model/object-ref";
 import type { ServiceIdentity } from "../model/identity";
+import type { ObjectRef } from "../model/object-ref";
+import type {
+  ConnectionTerms,
+  Descriptor,
+  FaultTerms,
+  GlobalTcpLimit,
+  LoadBalancing,
+  LocalHttpLimit,
+  LocalLimit,
+  OutlierTerms,
+  RetryTerms,
+} from "../model/traffic";
 
 /** Application protocol of a port after protocol selection. `tcp-server-first` is carried as tcp. */
 export type AppProtocol = "http" | "grpc" | "tcp";
@@ -62,6 +73,11 @@ export interface UpstreamClusterLeaf {
   readonly serverIdentities: readonly ServiceIdentity[];
   readonly trustDomain: string;
   readonly tls: TlsParameters;
+  /** Absent: unlimited. */
+  readonly connection?: ConnectionTerms;
+  readonly outlier?: OutlierTerms;
+  /** Absent: round robin. Of no meaning with `original-destination`. */
+  readonly loadBalancing?: LoadBalancing;
 }
 
 /** The application in this pod, behind the inbound listener. */
@@ -80,14 +96,20 @@ export interface PassthroughClusterLeaf {
   readonly origins: readonly ObjectRef[];
 }
 
-/** A named address outside the mesh that the mesh itself needs (tracing collector, ext_authz server). */
+/**
+ * A named address outside the mesh: what the mesh itself needs (tracing collector, ext_authz, rate limit and log servers),
+ * and hosts that an Egress names. Names are resolved by the proxy (DNS).
+ */
 export interface ExternalClusterLeaf {
   readonly kind: "external-cluster";
   readonly name: string;
   readonly origins: readonly ObjectRef[];
   readonly address: string;
   readonly port: number;
-  readonly http2: boolean;
+  /** `true`: HTTP/2; `false`: HTTP/1.1; absent: as the caller speaks (HTTP) or bytes. */
+  readonly http2?: boolean;
+  readonly connectTimeoutMs?: number;
+  readonly connection?: ConnectionTerms;
 }
 
 /** One address that serves a destination. */
@@ -112,10 +134,27 @@ export interface Backend {
   readonly weight: number;
 }
 
+/** One thing that is allowed: requests that look like this, of these callers. */
+export interface Grant {
+  /** Unique in its permission, and for people: `<namespace>/<TrafficTarget>#<rule>`. */
+  readonly name: string;
+  /** Empty means nobody. */
+  readonly identities: readonly ServiceIdentity[];
+  /** Any of them; empty means none. */
+  readonly matches: readonly HttpMatch[];
+  readonly origins: readonly ObjectRef[];
+}
+
 /** Who may use a rule. Empty means nobody: allow-all is its own case. */
 export type Permission =
   | { readonly kind: "any-mesh-identity" }
-  | { readonly kind: "allow"; readonly identities: readonly ServiceIdentity[] };
+  | { readonly kind: "allow"; readonly identities: readonly ServiceIdentity[] }
+  /** HTTP only: what any one grant allows. */
+  | { readonly kind: "grants"; readonly grants: readonly Grant[] }
+  /** Ingress only: holders of a client certificate with one of these names (DNS or URI SAN, exact). */
+  | { readonly kind: "principals"; readonly names: readonly string[] }
+  /** Everybody who gets this far, with or without identity (plaintext during migration, plain ingress). */
+  | { readonly kind: "anyone" };
 
 /** How a header must look. */
 export interface HeaderMatch {
@@ -141,16 +180,55 @@ export interface HttpRule {
   readonly permission: Permission;
   readonly backends: readonly Backend[];
   readonly origins: readonly ObjectRef[];
+  /** Of the whole request, milliseconds; absent: none. Outbound. */
+  readonly timeoutMs?: number;
+  /** Absent: only what no server has seen is sent again. Outbound. */
+  readonly retry?: RetryTerms;
+  /** Outbound. */
+  readonly fault?: FaultTerms;
+  /** Header whose value chooses the endpoint where the backend's load balancing is by hash. Outbound. */
+  readonly hashHeader?: string;
+  readonly hashSource?: boolean;
+  /** Inbound. */
+  readonly localLimit?: LocalHttpLimit;
+  /** What the port's rate limit service is asked for requests of this rule. Inbound. */
+  readonly descriptors?: readonly Descriptor[];
 }
 
-/** HTTP rules of one frontend (outbound: Service address and port; inbound: target port). First match wins. */
+/** Rules for some hosts. */
+export interface VirtualHost {
+  readonly name: string;
+  /** Lower case, unique in the table; `*`, or `*.` in front, or a host, each with or without port. */
+  readonly domains: readonly string[];
+  readonly rules: readonly HttpRule[];
+}
+
+/**
+ * HTTP rules of one frontend (outbound: Service address and port; inbound: target port; ingress: chain; egress: port). First
+ * match wins. Without `hosts` the rules are of every host; with them, `rules` is empty and other hosts get 404.
+ */
 export interface RouteTableLeaf {
   readonly kind: "route-table";
   readonly name: string;
-  readonly direction: "inbound" | "outbound";
+  readonly direction: "inbound" | "outbound" | "ingress" | "egress";
   readonly origins: readonly ObjectRef[];
   readonly rules: readonly HttpRule[];
+  readonly hosts?: readonly VirtualHost[];
   readonly trustDomain: string;
+  /** Of all requests of the table together. Inbound. */
+  readonly localLimit?: LocalHttpLimit;
+}
+
+/** Access log of a listener. Absent where it is used: the mesh's JSON log on standard output. */
+export interface AccessLog {
+  /** Absent: the default fields. A JSON object as text gives JSON lines, anything else text lines. */
+  readonly format?: string;
+  /** Sent to an OpenTelemetry collector (gRPC) as well. */
+  readonly openTelemetry?: {
+    /** Name of an {@link ExternalClusterLeaf} (http2). */
+    readonly cluster: string;
+    readonly attributes: Readonly<Record<string, string>>;
+  };
 }
 
 /** What a frontend does with a connection. */
@@ -167,6 +245,29 @@ export interface OutboundListenerLeaf {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly handling: Handling;
+  readonly accessLog?: AccessLog;
+}
+
+/**
+ * What an Egress opens on one port, for addresses that are no frontend of the mesh. `http`: hosts of a route table. `tls`:
+ * connections whose server name is one of `serverNames` (empty: any). `tcp`: any bytes. `cidrs` (empty: any) bound the
+ * dialled address, of every kind.
+ */
+export interface EgressPort {
+  /** Unique in its listener. */
+  readonly name: string;
+  readonly port: number;
+  readonly kind: "http" | "tls" | "tcp";
+  /** The server speaks first: nothing of the client's is waited for. */
+  readonly serverFirst?: boolean;
+  /** http only. */
+  readonly routeTable?: string;
+  /** tls only. Lower case, `*.` may stand in front. */
+  readonly serverNames?: readonly string[];
+  readonly cidrs: readonly string[];
+  /** tls, tcp: where the bytes go. */
+  readonly cluster?: string;
+  readonly origins: readonly ObjectRef[];
 }
 
 /** What happens to connections to addresses that are no frontend of the mesh. */
@@ -178,6 +279,21 @@ export interface OutboundCatchAllLeaf {
   readonly passthroughCluster: string | undefined;
   /** Also listen on IPv6. */
   readonly ipv6: boolean;
+  /** What Egress policies open; of no effect when everything passes. */
+  readonly egress?: readonly EgressPort[];
+  readonly accessLog?: AccessLog;
+}
+
+/** Callers from outside the mesh that an IngressBackend lets in to one port (HTTP). */
+export interface IngressChain {
+  /** Unique in its listener. */
+  readonly name: string;
+  /** Addresses that may call; empty: nobody by address. */
+  readonly cidrs: readonly string[];
+  /** undefined: plain HTTP. */
+  readonly tls: { readonly verifyClient: boolean; readonly serverNames: readonly string[] } | undefined;
+  readonly routeTable: string;
+  readonly origins: readonly ObjectRef[];
 }
 
 /** One served port of the pod. */
@@ -187,6 +303,25 @@ export interface InboundPort {
   /** L4 permission, enforced before any byte reaches the application. For http the rules decide as well. */
   readonly permission: Permission;
   readonly externalAuthorization: ExternalAuthorization | undefined;
+  readonly ingress?: readonly IngressChain[];
+  /**
+   * Also callers without mutual TLS are let in (migration). HTTP: what they may do is said by this route table, of which they
+   * have no identity; TCP: everything.
+   */
+  readonly plaintext?: { readonly routeTable: string | undefined };
+  /** New connections per time. */
+  readonly localLimit?: LocalLimit;
+  /** Asked for each new connection. */
+  readonly globalTcpLimit?: GlobalTcpLimit & { readonly cluster: string };
+  /** Asked for requests of rules with descriptors. */
+  readonly globalHttpLimit?: {
+    readonly cluster: string;
+    readonly domain: string;
+    readonly timeoutMs: number;
+    readonly failOpen: boolean;
+    readonly xRateLimitHeaders: boolean;
+    readonly status: number;
+  };
 }
 
 /** All served ports of a node group. Connections to other ports are refused. */
@@ -199,6 +334,7 @@ export interface InboundListenerLeaf {
   readonly tls: TlsParameters;
   readonly ports: readonly InboundPort[];
   readonly ipv6: boolean;
+  readonly accessLog?: AccessLog;
 }
 
 /** Every kind of leaf. */
