@@ -18,6 +18,8 @@ import type {
 } from "./pod-operations";
 
 const POD = process.env["TEST_POD"] ?? "";
+/** Where the servers listen: all IPv4 addresses unless told one. */
+const ADDRESS = process.env["TEST_ADDRESS"] ?? "0.0.0.0";
 const GRPC_PATH = "/test.Echo/Say";
 const GRPC_STREAM_PATH = "/test.Echo/Count";
 const TIMEOUT_MS = 8000;
@@ -95,7 +97,7 @@ function serveGrpc(port: number): Promise<void> {
 
 function bound(server: grpc.Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`0.0.0.0:${port}`, grpc.ServerCredentials.createInsecure(), error => {
+    server.bindAsync(`${ADDRESS}:${port}`, grpc.ServerCredentials.createInsecure(), error => {
       if (error === null) resolve();
       else reject(error);
     });
@@ -115,7 +117,7 @@ function serveTcp(port: number, greeting: string): Promise<void> {
 function listening(server: net.Server | http2.Http2Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, "0.0.0.0", () => {
+    server.listen(port, ADDRESS, () => {
       resolve();
     });
   });

@@ -1,0 +1,165 @@
+/** Pods of the protocol matrix and how they are steered. */
+import { build } from "esbuild";
+import { IMAGES } from "../../../hack/images/names";
+import { ANNOTATION_INBOUND_PORT_EXCLUSION, PORT_METRICS } from "../../../src/model/mesh-words";
+import type { Operations } from "../../support/pod-operations";
+import { fetchText } from "./client-pod";
+import { CONTROL_PORT } from "./manifests";
+import { PORTS } from "./matrix-words";
+import type { TestNamespace } from "./namespace";
+
+const CONFIG_MAP = "matrix-app";
+
+let bundled: Promise<string> | undefined;
+
+/** The application in one file, with gRPC in it; made once in a process. */
+function bundle(): Promise<string> {
+  bundled ??= build({
+    entryPoints: [require.resolve("./matrix-app.ts")],
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    minify: true,
+    write: false,
+    logLevel: "error",
+  }).then(({ outputFiles }) => outputFiles[0]?.text ?? "");
+  return bundled;
+}
+
+/** Puts the application into a namespace. Too large for `kubectl apply`, which would note it down once more. */
+export async function shipApplication(namespace: TestNamespace): Promise<void> {
+  await namespace.mesh.api.create(`/api/v1/namespaces/${namespace.name}/configmaps`, {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: CONFIG_MAP, namespace: namespace.name },
+    data: { "app.js": await bundle() },
+  });
+}
+
+/** What a pod of the matrix is besides its name. */
+export interface MatrixPodOptions {
+  readonly serviceAccount?: string;
+  /** Listens on the pod's own address only, not on loopback. */
+  readonly ownAddressOnly?: boolean;
+}
+
+const SERVERS: readonly (readonly unknown[])[] = [
+  ["serveHttp", PORTS.http],
+  ["serveHttp", PORTS.disputed],
+  ["serveHttp", PORTS.unlisted],
+  ["serveHttp2", PORTS.h2c],
+  ["serveGrpc", PORTS.grpc],
+  ["serveTcp", PORTS.tcp, ""],
+  ["serveTcp", PORTS.odd, ""],
+  ["serveTcp", PORTS.greeting, "welcome to"],
+];
+
+const from = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+
+/** Labels, annotations and spec of a pod that serves all of {@link PORTS}; its label `app` is the name. */
+export function matrixTemplate(
+  name: string,
+  options: MatrixPodOptions = {},
+): {
+  readonly metadata: { readonly labels: object; readonly annotations: object };
+  readonly spec: Readonly<Record<string, unknown>>;
+} {
+  const container = {
+    name: "app",
+    image: IMAGES.demo,
+    imagePullPolicy: "IfNotPresent",
+    command: ["/usr/local/bin/node", "/matrix/app.js"],
+    env: [
+      from("TEST_POD", "metadata.name"),
+      ...(options.ownAddressOnly === true ? [from("TEST_ADDRESS", "status.podIP")] : []),
+      { name: "CONTROL_PORT", value: String(CONTROL_PORT) },
+      { name: "START", value: JSON.stringify(SERVERS) },
+    ],
+    ports: [
+      { name: "web", containerPort: PORTS.http },
+      { name: "echo", containerPort: PORTS.tcp },
+    ],
+    readinessProbe: {
+      httpGet: { path: "/", port: CONTROL_PORT },
+      periodSeconds: 1,
+      timeoutSeconds: 5,
+      failureThreshold: 60,
+    },
+    volumeMounts: [{ name: "app", mountPath: "/matrix", readOnly: true }],
+    resources: { requests: { cpu: "5m", memory: "32Mi" } },
+  };
+  return {
+    metadata: {
+      labels: { app: name },
+      annotations: { [ANNOTATION_INBOUND_PORT_EXCLUSION]: String(CONTROL_PORT) },
+    },
+    spec: {
+      serviceAccountName: options.serviceAccount ?? "default",
+      terminationGracePeriodSeconds: 1,
+      containers: [container],
+      volumes: [{ name: "app", configMap: { name: CONFIG_MAP } }],
+    },
+  };
+}
+
+/** The template as a pod of this name. */
+export function matrixPod(name: string, options: MatrixPodOptions = {}): Record<string, unknown> {
+  const { metadata, spec } = matrixTemplate(name, options);
+  return { apiVersion: "v1", kind: "Pod", metadata: { name, ...metadata }, spec };
+}
+
+/** One port of a Service as the matrix writes it: [name, port, target port, appProtocol]. */
+export type PortRow = readonly [string, number, number | string, string?];
+
+/** A Service for the pods labelled `app: <app>`; without one it has no selector. */
+export function matrixService(
+  name: string,
+  app: string | undefined,
+  ports: readonly PortRow[],
+  more: object = {},
+): object {
+  const spec = {
+    ...(app === undefined ? {} : { selector: { app } }),
+    ports: ports.map(([portName, port, targetPort, appProtocol]) => ({
+      name: portName,
+      port,
+      targetPort,
+      ...(appProtocol === undefined ? {} : { appProtocol }),
+    })),
+    ...more,
+  };
+  return { apiVersion: "v1", kind: "Service", metadata: { name }, spec };
+}
+
+interface Reply {
+  readonly value?: unknown;
+  readonly error?: string;
+}
+
+/** The application of a pod: each operation runs there. */
+export function appAt(address: string): Operations {
+  const call = async (operation: string, args: unknown[]): Promise<unknown> => {
+    const url = `http://${address}:${CONTROL_PORT}/${operation}`;
+    const { value, error } = JSON.parse(await fetchText(url, "POST", JSON.stringify(args))) as Reply;
+    if (error !== undefined) throw new Error(error);
+    return value;
+  };
+  return new Proxy({} as Operations, {
+    get:
+      (_target, operation) =>
+      (...args: unknown[]) =>
+        call(String(operation), args),
+  });
+}
+
+/** One metric of a sidecar, summed up by the value of a label; series without the label count under "". */
+export async function metricBy(address: string, name: string, label: string): Promise<Map<string, number>> {
+  const text = await fetchText(`http://${address}:${PORT_METRICS}/stats/prometheus`);
+  const sums = new Map<string, number>();
+  for (const line of text.split("\n")) {
+    if (!line.startsWith(`${name}{`) && !line.startsWith(`${name} `)) continue;
+    const key = new RegExp(`[{,]${label}="([^"]*)"`).exec(line)?.[1] ?? "";
+    sums.set(key, (sums.get(key) ?? 0) + Number(line.split(" ").at(-1)));
+  }
+  return sums;
+}
