@@ -5,7 +5,7 @@ import { validateExtensionService } from "./extension-service";
 import { fieldsOf, textOf } from "./field";
 import { validateHttpRouteGroup } from "./http-route-group";
 import { validateIngressBackend } from "./ingress-backend";
-import { validateMeshConfig } from "./mesh-config";
+import { validateMeshConfig } from "./mesh-config-rules";
 import { validateMeshRootCertificate } from "./mesh-root-certificate";
 import { validateRetry } from "./retry";
 import { validateTcpRoute } from "./tcp-route";

@@ -19,8 +19,8 @@ export interface ModelOf {
   readonly EndpointSlice: MeshEndpointSlice;
   readonly Pod: MeshPod;
   readonly ServiceAccount: ServiceIdentity;
-  /** Only the mesh's one object must be fed; absent means all defaults. */
-  readonly MeshConfig: MeshConfigSpec;
+  /** Only the mesh's one object must be fed; undefined: it is not valid, and the last good one stays in force. */
+  readonly MeshConfig: MeshConfigSpec | undefined;
 }
 
 /** Kinds that are watched. */

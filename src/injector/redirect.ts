@@ -1,10 +1,12 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
+import { isInterfaceName } from "../model/interface-name";
 import {
   PORT_HEALTHCHECK,
   PORT_LIVENESS,
   PORT_METRICS,
   PORT_READINESS,
   PORT_STARTUP,
+  RESERVED_PORTS,
 } from "../model/mesh-words";
 import type { AddressRange } from "./address-range";
 import { parseRange } from "./address-range";
@@ -40,7 +42,12 @@ export function planRedirect(
   const { traffic, sidecar } = meshConfig;
   const own = [...OWN_PORTS, ...probePorts];
   return {
-    inboundDirectPorts: unique([...own, ...ports(traffic.inboundPortExclusionList), ...pod.inboundPorts]),
+    inboundDirectPorts: unique([
+      ...own,
+      // An exclusion of 15001 or 15003 would let callers past the rules straight into the sidecar's listeners.
+      ...ports(traffic.inboundPortExclusionList).filter(port => !RESERVED_PORTS.includes(port)),
+      ...pod.inboundPorts,
+    ]),
     // Envoy would give a call of somebody else's 15010 to the listener of that port in this pod.
     outboundExcludedPorts: unique([
       ...own,
@@ -49,7 +56,7 @@ export function planRedirect(
     ]),
     outboundExcludedRanges: ranges([...pod.excludedRanges, ...traffic.outboundIPRangeExclusionList]),
     outboundIncludedRanges: ranges([...pod.includedRanges, ...traffic.outboundIPRangeInclusionList]),
-    excludedInterfaces: unique(traffic.networkInterfaceExclusionList.filter(isInterface)),
+    excludedInterfaces: unique(traffic.networkInterfaceExclusionList.filter(isInterfaceName)),
     podIp: sidecar.localProxyMode === "PodIP",
   };
 }
@@ -64,9 +71,4 @@ function ports(values: readonly number[]): number[] {
 
 function ranges(texts: readonly string[]): AddressRange[] {
   return unique(texts).flatMap(text => parseRange(text) ?? []);
-}
-
-/** A Linux interface name (at most 15 characters), perhaps with iptables' trailing `+`. */
-function isInterface(name: string): boolean {
-  return /^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}\+?$/.test(name) && name.length <= 15;
 }

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import type { IngestKind } from "../../src/ingest/index";
+import { ingestMeshConfig } from "../../src/ingest/mesh-config";
 import { encodeLeaf } from "../../src/envoy/encode";
 import { partOf } from "../../src/policy/policy";
 import type { Handling, InboundPort, Leaf } from "../../src/policy/types";
@@ -144,6 +145,8 @@ const proxyKey = (object: TestObject): string =>
 class Run {
   readonly state = new Map<string, TestObject>();
   readonly open = new Map<string, [TestObject, Connection]>();
+  /** The last MeshConfig that can be used: the one input whose past counts, on purpose. */
+  private lastGood: TestObject | undefined;
 
   constructor(readonly world: World) {}
 
@@ -151,6 +154,7 @@ class Run {
     switch (step.kind) {
       case "upsert":
         this.state.set(keyOf(step.object), step.object);
+        this.remember(step.object);
         this.world.engine.apply(upsert(step.object));
         return;
       case "remove":
@@ -171,10 +175,28 @@ class Run {
     }
   }
 
+  /** Feeds a world that has seen nothing with all there is. */
+  feed(fresh: World): void {
+    const { lastGood } = this;
+    if (lastGood !== undefined) {
+      fresh.engine.apply(upsert(lastGood));
+      fresh.engine.apply(remove(lastGood));
+    }
+    for (const object of this.state.values()) fresh.engine.apply(upsert(object));
+    fresh.engine.flush();
+  }
+
+  private remember(object: TestObject): void {
+    if (object.kind === "MeshConfig" && ingestMeshConfig(object).value !== undefined) this.lastGood = object;
+  }
+
   private relist(kind: IngestKind, among: readonly TestObject[]): void {
     const objects = new Map(among.filter(o => o.kind === kind).map(o => [keyOf(o), o] as const));
     for (const key of [...this.state.keys()]) if (key.startsWith(`${kind}|`)) this.state.delete(key);
-    for (const [key, object] of objects) this.state.set(key, object);
+    for (const [key, object] of objects) {
+      this.state.set(key, object);
+      this.remember(object);
+    }
     this.world.engine.apply(relist(kind, [...objects.values()]));
   }
 
@@ -252,8 +274,7 @@ function compareWithFresh(steps: readonly Step[], encode: Parameters<typeof crea
   for (const step of steps) run.take(step);
   world.engine.flush();
   const fresh = createWorld(encode);
-  for (const object of run.state.values()) fresh.engine.apply(upsert(object));
-  fresh.engine.flush();
+  run.feed(fresh);
   let compared = 0;
   for (const [target, connection] of run.open.values()) {
     const expected = fresh.connect(target);

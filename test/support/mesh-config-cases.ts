@@ -90,6 +90,16 @@ export const BAD_FIELDS: readonly BadField[] = [
     value: "eth0; reboot",
     says: "network interface",
   },
+  ...["eth/0", "eth0:1", "two words", ".", "..", "+", "-i", "a'b", "é"].map(value => ({
+    field: "spec.traffic.networkInterfaceExclusionList[0]",
+    value,
+    says: "network interface",
+  })),
+  ...[15000, 15001, 15003, 15010, 15901, 15904].map(value => ({
+    field: "spec.traffic.inboundPortExclusionList[0]",
+    value,
+    says: "belongs to the sidecar and cannot be excluded",
+  })),
   { field: "spec.traffic.inboundExternalAuthorization.address", value: 9, says: "must be a host name" },
   { field: "spec.traffic.inboundExternalAuthorization.port", value: 70_000, says: "must be a whole number" },
   { field: "spec.traffic.inboundExternalAuthorization.statPrefix", value: 1, says: "must be a text" },
@@ -128,6 +138,7 @@ export const BAD_ONLY_BY_VALIDATION: readonly BadField[] = [
     says: "must be an address range",
   },
   { field: "spec.sidecar.cipherSuites[0]", value: "A:B", says: "must be the name of a cipher suite" },
+  { field: `${gateway}.subjectAltNames[0]`, value: "a b", says: "must be a host name" },
   { field: `${gateway}.secret.name`, value: "Not_A_Name", says: "must be the name of an object" },
   { field: `${gateway}.validityDuration`, value: "1s", says: "must be at least 60s" },
 ];

@@ -1,5 +1,4 @@
 import type { MeshConfigSpec } from "../../api/mesh-config";
-import { DEFAULT_MESH_CONFIG } from "../../api/mesh-config";
 import type { Inputs } from "../../catalog/inputs";
 import { structurallyEqual } from "../../graph/equality";
 import type { Table } from "../../graph/table";
@@ -21,12 +20,16 @@ export interface InputWriter {
   readonly findings: Table<readonly Diagnostic[], never>;
 }
 
-/** Only the mesh's one MeshConfig counts, whatever else is fed. */
-function meshConfigStore({ meshConfig, meshConfigRef }: Inputs): Store<MeshConfigSpec> {
+/**
+ * Only the mesh's one MeshConfig counts, whatever else is fed. One that is gone or not valid changes nothing: the last
+ * good one stays in force, because a mesh must not open (or lose its settings) with an object.
+ */
+function meshConfigStore({ meshConfig, meshConfigRef }: Inputs): Store<MeshConfigSpec | undefined> {
   const own = `${meshConfigRef.namespace}/${meshConfigRef.name}`;
+  const take = (value: MeshConfigSpec | undefined): unknown => value !== undefined && meshConfig.set(value);
   return {
-    set: (key, value) => key === own && meshConfig.set(value ?? DEFAULT_MESH_CONFIG),
-    reset: values => meshConfig.set(values.get(own) ?? DEFAULT_MESH_CONFIG),
+    set: (key, value) => key === own && take(value),
+    reset: values => take(values.get(own)),
   };
 }
 

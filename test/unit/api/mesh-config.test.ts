@@ -2,6 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { DEFAULT_MESH_CONFIG } from "../../../src/api/mesh-config";
 import { validateCustomObject } from "../../../src/api/kinds";
+import { statusChange } from "../../../src/status/object-status";
 import { BAD_FIELDS, BAD_ONLY_BY_VALIDATION, meshConfigWith } from "../../support/mesh-config-cases";
 
 function messages(object: unknown): string[] {
@@ -47,7 +48,7 @@ describe("MeshConfig validation", () => {
       },
       traffic: {
         outboundIPRangeExclusionList: ["10.0.0.0/8", "fd00::/8", "::/0", "::ffff:10.0.0.0/104", "1.2.3.4/32"],
-        networkInterfaceExclusionList: ["eth0", "net1+", "bond0.100"],
+        networkInterfaceExclusionList: ["eth0", "net1+", "bond0.100", "br-1234567890ab", "veth@a"],
         inboundExternalAuthorization: { enable: true, address: "opa.opa.svc.cluster.local", port: 9191 },
       },
       certificate: {
@@ -80,6 +81,41 @@ describe("MeshConfig validation", () => {
       "error: spec.sidecar.tlsMaxProtocolVersion (TLSv1_2) is below spec.sidecar.tlsMinProtocolVersion (TLSv1_3)",
     ]);
   });
+
+  for (const [min, max, good] of [
+    ["TLS_AUTO", "TLSv1_1", false],
+    ["TLS_AUTO", "TLSv1_2", true],
+    ["TLSv1_3", "TLS_AUTO", true],
+  ] as const) {
+    it(`${good ? "accepts" : "refuses"} TLS from ${min} to ${max}`, () => {
+      const found = messages(withSidecar({ tlsMinProtocolVersion: min, tlsMaxProtocolVersion: max }));
+      const want = `error: spec.sidecar.tlsMaxProtocolVersion (${max}) is below spec.sidecar.tlsMinProtocolVersion (${min})`;
+      expect(found.filter(line => line.startsWith("error"))).to.deep.equal(good ? [] : [want]);
+    });
+  }
+
+  const idle: readonly (readonly [string, unknown, string])[] = [
+    ["spec.sidecar.envoyWindowsImage", "envoy:windows", "Windows pods get no sidecar"],
+    ["spec.sidecar.configResyncInterval", "29s", "is below 30s, which means no resync"],
+    ["spec.certificate.certKeyBitSize", 4_096, "keys are ECDSA P-256"],
+    ...Object.entries(DEFAULT_MESH_CONFIG.featureFlags).map(
+      ([name, value]) => [`spec.featureFlags.${name}`, !value, "has no effect"] as const,
+    ),
+  ];
+  for (const [field, value, says] of idle) {
+    it(`accepts ${field} = ${JSON.stringify(value)} and says that it has no effect`, () => {
+      const findings = validateCustomObject("MeshConfig", meshConfigWith({ field, value }));
+      expect(findings.map(found => [found.severity, found.field])).to.deep.equal([["warning", field]]);
+      expect(findings[0]?.message)
+        .to.contain(`${field} (${JSON.stringify(value)})`)
+        .and.to.contain(says);
+      // The status of the object says so, and that it is accepted all the same.
+      const facts = { generation: 1, now: 0, diagnostics: findings, progress: undefined };
+      const [accepted] = statusChange("MeshConfig", undefined, facts)?.conditions ?? [];
+      expect(accepted).to.include({ type: "Accepted", status: "True", reason: "AcceptedWithWarnings" });
+      expect(accepted?.message).to.contain(field);
+    });
+  }
 
   it("wants what an enabled authorizer and tracer need", () => {
     const metadata = { name: "osm-mesh-config" };

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import type { Catalog } from "../../../src/catalog/index";
+import { DEFAULT_MESH_CONFIG } from "../../../src/api/mesh-config";
 import { createCatalog } from "../../../src/catalog/index";
 import type { Inputs } from "../../../src/catalog/inputs";
 import { createInputs } from "../../../src/catalog/inputs";
@@ -36,7 +37,7 @@ function load(...objects: readonly TestObject[]): {
         inputs.pods.set(key, projectors.Pod.project(object).value);
         break;
       case "MeshConfig":
-        inputs.meshConfig.set(projectors.MeshConfig.project(object).value);
+        inputs.meshConfig.set(projectors.MeshConfig.project(object).value ?? DEFAULT_MESH_CONFIG);
     }
   };
   objects.forEach(put);

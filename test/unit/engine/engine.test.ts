@@ -263,7 +263,7 @@ describe("engine's findings and settings", () => {
     expect([...engine.diagnostics().keys()]).to.deep.equal(["Service/shop/odd"]);
   });
 
-  it("has the defaults without a MeshConfig, takes only the mesh's own, and tells of changes", () => {
+  it("takes only the mesh's own MeshConfig, tells of changes, and keeps the last good one", () => {
     const world = createWorld();
     const { engine } = world;
     const seen: boolean[] = [];
@@ -275,7 +275,13 @@ describe("engine's findings and settings", () => {
     world.feed(config);
     world.feed(config);
     expect(engine.meshConfig().traffic.enableEgress).to.equal(false);
+    // Deleted, spoilt, or missing from a list: what was in force stays in force.
     world.drop(config);
+    world.feed(meshConfig({ traffic: { enableEgress: true, inboundPortExclusionList: [15003] } }));
+    engine.apply(relist("MeshConfig", []));
+    engine.flush();
+    expect(engine.meshConfig().traffic.enableEgress).to.equal(false);
+    world.feed(meshConfig({}));
     expect(seen).to.deep.equal([false, true]);
   });
 

@@ -1,8 +1,10 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { DEFAULT_MESH_CONFIG } from "../../../src/api/mesh-config";
+import { validateCustomObject } from "../../../src/api/kinds";
 import type { IngestKind } from "../../../src/ingest/index";
 import { createProjectors } from "../../../src/ingest/index";
+import { BAD_FIELDS, BAD_ONLY_BY_VALIDATION, meshConfigWith } from "../../support/mesh-config-cases";
 import { meshConfig, namespace, pod, service, slice } from "../../support/objects";
 
 const projectors = createProjectors("osm");
@@ -35,7 +37,10 @@ describe("ingest", () => {
           for (const projector of Object.values(projectors)) {
             const compiled = projector.project(object);
             expect(compiled.diagnostics).to.be.an("array");
-            expect(JSON.stringify(compiled.value)).to.be.a("string");
+            const unusable = compiled.diagnostics.some(found => found.severity === "error");
+            if (compiled.value === undefined)
+              expect([projector.kind, unusable]).to.deep.equal(["MeshConfig", true]);
+            else expect(JSON.stringify(compiled.value)).to.be.a("string");
             expect(projector.key(object)).to.be.a("string");
           }
         },
@@ -267,7 +272,7 @@ describe("ingest of MeshConfig", () => {
 
   it("keeps what is given", () => {
     const spec = {
-      sidecar: { logLevel: "debug", resources: { limits: { cpu: "1" } }, tlsMinProtocolVersion: "TLSv1_2" },
+      sidecar: { logLevel: "debug", resources: { limits: { cpu: 1 } }, tlsMinProtocolVersion: "TLSv1_2" },
       traffic: { enableEgress: false, outboundPortExclusionList: [22] },
       certificate: {
         ingressGateway: {
@@ -279,6 +284,7 @@ describe("ingest of MeshConfig", () => {
     };
     const { value, diagnostics } = projectors.MeshConfig.project(meshConfig(spec));
     expect(diagnostics).to.deep.equal([]);
+    if (value === undefined) throw new Error("not valid");
     expect(value.sidecar.logLevel).to.equal("debug");
     expect(value.sidecar.resources).to.deep.equal({ limits: { cpu: "1" } });
     expect(value.traffic.enableEgress).to.equal(false);
@@ -286,36 +292,26 @@ describe("ingest of MeshConfig", () => {
     expect(value.certificate.ingressGateway?.secret.name).to.equal("gw");
   });
 
-  const bad: readonly (readonly [string, object])[] = [
-    ["spec.sidecar.logLevel", { sidecar: { logLevel: "loud" } }],
-    ["spec.sidecar.maxDataPlaneConnections", { sidecar: { maxDataPlaneConnections: -1 } }],
-    ["spec.sidecar.configResyncInterval", { sidecar: { configResyncInterval: "soon" } }],
-    ["spec.sidecar.cipherSuites", { sidecar: { cipherSuites: [1] } }],
-    ["spec.traffic.enableEgress", { traffic: { enableEgress: "yes" } }],
-    ["spec.traffic.inboundPortExclusionList", { traffic: { inboundPortExclusionList: [70000] } }],
-    [
-      "spec.traffic.inboundExternalAuthorization.port",
-      { traffic: { inboundExternalAuthorization: { port: 1.5 } } },
-    ],
-    ["spec.observability.tracing.port", { observability: { tracing: { port: 0 } } }],
-    ["spec.certificate.ingressGateway", { certificate: { ingressGateway: { subjectAltNames: ["a"] } } }],
-    ["spec.featureFlags.enableRetryPolicy", { featureFlags: { enableRetryPolicy: 1 } }],
-    [
-      "spec.sidecar.tlsMaxProtocolVersion",
-      { sidecar: { tlsMinProtocolVersion: "TLSv1_3", tlsMaxProtocolVersion: "TLSv1_2" } },
-    ],
-    [
-      "spec.sidecar.tlsMaxProtocolVersion",
-      { sidecar: { tlsMinProtocolVersion: "TLS_AUTO", tlsMaxProtocolVersion: "TLSv1_1" } },
-    ],
-  ];
-  for (const [field, spec] of bad) {
-    it(`names ${field} and uses the default: ${JSON.stringify(spec)}`, () => {
-      const { value, diagnostics } = projectors.MeshConfig.project(meshConfig({ ...spec }));
-      expect(diagnostics.map(d => [d.severity, d.field])).to.deep.equal([["error", field]]);
-      expect(diagnostics[0]?.message).to.contain(field);
-      expect(diagnostics[0]?.subject.name).to.equal("osm-mesh-config");
-      expect(value).to.deep.equal(DEFAULT_MESH_CONFIG);
+  for (const bad of [...BAD_FIELDS, ...BAD_ONLY_BY_VALIDATION]) {
+    it(`takes nothing from a MeshConfig with ${bad.field} = ${JSON.stringify(bad.value)}`, () => {
+      const { value, diagnostics } = projectors.MeshConfig.project(meshConfigWith(bad));
+      expect(value).to.equal(undefined);
+      // The same judge as the webhook's and status': one reading, one answer.
+      expect(diagnostics).to.deep.equal(validateCustomObject("MeshConfig", meshConfigWith(bad)));
+      expect(diagnostics[0]?.field).to.equal(bad.field);
     });
   }
+
+  it("takes what is valid though part of it has no effect, and only the fields there are", () => {
+    const { value, diagnostics } = projectors.MeshConfig.project(
+      meshConfig({ certificate: { certKeyBitSize: 4096 }, sidecar: { later: true }, more: {} }),
+    );
+    expect(value).to.deep.equal({
+      ...DEFAULT_MESH_CONFIG,
+      certificate: { ...DEFAULT_MESH_CONFIG.certificate, certKeyBitSize: 4096 },
+    });
+    expect(diagnostics.map(({ severity, field }) => [severity, field])).to.deep.equal([
+      ["warning", "spec.certificate.certKeyBitSize"],
+    ]);
+  });
 });

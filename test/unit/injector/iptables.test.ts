@@ -114,8 +114,14 @@ describe("injector: redirect rules", () => {
         "",
         "averyverylongname0",
         "net+",
+        "eth0:1",
+        "eth/0",
+        "..",
+        "+",
       ],
+      inboundPortExclusionList: [15001, 15003, 8443],
     });
+    expect(plan.inboundDirectPorts).to.deep.equal([...OWN, 8443]);
     expect(plan.outboundExcludedPorts).to.deep.equal([...OWN, 443]);
     expect(plan.outboundExcludedRanges).to.deep.equal([]);
     expect(plan.excludedInterfaces).to.deep.equal(["eth1", "net+"]);
