@@ -14,7 +14,7 @@ export const CONTROL_PORT = 9099;
 const DRAIN_SECONDS = 5;
 
 /** What the pods of a test run. */
-type Program = "client-app" | "server-app";
+type Program = "client-app" | "server-app" | "observer-app";
 
 /** How a Deployment differs from one pod of its program under its name. */
 interface AppOptions {
