@@ -8,25 +8,36 @@ import {
   applySubscription,
   contentAfter,
   dropStaleRejections,
+  holds,
   initialTypeState,
   pendingOf,
   restrict,
   sharedStep,
   type ClientContent,
   type Pending,
+  type Permit,
   type Rejection,
   type TypeState,
 } from "./type-state";
 import { acknowledge, refuse } from "./verdict";
 import { frameDeltaResponse, frameRemoved, frameResources, type DeltaRequest } from "./wire";
 
+/**
+ * Route tables and the listener of the server's side. They hold the permissions, and refer to clusters of the pod itself
+ * only, so a change of one that the client has never waits: a withdrawn permission must not hang on some other service.
+ */
+export function isInbound(name: string): boolean {
+  return name === "inbound" || name.startsWith("inbound|");
+}
+
 /** Milliseconds after which a withheld addition or removal is sent without the acknowledgement it waits for. */
 export const GATE_TIMEOUT_MS = 1000;
 
 /**
  * Send order of additions, each with its reason: clusters before what refers to them; endpoints and secrets at once after
- * the clusters that warm on them; listeners and routes only when all that is acknowledged. Removals go the other way:
- * a cluster leaves when no listener or route update is outstanding.
+ * the clusters that warm on them; listeners and routes only when clusters that are new to the client are acknowledged with
+ * their endpoints (a change of known ones makes nobody wait). Removals go the other way: a cluster leaves when no listener
+ * or route update is outstanding.
  */
 export const SEND_ORDER: readonly TypeUrl[] = [
   TYPE_URLS.cluster,
@@ -36,6 +47,8 @@ export const SEND_ORDER: readonly TypeUrl[] = [
   TYPE_URLS.extension,
   TYPE_URLS.route,
 ];
+/** No restriction. */
+const ALL: Permit = { removals: true, names: undefined };
 /** Types whose updates may refer to clusters. */
 const REFERRING: readonly TypeUrl[] = [TYPE_URLS.listener, TYPE_URLS.extension, TYPE_URLS.route];
 /** Types for which a first request without names means "all". */
@@ -50,6 +63,8 @@ export interface StreamState {
   readonly gatedSince: number | undefined;
   /** The gate is not waited for any more, until nothing is withheld. */
   readonly waived: boolean;
+  /** Clusters that were new to the client when they were sent, and are not known to serve yet. */
+  readonly warming: ReadonlySet<string>;
   /** Responses sent so far. */
   readonly sent: number;
 }
@@ -81,7 +96,14 @@ export interface StreamEffects {
 
 /** A stream that has just been opened. */
 export function initialStreamState(): StreamState {
-  return { types: new Map(), snapshot: undefined, gatedSince: undefined, waived: false, sent: 0 };
+  return {
+    types: new Map(),
+    snapshot: undefined,
+    gatedSince: undefined,
+    waived: false,
+    warming: new Set(),
+    sent: 0,
+  };
 }
 
 /** State of one type, also before its first request. */
@@ -112,6 +134,7 @@ class Work {
   private blocked = false;
   private waived: boolean;
   private gatedSince: number | undefined;
+  private readonly warming: Set<string>;
 
   constructor(
     private readonly before: StreamState,
@@ -121,6 +144,7 @@ class Work {
     this.types = new Map(before.types);
     this.snapshot = before.snapshot;
     this.gatedSince = before.gatedSince;
+    this.warming = new Set(before.warming);
     this.waived =
       before.waived || (before.gatedSince !== undefined && now - before.gatedSince >= GATE_TIMEOUT_MS);
   }
@@ -149,16 +173,16 @@ class Work {
       this.types.set(typeUrl, dropStaleRejections(state, this.target(typeUrl)));
     }
     const { cluster, endpoint, secret } = TYPE_URLS;
-    this.advance(cluster, this.referrersSettled());
-    this.advance(endpoint, true);
-    this.advance(secret, true);
+    this.advance(cluster, { ...ALL, removals: this.referrersSettled() });
+    this.advance(endpoint, ALL);
+    this.advance(secret, ALL);
     const open = this.destinationsSettled() || this.waived;
     for (const typeUrl of REFERRING) {
-      if (open) this.advance(typeUrl, true);
-      else if (this.outstanding(typeUrl)) this.blocked = true;
+      if (open) this.advance(typeUrl, ALL);
+      else this.advanceInbound(typeUrl);
     }
     // Listeners and routes may have settled in this very step without anything to send.
-    if (this.referrersSettled()) this.advance(cluster, true);
+    if (this.referrersSettled()) this.advance(cluster, ALL);
   }
 
   result(): [StreamState, StreamEffects] {
@@ -170,6 +194,7 @@ class Work {
       snapshot: this.snapshot,
       gatedSince: this.gatedSince,
       waived: this.blocked && this.waived,
+      warming: this.warming,
       sent: this.before.sent + this.responses.length,
     };
     return [state, { responses: this.responses, rejections: this.rejections, wakeAt }];
@@ -202,32 +227,49 @@ class Work {
     return REFERRING.every(typeUrl => !this.outstanding(typeUrl));
   }
 
-  /** The client holds all clusters, their endpoints and its secrets: listeners and routes may refer to them. */
+  /** The client holds every cluster that listeners and routes of this snapshot may newly refer to, ready to serve. */
   private destinationsSettled(): boolean {
+    this.forgetWarm();
+    if (this.warming.size > 0) return false;
     const clusters = this.type(TYPE_URLS.cluster);
-    if (clusters.inFlight !== undefined) return false;
     const { changed } = pendingOf(clusters, this.target(TYPE_URLS.cluster), this.diffs);
-    if (changed.length > 0) return false;
-    if (this.awaitsEndpoints()) return false;
-    return !this.outstanding(TYPE_URLS.endpoint) && this.type(TYPE_URLS.secret).inFlight === undefined;
+    if (changed.some(({ name }) => !holds(clusters, name))) return false;
+    const secrets = this.type(TYPE_URLS.secret);
+    return !(secrets.inFlight?.resources.some(({ name }) => !holds(secrets, name)) ?? false);
   }
 
-  /** A changed cluster's endpoints have not been sent, since the client has not asked for them yet. */
-  private awaitsEndpoints(): boolean {
-    for (const name of this.type(TYPE_URLS.endpoint).forced) if (this.hasEndpoints(name)) return true;
-    return false;
+  /** A cluster serves when it is acknowledged and so are its endpoints; refused or gone, nobody waits for it. */
+  private forgetWarm(): void {
+    if (this.warming.size === 0) return;
+    const endpoints = this.type(TYPE_URLS.endpoint);
+    const sent = [this.type(TYPE_URLS.cluster).inFlight, endpoints.inFlight];
+    const underWay = new Set(sent.flatMap(flight => (flight?.resources ?? []).map(({ name }) => name)));
+    for (const name of this.warming) {
+      const awaited = endpoints.forced.has(name) && this.hasEndpoints(name);
+      if (!awaited && !underWay.has(name)) this.warming.delete(name);
+    }
   }
 
   private hasEndpoints(name: string): boolean {
     return this.target(TYPE_URLS.endpoint)?.layers.some(layer => layer.has(name)) ?? false;
   }
 
-  private advance(typeUrl: TypeUrl, withRemovals: boolean): void {
+  /** Behind the gate: what waits makes the step come again, and permissions the client holds go out all the same. */
+  private advanceInbound(typeUrl: TypeUrl): void {
+    if (!this.outstanding(typeUrl)) return;
+    this.blocked = true;
+    const state = this.type(typeUrl);
+    const names = (name: string): boolean => isInbound(name) && holds(state, name);
+    const { changed } = pendingOf(state, this.target(typeUrl), this.diffs);
+    if (changed.some(({ name }) => names(name))) this.advance(typeUrl, { removals: false, names });
+  }
+
+  private advance(typeUrl: TypeUrl, permit: Permit): void {
     const state = this.type(typeUrl);
     if (!state.subscribed || state.inFlight !== undefined) return;
     const target = this.target(typeUrl);
     const pending = pendingOf(state, target, this.diffs);
-    const sending = restrict(state, pending, withRemovals || this.waived);
+    const sending = restrict(state, pending, { ...permit, removals: permit.removals || this.waived });
     if (sending.removed.length < pending.removed.length) this.blocked = true;
     const after = contentAfter(state, target, pending, sending);
     if (sending.changed.length > 0 || sending.removed.length > 0 || state.owesAnswer) {
@@ -240,6 +282,9 @@ class Work {
   private send(state: TypeState, sending: Pending, after: ClientContent): void {
     const { typeUrl } = state;
     const response = this.frame(state, sending);
+    if (typeUrl === TYPE_URLS.cluster) {
+      for (const { name } of sending.changed) if (!holds(state, name)) this.warming.add(name);
+    }
     this.responses.push(response);
     this.types.set(typeUrl, {
       ...state,

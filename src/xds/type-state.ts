@@ -239,12 +239,25 @@ export function pendingOf(state: TypeState, target: ResourceSet | undefined, dif
     : pendingWithDeviations(state, steps, target);
 }
 
+/** What of a pending part may go out now. */
+export interface Permit {
+  readonly removals: boolean;
+  /** Restricts the changed resources by name; undefined: all may go. */
+  readonly names: ((name: string) => boolean) | undefined;
+}
+
 /** Keeps only as much of `pending` as may go out now. */
-export function restrict(state: TypeState, pending: Pending, withRemovals: boolean): Pending {
-  const tooMany = state.limit !== undefined && pending.changed.length > state.limit;
-  const changed = tooMany ? pending.changed.slice(0, state.limit) : pending.changed;
-  const removed = withRemovals ? pending.removed : [];
-  return { changed, removed, shared: tooMany ? undefined : pending.shared };
+export function restrict(state: TypeState, pending: Pending, permit: Permit): Pending {
+  const { names, removals } = permit;
+  const allowed = names === undefined ? pending.changed : pending.changed.filter(r => names(r.name));
+  const changed = state.limit === undefined ? allowed : allowed.slice(0, state.limit);
+  const whole = changed.length === pending.changed.length;
+  return { changed, removed: removals ? pending.removed : [], shared: whole ? pending.shared : undefined };
+}
+
+/** Whether the client has acknowledged some version of that name. */
+export function holds(state: TypeState, name: string): boolean {
+  return heldIn(state.content, name) !== null;
 }
 
 /** The one shared difference a pending part is, with the half or halves of it; undefined when it is none. */

@@ -1,6 +1,14 @@
 import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
+import {
+  frontendName,
+  INBOUND_LISTENER,
+  inboundRouteTableName,
+  localClusterName,
+  OUTBOUND_LISTENER,
+} from "../../src/policy/names";
+import { isInbound } from "../../src/xds/stream";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { AdsRig, snapshotOf, testResource } from "../support/ads-rig";
 import { waitFor } from "../support/wait";
@@ -108,6 +116,65 @@ describe("a delta ADS stream", () => {
     expect(silent.responses.some(r => r.typeUrl === listener)).to.equal(false);
     await waitFor("listeners", () => silent.responses.some(r => r.typeUrl === listener), 3_000);
     expect(Date.now() - sentAt).to.be.within(700, 2_500);
+  });
+
+  /** Holds a Service's side and the pod's own; answers everything until it is told to fall silent about a type. */
+  const server = async () => {
+    const silent = new Set<string>();
+    rig.world.set(snapshotOf([...service("1"), ...own("1")]));
+    const client = rig.connect("a", { answer: ({ typeUrl }) => !silent.has(typeUrl) });
+    client.send({ typeUrl: cluster });
+    client.send({ typeUrl: endpoint, subscribe: ["shop", "new"] });
+    client.send({ typeUrl: secret, subscribe: [SDS_SERVICE_CERT, SDS_ROOT_CERT] });
+    client.send({ typeUrl: listener });
+    client.send({ typeUrl: route, subscribe: ["shop", "inbound|80"] });
+    await waitFor("routes", () => (client.held.get(route)?.size ?? 0) === 2);
+    await waitFor("listeners", () => (client.held.get(listener)?.size ?? 0) === 2);
+    client.responses.length = 0;
+    return { client, silent };
+  };
+  const own = (version: string) => [
+    testResource(listener, "inbound", version),
+    testResource(route, "inbound|80", version),
+  ];
+  const names = (response: { readonly resources: readonly { readonly name: string }[] }) =>
+    response.resources.map(({ name }) => name).sort();
+
+  it("does not let a withdrawn permission wait for a new service", async () => {
+    const { client, silent } = await server();
+    silent.add(cluster);
+    const added = [testResource(cluster, "new", "1"), testResource(endpoint, "new", "1")];
+    rig.world.set(snapshotOf([...service("2"), ...added, ...own("2")]));
+    await waitFor("everything", () => client.versions(route)["shop"] === "2", 5_000);
+    const story = client.responses
+      .filter(({ typeUrl }) => typeUrl === route || typeUrl === listener)
+      .map(names)
+      .map(String);
+    // The permissions at once, the rest when the new cluster was acknowledged or the gate had timed out.
+    expect(story.slice(0, 2)).to.have.members(["inbound", "inbound|80"]);
+    expect(story.slice(2)).to.have.members(["out", "shop"]);
+  });
+
+  it("lets routes wait for new clusters only, not for endpoints of known ones", async () => {
+    const { client, silent } = await server();
+    silent.add(endpoint);
+    const [shop, , out] = service("1");
+    const rest = [shop, out].flatMap(resource => resource ?? []);
+    const later = testResource(endpoint, "shop", "2");
+    rig.world.set(snapshotOf([...rest, later, testResource(route, "shop", "2"), ...own("1")]));
+    const sent = await waitFor("the route", () => client.responses.find(({ typeUrl }) => typeUrl === route));
+    expect(names(sent)).to.deep.equal(["shop"]);
+    expect(client.responses.map(({ typeUrl }) => typeUrl)).to.deep.equal([endpoint, route]);
+  });
+
+  it("knows the inbound side by the names that the policy prints", () => {
+    expect([INBOUND_LISTENER, inboundRouteTableName(80)].map(isInbound)).to.deep.equal([true, true]);
+    const others = [
+      OUTBOUND_LISTENER,
+      frontendName({ service: "inbound/inbound", port: 80 }),
+      localClusterName(80),
+    ];
+    expect(others.map(isInbound)).to.deep.equal([false, false, false]);
   });
 
   it("keeps one response in flight per type and sends only the newest state after it", async () => {
