@@ -2,11 +2,13 @@ import type { HeaderMatch, HttpMatch } from "../../policy/types";
 import { type HeaderMatcher, type RouteMatch } from "../api/generated/envoy/config/route/v3/route_components";
 import type { StringMatcher } from "../api/generated/envoy/type/matcher/v3/string";
 
-function exact(value: string): StringMatcher {
+/** The whole value, byte for byte. */
+export function exact(value: string): StringMatcher {
   return { matchPattern: { $case: "exact", value } };
 }
 
-function regex(value: string): StringMatcher {
+/** RE2, of the whole value. */
+export function regex(value: string): StringMatcher {
   return { matchPattern: { $case: "safeRegex", value: { regex: value } } };
 }
 
@@ -42,10 +44,18 @@ function path(match: HttpMatch["path"]): NonNullable<RouteMatch["pathSpecifier"]
   }
 }
 
+/**
+ * Method and headers of a match. A header that is there several times fits when one of its values does, in routes as in
+ * permissions (Envoy looks at each value for itself since 1.37).
+ */
+export function headerMatchers(match: HttpMatch): HeaderMatcher[] {
+  return [...methods(match.methods), ...match.headers.map(headerMatch)];
+}
+
 /** One match as Envoy states it. `prefix` is a prefix of characters; regular expressions match the whole value. */
 export function routeMatch(match: HttpMatch): RouteMatch {
   return {
     pathSpecifier: path(match.path),
-    headers: [...methods(match.methods), ...match.headers.map(headerMatch)],
+    headers: headerMatchers(match),
   };
 }

@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import type { HttpMatch, Permission } from "../../../src/policy/types";
+import type { Grant, HttpMatch, Permission } from "../../../src/policy/types";
 import { all, at, built } from "./json-path";
-import { ANY_REQUEST, CART, INBOUND_TABLE, RULE } from "./leaves";
+import { ANY_REQUEST, CART, INBOUND_TABLE, PAY, RULE } from "./leaves";
 
 const FILTER = "envoy.filters.http.rbac";
 const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
@@ -117,6 +117,89 @@ describe("route tables for Envoy", () => {
       },
     ],
   ];
+  const named = (uri: string): object => ({ authenticated: { principalName: { exact: uri } } });
+  const grant = (name: string, part: Partial<Grant>): Grant => ({
+    name,
+    identities: [CART],
+    matches: [ANY_REQUEST],
+    origins: [],
+    ...part,
+  });
+  const cart = named("spiffe://cluster.local/ns/shop/sa/cart.v1");
+  permissions.push(
+    ["anyone", { kind: "anyone" }, {}],
+    ["nobody by grants", { kind: "grants", grants: [] }, { rbac: { rules: {} } }],
+    [
+      "nobody by grants of nobody or nothing",
+      { kind: "grants", grants: [grant("a", { identities: [] }), grant("b", { matches: [] })] },
+      { rbac: { rules: {} } },
+    ],
+    [
+      "those of each grant",
+      {
+        kind: "grants",
+        grants: [
+          grant("shop/t#0", {
+            identities: [CART, PAY],
+            matches: [
+              { path: { kind: "prefix", value: "/a" }, methods: [], headers: [] },
+              {
+                path: { kind: "exact", value: "/b" },
+                methods: ["GET"],
+                headers: [{ name: "Host", kind: "regex", value: "x.*" }],
+              },
+            ],
+          }),
+          grant("shop/t#1", {
+            matches: [{ path: { kind: "regex", value: "/c.*" }, methods: [], headers: [] }],
+          }),
+          grant("shop/t#2", {}),
+        ],
+      },
+      {
+        rbac: {
+          rules: {
+            policies: {
+              "shop/t#0": {
+                permissions: [
+                  { urlPath: { path: { prefix: "/a" } } },
+                  {
+                    andRules: {
+                      rules: [
+                        { urlPath: { path: { exact: "/b" } } },
+                        { header: { name: ":method", stringMatch: { exact: "GET" } } },
+                        { header: { name: ":authority", stringMatch: { safeRegex: { regex: "x.*" } } } },
+                      ],
+                    },
+                  },
+                ],
+                principals: [cart, named("spiffe://cluster.local/ns/bank/sa/pay")],
+              },
+              "shop/t#1": {
+                permissions: [{ urlPath: { path: { safeRegex: { regex: "/c.*" } } } }],
+                principals: [cart],
+              },
+              "shop/t#2": { permissions: [{ any: true }], principals: [cart] },
+            },
+          },
+        },
+      },
+    ],
+    [
+      "holders of names",
+      { kind: "principals", names: ["gateway.ingress.svc"] },
+      {
+        rbac: {
+          rules: {
+            policies: {
+              principals: { permissions: [{ any: true }], principals: [named("gateway.ingress.svc")] },
+            },
+          },
+        },
+      },
+    ],
+    ["nobody by names", { kind: "principals", names: [] }, { rbac: { rules: {} } }],
+  );
   for (const [who, permission, expected] of permissions) {
     it(`state for every inbound route who may use it: ${who}`, () => {
       const config = at(route({ ...RULE, permission }), "typedPerFilterConfig");
