@@ -132,6 +132,8 @@ export interface EndpointSetLeaf {
 export interface Backend {
   readonly cluster: string;
   readonly weight: number;
+  /** There is no such cluster and never will be: its share is answered 500, connections are ended. */
+  readonly unresolved?: true;
 }
 
 /** One thing that is allowed: requests that look like this, of these callers. */
@@ -302,6 +304,8 @@ export interface InboundPort {
   readonly handling: Handling;
   /** L4 permission, enforced before any byte reaches the application. For http the rules decide as well. */
   readonly permission: Permission;
+  /** tcp only: what `permission` is made of, for those who ask why. */
+  readonly grants?: readonly Grant[];
   readonly externalAuthorization: ExternalAuthorization | undefined;
   readonly ingress?: readonly IngressChain[];
   /**
