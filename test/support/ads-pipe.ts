@@ -1,8 +1,16 @@
 import { chmodSync } from "node:fs";
 import * as grpc from "@grpc/grpc-js";
-import { createDiffCache } from "../../src/xds/diff";
-import { TYPE_URLS, type EncodedResource, type ResourceSet, type Snapshot } from "../../src/xds/resource";
-import { initialStreamState, step, type StreamInput } from "../../src/xds/stream";
+import { createDiffCache, type DiffCache } from "../../src/xds/diff";
+import {
+  resourcesOf,
+  TYPE_URLS,
+  type EncodedResource,
+  type ResourceSet,
+  type Snapshot,
+  type TypeUrl,
+} from "../../src/xds/resource";
+import { initialStreamState, step, type StreamInput, type StreamState } from "../../src/xds/stream";
+import { pendingOf } from "../../src/xds/type-state";
 import { decodeDeltaRequest, type DeltaRequest } from "../../src/xds/wire";
 
 /** A rejection by an Envoy. */
@@ -18,6 +26,8 @@ export interface Nack {
 export interface AdsPipe {
   /** What a node gets from now on. */
   set(node: string, resources: Iterable<EncodedResource>): void;
+  /** Whether a node is connected and has acknowledged all of it, whatever that refers to included. */
+  settled(node: string): boolean;
   /** Every rejection so far. */
   readonly nacks: readonly Nack[];
   close(): void;
@@ -51,11 +61,33 @@ function snapshotOf(resources: Iterable<EncodedResource>): Snapshot {
   );
 }
 
+/** One stream of a node. */
+interface Watcher {
+  readonly onSnapshot: (snapshot: Snapshot) => void;
+  readonly settled: () => boolean;
+}
+
+/** Types that Envoy asks for by name, after it has read who refers to them. */
+const BY_NAME: readonly TypeUrl[] = [TYPE_URLS.endpoint, TYPE_URLS.route];
+
+function isSettled({ snapshot, types }: StreamState, diffs: DiffCache): boolean {
+  const quiet = [...types].every(([typeUrl, state]) => {
+    const { changed, removed } = pendingOf(state, snapshot?.get(typeUrl), diffs);
+    return state.inFlight === undefined && changed.length + removed.length === 0;
+  });
+  return quiet && BY_NAME.every(typeUrl => isAskedFor(typeUrl, snapshot, types));
+}
+
+function isAskedFor(typeUrl: TypeUrl, snapshot: Snapshot | undefined, types: StreamState["types"]): boolean {
+  const set = snapshot?.get(typeUrl);
+  return set === undefined || [...resourcesOf(set)].every(({ name }) => types.get(typeUrl)?.names.has(name));
+}
+
 /** Serves on the given socket path, for every user. */
 export async function startAdsPipe(socket: string): Promise<AdsPipe> {
   const diffs = createDiffCache();
   const snapshots = new Map<string, Snapshot>();
-  const watchers = new Map<string, Set<(snapshot: Snapshot) => void>>();
+  const watchers = new Map<string, Set<Watcher>>();
   const nacks: Nack[] = [];
   const serve = (call: grpc.ServerDuplexStream<Buffer, Buffer>): void => {
     let state = initialStreamState();
@@ -71,19 +103,22 @@ export async function startAdsPipe(socket: string): Promise<AdsPipe> {
           advance({ now: Date.now(), kind: "tick" });
         }, effects.wakeAt - Date.now()).unref();
     };
-    const onSnapshot = (snapshot: Snapshot): void => {
-      advance({ now: Date.now(), kind: "snapshot", snapshot });
+    const watcher: Watcher = {
+      onSnapshot: snapshot => {
+        advance({ now: Date.now(), kind: "snapshot", snapshot });
+      },
+      settled: () => isSettled(state, diffs),
     };
     const identify = (request: DeltaRequest): void => {
       if (node !== undefined || request.nodeId === undefined) return;
       node = request.nodeId;
       const group = watchers.get(node) ?? new Set();
-      watchers.set(node, group.add(onSnapshot));
+      watchers.set(node, group.add(watcher));
       const snapshot = snapshots.get(node);
-      if (snapshot !== undefined) onSnapshot(snapshot);
+      if (snapshot !== undefined) watcher.onSnapshot(snapshot);
     };
     const end = (): void => {
-      if (node !== undefined) watchers.get(node)?.delete(onSnapshot);
+      if (node !== undefined) watchers.get(node)?.delete(watcher);
       call.end();
     };
     call.on("data", (message: Buffer) => {
@@ -108,7 +143,11 @@ export async function startAdsPipe(socket: string): Promise<AdsPipe> {
     set: (node, resources) => {
       const snapshot = snapshotOf(resources);
       snapshots.set(node, snapshot);
-      for (const watcher of watchers.get(node) ?? []) watcher(snapshot);
+      for (const watcher of watchers.get(node) ?? []) watcher.onSnapshot(snapshot);
+    },
+    settled: node => {
+      const streams = [...(watchers.get(node) ?? [])];
+      return streams.length > 0 && streams.every(stream => stream.settled());
     },
     nacks,
     close: () => {

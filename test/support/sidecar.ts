@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import {
   chmodSync,
   copyFileSync,
@@ -29,6 +30,8 @@ export interface Sidecar {
   log(): string;
   /** Access log: what it has written to its standard output. */
   output(): string;
+  /** Ends it at once. Another one may be started in the pod afterwards. */
+  stop(): Promise<void>;
 }
 
 /** A folder that the sidecar's user can enter, with a copy of Envoy and the sockets of a test. */
@@ -124,6 +127,7 @@ function get(socketPath: string, target: string): Promise<string> {
 /** Starts the pod's sidecar and waits until it is ready, which it is once it has its first configuration. */
 export async function startSidecar(pod: NetworkPod, workshop: Workshop, adsSocket: string): Promise<Sidecar> {
   const folder = path.join(workshop.folder, pod.name);
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   chmodSync(folder, 0o777);
   const adminSocket = path.join(folder, "admin.sock");
@@ -161,5 +165,11 @@ export async function startSidecar(pod: NetworkPod, workshop: Workshop, adsSocke
     },
     log,
     output: () => read(outputFile),
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    },
   };
 }

@@ -20,6 +20,18 @@ export const KINDS: readonly IngestKind[] = [
   "Pod",
   "ServiceAccount",
   "MeshConfig",
+  "TrafficTarget",
+  "IdentityBinding",
+  "HTTPRouteGroup",
+  "TCPRoute",
+  "UDPRoute",
+  "TrafficSplit",
+  "Egress",
+  "IngressBackend",
+  "Retry",
+  "UpstreamTrafficSetting",
+  "Telemetry",
+  "ExtensionService",
 ];
 
 const projectors = createProjectors("osm");
@@ -116,6 +128,11 @@ export interface World {
   /** Feeds objects as one change each and flushes. */
   feed(...objects: readonly TestObject[]): void;
   drop(...objects: readonly TestObject[]): void;
+  /** Both in one flush, deletions first. */
+  change(changes: {
+    readonly upserts: readonly TestObject[];
+    readonly removals: readonly TestObject[];
+  }): void;
   /** Subscribes the proxy of a pod. */
   connect(target: TestObject): Connection;
 }
@@ -141,6 +158,11 @@ export function createWorld(encode: (leaf: Leaf) => EncodedResource = encodeAsJs
     },
     drop: (...objects) => {
       for (const object of objects) engine.apply(remove(object));
+      engine.flush();
+    },
+    change: ({ upserts, removals }) => {
+      for (const object of removals) engine.apply(remove(object));
+      for (const object of upserts) engine.apply(upsert(object));
       engine.flush();
     },
     connect: target => {

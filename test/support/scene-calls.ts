@@ -1,0 +1,190 @@
+import { isIP } from "node:net";
+import { objectRefKey } from "../../src/model/object-ref";
+import type { Decision } from "../../src/policy/decide";
+import type { TestObject } from "./objects";
+import { documentsOf, podName, type Scene } from "./scene";
+import { proxyOf } from "./world";
+
+/** A call as a scene's `calls.yaml` has it. */
+export interface SceneCall {
+  /** `namespace/name` of the calling pod; without a sidecar, only real Envoys are asked. */
+  readonly from: string;
+  /** URL, scheme one of {@link SCHEMES}; its host a Service, a pod of a headless Service, or an address. */
+  readonly to: string;
+  /** Default GET; POST for grpc. */
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What the caller sees. */
+  readonly expect: Answer;
+  /** The only pods that may answer, `namespace/name`. Default: any. */
+  readonly at?: string | readonly string[];
+  /** Exactly the objects that decide, `Kind/namespace/name`. Default: not looked at. */
+  readonly by?: string | readonly string[];
+}
+
+/**
+ * A status of HTTP (for gRPC the one that means the same); `answered`: bytes came back over a connection of bytes;
+ * `passthrough`: answered, but not through the mesh; `refused`: the connection ended without an answer.
+ */
+export type Answer = number | "answered" | "passthrough" | "refused";
+
+/** `h2` is HTTP/2 with prior knowledge; over `tcp` the client speaks first, over `server-first` the server. */
+export const SCHEMES = ["http", "h2", "grpc", "tcp", "server-first"] as const;
+
+/** A call with everything looked up. */
+export interface ResolvedCall {
+  /** For titles of tests. */
+  readonly title: string;
+  readonly from: TestObject;
+  readonly scheme: (typeof SCHEMES)[number];
+  readonly address: string;
+  readonly port: number;
+  readonly method: string;
+  readonly path: string;
+  /** With `host`. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly expect: Answer;
+  readonly at: readonly string[] | undefined;
+  readonly by: readonly string[] | undefined;
+}
+
+const FIELDS = new Set(["from", "to", "method", "headers", "expect", "at", "by"]);
+
+/** Calls of a scene as given, or after a step: the content of `calls.yaml` or `steps/NN-name.calls.yaml`. */
+export function callsOf(scene: string, step?: string): readonly SceneCall[] {
+  const file = step === undefined ? "calls.yaml" : `steps/${step}.calls.yaml`;
+  const calls = documentsOf(scene, file).flatMap(document => document as readonly SceneCall[]);
+  for (const call of calls) {
+    const odd = Object.keys(call).filter(field => !FIELDS.has(field));
+    if (odd.length > 0) throw new Error(`${scene}/${file}: a call has no ${odd.join(", ")}`);
+  }
+  return calls;
+}
+
+/** A call as the title of a test. */
+export function titleOf({ from, method, to, expect }: SceneCall): string {
+  return `${from} → ${method === undefined ? "" : `${method} `}${to}: ${expect}`;
+}
+
+/** Looks up the pod and the address a call means, in the scene as it is now. */
+export function resolveCall(scene: Scene, call: SceneCall): ResolvedCall {
+  const from = scene.pods.find(pod => podName(pod) === call.from);
+  if (from === undefined) throw new Error(`no pod ${call.from}`);
+  const { scheme, host, port, path } = partsOf(call.to);
+  const method = call.method ?? (scheme === "grpc" ? "POST" : "GET");
+  return {
+    title: titleOf(call),
+    from,
+    scheme,
+    address: addressOf(scene, host),
+    port,
+    method,
+    path,
+    headers: {
+      host: port === 80 ? bracketed(host) : `${bracketed(host)}:${port}`,
+      ...(scheme === "grpc" ? { "content-type": "application/grpc" } : {}),
+      ...call.headers,
+    },
+    expect: call.expect,
+    at: list(call.at),
+    by: list(call.by),
+  };
+}
+
+/** Whether a call is an HTTP request, on whatever version. */
+export function isHttp({ scheme }: ResolvedCall): boolean {
+  return scheme === "http" || scheme === "h2" || scheme === "grpc";
+}
+
+function partsOf(to: string): Pick<ResolvedCall, "scheme" | "port" | "path"> & { readonly host: string } {
+  const [, word, ipv6, name, port, path = ""] =
+    /^([a-z0-9-]+):\/\/(?:\[([0-9a-f:]+)\]|([a-z0-9.-]+))(?::(\d+))?(\/.*)?$/.exec(to) ?? [];
+  const scheme = SCHEMES.find(known => known === word);
+  const host = ipv6 ?? name;
+  if (scheme === undefined || host === undefined) throw new Error(`not an address to call: ${to}`);
+  return { scheme, host, port: Number(port ?? 80), path: path === "" ? "/" : path };
+}
+
+function bracketed(host: string): string {
+  return isIP(host) === 6 ? `[${host}]` : host;
+}
+
+function list(value: string | readonly string[] | undefined): readonly string[] | undefined {
+  return typeof value === "string" ? [value] : value;
+}
+
+interface ServiceSpec {
+  readonly clusterIP?: string;
+}
+
+/** What a resolver would answer: a Service's cluster address, or a pod's behind a headless Service. */
+function addressOf(scene: Scene, host: string): string {
+  if (isIP(host) !== 0) return host;
+  const labels = host.split(".");
+  const service = find(scene, "Service", labels[0], labels[1]);
+  if (service !== undefined) {
+    const { clusterIP = "" } = service["spec"] as ServiceSpec;
+    if (isIP(clusterIP) !== 0) return clusterIP;
+    throw new Error(`${host} has no address: name one of its pods, as pod.service.namespace`);
+  }
+  const address = podAddresses(find(scene, "Pod", labels[0], labels[2]))[0];
+  if (address === undefined) throw new Error(`nothing in the scene is called ${host}`);
+  return address;
+}
+
+function find(scene: Scene, kind: string, name = "", namespace = ""): TestObject | undefined {
+  return scene.objects.find(
+    object =>
+      object.kind === kind && object.metadata.name === name && object.metadata.namespace === namespace,
+  );
+}
+
+/** Addresses of a pod, of both families. */
+export function podAddresses(pod: TestObject | undefined): readonly string[] {
+  const status = pod?.["status"] as { podIPs?: readonly { ip: string }[] } | undefined;
+  return (status?.podIPs ?? []).map(({ ip }) => ip);
+}
+
+/** What the evaluator says to a call; undefined when the caller has no sidecar and there is nobody to ask. */
+export function evaluated(scene: Scene, call: ResolvedCall): Evaluation | undefined {
+  const { address, port, method, path, headers } = call;
+  const http = isHttp(call) ? { method, path, headers } : undefined;
+  const decision = scene.world.engine.explain(proxyOf(call.from).podUid, {
+    address,
+    port,
+    ...(http === undefined ? {} : { http }),
+  });
+  if (decision === undefined) return undefined;
+  const destination = decision.destination?.address;
+  const pod = scene.pods.find(candidate => podAddresses(candidate).includes(destination ?? ""));
+  return {
+    answer: answerTo(decision, http !== undefined),
+    at: pod === undefined ? undefined : podName(pod),
+    by: decision.by.map(ref => objectRefKey({ ...ref, group: "" })).sort(),
+    steps: decision.steps,
+  };
+}
+
+/** A decision in the words of `calls.yaml`. */
+export interface Evaluation {
+  readonly answer: Answer;
+  readonly at: string | undefined;
+  readonly by: readonly string[];
+  /** For the message of a failure. */
+  readonly steps: readonly string[];
+}
+
+/** What an HTTP client sees of an outcome; a client of bytes sees the connection end unless it is `delivered`. */
+const STATUS: Readonly<Record<Exclude<Decision["outcome"], "passthrough" | "refused">, number>> = {
+  delivered: 200,
+  "no-rule": 404,
+  forbidden: 403,
+  unavailable: 503,
+  "wrong-server": 503,
+};
+
+function answerTo({ outcome }: Decision, http: boolean): Answer {
+  if (outcome === "passthrough" || outcome === "refused") return outcome;
+  if (http) return STATUS[outcome];
+  return outcome === "delivered" ? "answered" : "refused";
+}

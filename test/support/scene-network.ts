@@ -1,0 +1,209 @@
+import path from "node:path";
+import { isIPv6 } from "node:net";
+import { identityKey, type ServiceIdentity } from "../../src/model/identity";
+import { systemClock } from "../../src/runtime/clock";
+import { silentLog } from "../../src/runtime/log";
+import { createWorkloadSecrets } from "../../src/runtime/secrets/workload-secrets";
+import { type EncodedResource, resourcesOf } from "../../src/xds/resource";
+import { type AdsPipe, startAdsPipe } from "./ads-pipe";
+import { throwAwayAuthority, TRUST_DOMAIN } from "./mesh";
+import { createNetwork, type Network, type NetworkPod } from "./netns";
+import type { TestObject } from "./objects";
+import { startProgram } from "./pod-process";
+import { podName, type Scene } from "./scene";
+import { podAddresses, type ResolvedCall } from "./scene-calls";
+import type { AppAnswer, SceneOperations } from "./scene-operations";
+import { type Family, FAMILIES, serviceRules, servedPorts } from "./scene-services";
+import { createWorkshop, redirect, type Sidecar, startSidecar, type Workshop } from "./sidecar";
+import { waitFor } from "./wait";
+import { proxyOf } from "./world";
+
+/** How many pods a network must be able to play at once. */
+export interface Cast {
+  readonly meshed: number;
+  readonly plain: number;
+}
+
+/** A network namespace with an application, which plays one pod of a scene after the other. */
+interface Actor {
+  readonly place: NetworkPod;
+  readonly app: SceneOperations;
+  /** Its TCP traffic goes through a sidecar. */
+  readonly redirected: boolean;
+}
+
+const RESTORE: Readonly<Record<Family, string>> = { ipv4: "iptables-restore", ipv6: "ip6tables-restore" };
+
+/**
+ * Plays scenes for real: pods are network namespaces with the addresses of the scene, each sidecar a real Envoy with the
+ * scene's compiled configuration and certificates of the product's authority. Namespaces and applications are made once
+ * and play all scenes; Envoys are started anew for each.
+ */
+export class SceneNetwork {
+  private readonly parts = new Map<string, Actor>();
+  private readonly sidecars = new Map<string, Sidecar>();
+  private readonly issued = new Map<string, readonly EncodedResource[]>();
+  private readonly secrets = createWorkloadSecrets({
+    authority: throwAwayAuthority(),
+    trustDomain: TRUST_DOMAIN,
+    validityMs: 3_600_000,
+    clock: systemClock,
+    log: silentLog,
+  });
+
+  private constructor(
+    private readonly network: Network,
+    private readonly workshop: Workshop,
+    private readonly ads: AdsPipe,
+    private readonly actors: readonly Actor[],
+  ) {}
+
+  /** Makes the namespaces and starts the applications. */
+  static async start(cast: Cast): Promise<SceneNetwork> {
+    const names = (word: string, count: number): string[] =>
+      Array.from({ length: count }, (_, index) => `${word}-${index}`);
+    const meshed = names("meshed", cast.meshed);
+    const plain = names("plain", cast.plain);
+    const workshop = await createWorkshop();
+    const ads = await startAdsPipe(path.join(workshop.folder, "ads.sock"));
+    try {
+      const network = await createNetwork([...meshed, ...plain]);
+      const actors = [...meshed, ...plain].map(name => {
+        const place = network.pod(name);
+        const redirected = meshed.includes(name);
+        if (redirected) redirect(place);
+        for (const family of FAMILIES)
+          place.run([RESTORE[family], "--noflush"], serviceRules([], family, true));
+        return { place, app: startProgram(place, "scene-app.ts") as SceneOperations, redirected };
+      });
+      return new SceneNetwork(network, workshop, ads, actors);
+    } catch (error) {
+      ads.close();
+      workshop.remove();
+      throw error;
+    }
+  }
+
+  /** Everything that any Envoy refused. */
+  get nacks(): readonly string[] {
+    return this.ads.nacks.map(({ node, message }) => `${node}: ${message}`);
+  }
+
+  /** Ends the scene before and begins another. Resolves when every Envoy has its configuration. */
+  async begin(scene: Scene, calls: readonly ResolvedCall[]): Promise<void> {
+    await Promise.all([...this.sidecars.values()].map(sidecar => sidecar.stop()));
+    this.sidecars.clear();
+    this.parts.clear();
+    await this.go(scene, calls);
+  }
+
+  /** Brings the stage to what the scene is now. Resolves when every Envoy has acknowledged it. */
+  async go(scene: Scene, calls: readonly ResolvedCall[]): Promise<void> {
+    const present = new Set(scene.pods.map(podName));
+    for (const name of [...this.parts.keys()].filter(part => !present.has(part))) {
+      await this.sidecars.get(name)?.stop();
+      this.sidecars.delete(name);
+      this.parts.delete(name);
+    }
+    for (const pod of scene.pods) this.engage(podName(pod), scene.meshed.includes(podName(pod)));
+    this.wire(scene);
+    await Promise.all(scene.pods.map(pod => this.serve(scene, pod, calls)));
+    for (const pod of scene.pods) this.configure(scene, pod);
+    await Promise.all(scene.meshed.map(name => this.startSidecar(name)));
+    await waitFor(
+      "acknowledgements of the scene",
+      () => scene.meshed.every(name => this.ads.settled(this.part(name).place.name)) || this.failed(),
+      15_000,
+    );
+  }
+
+  /** Makes a call from the pod's application. `pod` of the answer is that of the scene. */
+  async call(call: ResolvedCall): Promise<AppAnswer> {
+    const { scheme, address, port, method, path: target, headers } = call;
+    const caller = this.part(podName(call.from));
+    const answer = await caller.app.call({ scheme, address, port, method, path: target, headers });
+    const pod = [...this.parts].find(([, { place }]) => place.name === answer.pod)?.[0] ?? answer.pod;
+    return { ...answer, pod };
+  }
+
+  async close(): Promise<void> {
+    this.secrets.stop();
+    await this.network.close();
+    this.ads.close();
+    this.workshop.remove();
+  }
+
+  private failed(): false {
+    if (this.nacks.length > 0) throw new Error(`refused by Envoy: ${this.nacks.join("; ")}`);
+    return false;
+  }
+
+  private part(pod: string): Actor {
+    const actor = this.parts.get(pod);
+    if (actor === undefined) throw new Error(`nobody plays ${pod}`);
+    return actor;
+  }
+
+  private engage(pod: string, meshed: boolean): void {
+    if (this.parts.has(pod)) return;
+    const busy = new Set(this.parts.values());
+    const actor = this.actors.find(candidate => candidate.redirected === meshed && !busy.has(candidate));
+    if (actor === undefined) throw new Error(`too few namespaces: none left for ${pod}`);
+    this.parts.set(pod, actor);
+  }
+
+  /** Addresses of the pods, and Services as the node would carry them. */
+  private wire(scene: Scene): void {
+    for (const pod of scene.pods) {
+      const { place } = this.part(podName(pod));
+      place.run(["ip", "-batch", "-"], `${addressCommands(podAddresses(pod)).join("\n")}\n`);
+      for (const family of FAMILIES) {
+        place.run([RESTORE[family], "--noflush"], serviceRules(scene.objects, family, false));
+      }
+    }
+  }
+
+  private async serve(scene: Scene, pod: TestObject, calls: readonly ResolvedCall[]): Promise<void> {
+    const { app } = this.part(podName(pod));
+    for (const { port, greets } of servedPorts(scene.objects, pod, calls)) await app.serve(port, greets);
+  }
+
+  private configure(scene: Scene, pod: TestObject): void {
+    const name = podName(pod);
+    if (!scene.meshed.includes(name)) return;
+    const resources = [...scene.resources(name), ...this.certificates(proxyOf(pod).identity)];
+    this.ads.set(this.part(name).place.name, resources);
+  }
+
+  private async startSidecar(name: string): Promise<void> {
+    if (this.sidecars.has(name)) return;
+    const socket = path.join(this.workshop.folder, "ads.sock");
+    this.sidecars.set(name, await startSidecar(this.part(name).place, this.workshop, socket));
+  }
+
+  private certificates(identity: ServiceIdentity): readonly EncodedResource[] {
+    const key = identityKey(identity);
+    const known = this.issued.get(key);
+    if (known !== undefined) return known;
+    const resources: EncodedResource[] = [];
+    this.secrets.subscribe(identity, set => resources.push(...resourcesOf(set)));
+    this.issued.set(key, resources);
+    return resources;
+  }
+}
+
+/** What `ip -batch` reads so that a namespace has exactly these addresses, and everything else is one link away. */
+function addressCommands(addresses: readonly string[]): readonly string[] {
+  const ipv4 = addresses.find(address => !isIPv6(address));
+  const ipv6 = addresses.find(isIPv6);
+  return [
+    "addr flush dev eth0 scope global",
+    ...addresses.map(address =>
+      isIPv6(address) ? `addr add ${address}/128 dev eth0 nodad` : `addr add ${address}/32 dev eth0`,
+    ),
+    ...(ipv4 === undefined ? [] : [`route replace default dev eth0 src ${ipv4}`]),
+    ...(ipv6 === undefined ? [] : ["route replace ::/0 dev eth0"]),
+    // An address may have been played by another namespace in the scene before.
+    "neigh flush dev eth0",
+  ];
+}

@@ -1,0 +1,117 @@
+/** Services of a scene as a node carries them, for what goes past the mesh, and the ports that its pods serve. */
+import { isIP } from "node:net";
+import type { TestObject } from "./objects";
+import { podAddresses, type ResolvedCall } from "./scene-calls";
+
+/** Address families, as iptables tells them apart. */
+export type Family = "ipv4" | "ipv6";
+
+/** Both of them. */
+export const FAMILIES: readonly Family[] = ["ipv4", "ipv6"];
+
+interface Service {
+  readonly clusterIPs?: readonly string[];
+  readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[];
+}
+
+interface Slice extends TestObject {
+  readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[];
+  readonly endpoints?: readonly {
+    readonly addresses: readonly string[];
+    readonly conditions?: { readonly ready?: boolean };
+    readonly targetRef?: { readonly namespace?: string; readonly name: string };
+  }[];
+}
+
+const CHAIN = "SCENE_SERVICES";
+const SERVICE_LABEL = "kubernetes.io/service-name";
+
+function slicesOf(objects: readonly TestObject[], service?: TestObject): readonly Slice[] {
+  const slices = objects.filter((object): object is Slice => object.kind === "EndpointSlice");
+  if (service === undefined) return slices;
+  const { namespace, name } = service.metadata;
+  return slices.filter(
+    ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[SERVICE_LABEL] === name,
+  );
+}
+
+function version(family: Family): number {
+  return family === "ipv4" ? 4 : 6;
+}
+
+/**
+ * A chain of the nat table that leads from Services to their first ready endpoints, in the form of `iptables-restore`;
+ * `hooked`: also makes locally sent packets go through it, after all rules that are there.
+ */
+export function serviceRules(objects: readonly TestObject[], family: Family, hooked: boolean): string {
+  const services = objects.filter(object => object.kind === "Service");
+  return [
+    "*nat",
+    `:${CHAIN} - [0:0]`,
+    ...services.flatMap(service => rulesOf(objects, service, family)),
+    ...(hooked ? [`-A OUTPUT -p tcp -j ${CHAIN}`] : []),
+    "COMMIT",
+    "",
+  ].join("\n");
+}
+
+function rulesOf(objects: readonly TestObject[], service: TestObject, family: Family): readonly string[] {
+  const { clusterIPs = [], ports = [] } = service["spec"] as Service;
+  const address = clusterIPs.find(candidate => isIP(candidate) === version(family));
+  if (address === undefined) return [];
+  return ports
+    .filter(({ protocol = "TCP" }) => protocol === "TCP")
+    .flatMap(({ name, port }) => {
+      const target = firstReady(slicesOf(objects, service), name, family);
+      if (target === undefined) return [];
+      return [`-A ${CHAIN} -d ${address} -p tcp --dport ${port} -j DNAT --to-destination ${target}`];
+    });
+}
+
+function firstReady(slices: readonly Slice[], name: string | undefined, family: Family): string | undefined {
+  for (const { ports = [], endpoints = [] } of slices) {
+    const port = ports.find(candidate => candidate.name === name)?.port;
+    const address = endpoints
+      .filter(({ conditions }) => conditions?.ready !== false)
+      .flatMap(({ addresses }) => addresses)
+      .find(candidate => isIP(candidate) === version(family));
+    if (port === undefined || address === undefined) continue;
+    return family === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+  return undefined;
+}
+
+/** TCP ports that a pod serves: those of its EndpointSlices, and those at which a call dials the pod itself. */
+export function servedPorts(
+  objects: readonly TestObject[],
+  pod: TestObject,
+  calls: readonly ResolvedCall[],
+): readonly { readonly port: number; readonly greets: boolean }[] {
+  const greeting = new Set(
+    calls.filter(({ scheme }) => scheme === "server-first").flatMap(call => targetPorts(objects, call)),
+  );
+  const dialled = calls.filter(({ address }) => podAddresses(pod).includes(address)).map(({ port }) => port);
+  const ports = new Set([...slicePorts(objects, pod), ...dialled]);
+  return [...ports].map(port => ({ port, greets: greeting.has(port) }));
+}
+
+function slicePorts(objects: readonly TestObject[], pod: TestObject): readonly number[] {
+  return slicesOf(objects)
+    .filter(({ endpoints = [] }) =>
+      endpoints.some(({ addresses }) => addresses.some(address => podAddresses(pod).includes(address))),
+    )
+    .flatMap(({ ports = [] }) => ports.filter(({ protocol = "TCP" }) => protocol === "TCP"))
+    .map(({ port }) => port);
+}
+
+/** Container ports that a call may arrive at. */
+function targetPorts(objects: readonly TestObject[], { address, port }: ResolvedCall): readonly number[] {
+  const service = objects.find(
+    object => object.kind === "Service" && (object["spec"] as Service).clusterIPs?.includes(address) === true,
+  );
+  if (service === undefined) return [port];
+  const name = (service["spec"] as Service).ports?.find(candidate => candidate.port === port)?.name;
+  return slicesOf(objects, service).flatMap(({ ports = [] }) =>
+    ports.filter(candidate => candidate.name === name).map(candidate => candidate.port),
+  );
+}
