@@ -1,15 +1,13 @@
 import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
-import { MODULE } from "../../src/install/names";
-import { ADS_PORT, ADS_SAN, CA_ROOT_CONFIGMAP, CA_ROOT_KEY } from "../../src/model/mesh-words";
 import type { KubeObject } from "../../src/runtime/kube";
 import { TYPE_URLS } from "../../src/xds/resource";
-import { AdsClient } from "../support/ads-client";
+import type { AdsClient } from "../support/ads-client";
+import { AdsProbe } from "./support/ads-probe";
 import { deployment, service } from "./support/manifests";
 import { Mesh, report, FULL } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
 import { quantile } from "./support/pod-patrol";
-import { tokenFor } from "./support/tokens";
 
 /** Policy objects in the flood, half of them TrafficTargets and half HTTPRouteGroups. */
 const OBJECTS = FULL ? 5_000 : 300;
@@ -74,13 +72,7 @@ describe("a flood of policy objects", function () {
 
   /** A proxy of its own that holds the endpoints of all clusters, under the identity of one of the pods. */
   async function listen(): Promise<AdsClient> {
-    const pod = await shop.readyPod("west");
-    const where = ["get", "configmap", CA_ROOT_CONFIGMAP, "-o", "json"];
-    const { data } = JSON.parse(await shop.kubectl(where)) as { data: Record<string, string> };
-    const token = await tokenFor(mesh, { namespace: shop.name, serviceAccount: "default", pod });
-    const [server] = await mesh.controlPlane(MODULE);
-    const address = `${server?.status.podIP ?? ""}:${ADS_PORT}`;
-    const made = new AdsClient({ address, root: data[CA_ROOT_KEY] ?? "", serverName: ADS_SAN, token });
+    const made = (await AdsProbe.of(shop, await shop.readyPod("west"))).connect();
     const asked = new Set<string>();
     made.onResponse = ({ typeUrl, resources }) => {
       if (typeUrl !== TYPE_URLS.cluster) return;

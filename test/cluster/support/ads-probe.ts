@@ -1,0 +1,34 @@
+import { until } from "../../../hack/cluster/progress";
+import { MODULE } from "../../../src/install/names";
+import { ADS_PORT, ADS_SAN, CA_ROOT_CONFIGMAP, CA_ROOT_KEY } from "../../../src/model/mesh-words";
+import { AdsClient } from "../../support/ads-client";
+import type { PodView } from "./mesh";
+import type { TestNamespace } from "./namespace";
+import { tokenFor } from "./tokens";
+
+/** Everything a client needs to be a pod's proxy at one replica of the control plane. */
+export class AdsProbe {
+  private constructor(
+    private readonly address: string,
+    private readonly root: string,
+    private readonly token: string,
+  ) {}
+
+  /** For a pod of this namespace under its account `default`, at the first replica. */
+  public static async of(namespace: TestNamespace, pod: PodView): Promise<AdsProbe> {
+    const { mesh, name } = namespace;
+    const root = await until("the control plane's root", 60_000, async () => {
+      const where = ["get", "configmap", CA_ROOT_CONFIGMAP, "-o", "json"];
+      const { data } = JSON.parse(await namespace.kubectl(where)) as { data: Record<string, string> };
+      return data[CA_ROOT_KEY];
+    });
+    const token = await tokenFor(mesh, { namespace: name, serviceAccount: "default", pod });
+    const [server] = await mesh.controlPlane(MODULE);
+    return new AdsProbe(`${server?.status.podIP ?? ""}:${ADS_PORT}`, root, token);
+  }
+
+  /** A connection of its own; `token` replaces the pod's. */
+  public connect(token = this.token): AdsClient {
+    return new AdsClient({ address: this.address, root: this.root, serverName: ADS_SAN, token });
+  }
+}
