@@ -4,6 +4,7 @@ import { validateEgress } from "./egress";
 import { validateExtensionService } from "./extension-service";
 import { fieldsOf, textOf } from "./field";
 import { validateHttpRouteGroup } from "./http-route-group";
+import { validateIdentityBinding } from "./identity-binding";
 import { validateIngressBackend } from "./ingress-backend";
 import { validateMeshConfig } from "./mesh-config-rules";
 import { validateMeshRootCertificate } from "./mesh-root-certificate";
@@ -56,6 +57,13 @@ export const API_KINDS: readonly ApiKind[] = [
     kind: "TrafficTarget",
     plural: "traffictargets",
     validate: validateTrafficTarget,
+  },
+  {
+    group: "access.smi-spec.io",
+    version: "v1alpha4",
+    kind: "IdentityBinding",
+    plural: "identitybindings",
+    validate: validateIdentityBinding,
   },
   { ...SPECS, kind: "HTTPRouteGroup", plural: "httproutegroups", validate: validateHttpRouteGroup },
   { ...SPECS, kind: "TCPRoute", plural: "tcproutes", validate: validateTcpRoute },

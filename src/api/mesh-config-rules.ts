@@ -10,7 +10,7 @@ import { MESH_CONFIG_NAME, RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
 import * as is from "./field";
 import type { TlsVersion } from "./mesh-config";
-import { DEFAULT_MESH_CONFIG, isResyncInterval } from "./mesh-config";
+import { DEFAULT_MESH_CONFIG, GATEWAY_SECRET_NAMES, isResyncInterval } from "./mesh-config";
 
 const TLS_VERSIONS: readonly TlsVersion[] = ["TLS_AUTO", "TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"];
 
@@ -182,6 +182,15 @@ const leafValidity: is.Check = (value, place) => {
   }
 };
 
+/** Rights on Secrets are given by name, so that the control plane cannot read everybody's. */
+const grantedName: is.Check = (value, place) => {
+  if (GATEWAY_SECRET_NAMES.includes(value as string)) return;
+  place.warn(
+    `(${is.quote(value)}) needs a Role that lets the account pepr-osm of pepr-system get, patch and delete it; ` +
+      `there are rights on ${GATEWAY_SECRET_NAMES.join(", ")}`,
+  );
+};
+
 const certificate = is.object({
   serviceCertValidityDuration: leafValidity,
   certKeyBitSize: is.all(
@@ -192,7 +201,7 @@ const certificate = is.object({
     {
       subjectAltNames: is.list(is.host, 1),
       validityDuration: is.duration(SHORTEST_LEAF_MS),
-      secret: is.object({ name: is.objectName, namespace: is.labelName }, ["name", "namespace"]),
+      secret: is.object({ name: is.all(is.objectName, grantedName), namespace: is.labelName }, ["name", "namespace"]),
     },
     ["subjectAltNames", "validityDuration", "secret"],
   ),

@@ -27,6 +27,13 @@ export interface IngressGateway {
   readonly secret: { readonly name: string; readonly namespace: string };
 }
 
+/** Names under which the control plane has rights on the Secret of an ingress gateway, in every namespace. */
+export const GATEWAY_SECRET_NAMES: readonly string[] = [
+  "osm-nginx-client-cert",
+  "osm-contour-envoy-client-cert",
+  "osm-ingress-client-cert",
+];
+
 /** The whole spec with every default filled in (see {@link DEFAULT_MESH_CONFIG}). */
 export interface MeshConfigSpec {
   readonly sidecar: {

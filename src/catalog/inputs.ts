@@ -2,20 +2,63 @@ import type { MeshConfigSpec } from "../api/mesh-config";
 import { DEFAULT_MESH_CONFIG } from "../api/mesh-config";
 import { structurallyEqual } from "../graph/equality";
 import type { Cell, GraphInternals, Input } from "../graph/graph";
-import type { Table } from "../graph/table";
+import type { IndexKeys, Table } from "../graph/table";
 import { createTable } from "../graph/table";
 import type { ServiceIdentity } from "../model/identity";
+import { identityKey } from "../model/identity";
 import { DEFAULT_OSM_NAMESPACE, DEFAULT_TRUST_DOMAIN, MESH_CONFIG_NAME } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
+import type {
+  Egress,
+  ExtensionService,
+  HttpRouteGroup,
+  IdentityBinding,
+  IngressBackend,
+  Retry,
+  SubjectSelector,
+  TcpRoute,
+  Telemetry,
+  TrafficSplit,
+  TrafficTarget,
+  UdpRoute,
+  UpstreamTrafficSetting,
+} from "../model/traffic";
 import type { MeshEndpointSlice, MeshNamespace, MeshPod, MeshService } from "../model/workload";
 
+/** Policy objects by `namespace/name`; a row is there while its object is not void. */
+export interface PolicyTables {
+  /**
+   * By `destination` and `source`: identity keys. By `selected` and `sourceIn`: namespace of subjects that are not an
+   * identity (pod labels, IdentityBindings).
+   */
+  readonly trafficTargets: Table<TrafficTarget, "destination" | "selected" | "source" | "sourceIn">;
+  /** By `namespace`. */
+  readonly identityBindings: Table<IdentityBinding, "namespace">;
+  readonly httpRouteGroups: Table<HttpRouteGroup, never>;
+  readonly tcpRoutes: Table<TcpRoute, never>;
+  readonly udpRoutes: Table<UdpRoute, never>;
+  /** By `root` and `backend`: keys of Services. */
+  readonly trafficSplits: Table<TrafficSplit, "root" | "backend">;
+  /** By `source`: identity key. */
+  readonly egresses: Table<Egress, "source">;
+  /** By `service` and `source`: keys of Services. */
+  readonly ingressBackends: Table<IngressBackend, "service" | "source">;
+  /** By `source`: identity key. */
+  readonly retries: Table<Retry, "source">;
+  /** By `service`: key of a Service; those of hosts outside the mesh stand under none. */
+  readonly upstreamTrafficSettings: Table<UpstreamTrafficSetting, "service">;
+  /** By `namespace`. */
+  readonly telemetries: Table<Telemetry, "namespace">;
+  readonly extensionServices: Table<ExtensionService, never>;
+}
+
 /** Everything the mesh is computed from, as cells; one table per watched kind, keyed like the API's objects. */
-export interface Inputs {
+export interface Inputs extends PolicyTables {
   readonly graph: GraphInternals;
   readonly namespaces: Table<MeshNamespace, never>;
   readonly services: Table<MeshService, "candidate" | "selector" | "address">;
   readonly slices: Table<MeshEndpointSlice, "service">;
-  readonly pods: Table<MeshPod, "uid" | "meshedIn" | "ip">;
+  readonly pods: Table<MeshPod, "uid" | "meshedIn" | "ip" | "account">;
   readonly serviceAccounts: Table<ServiceIdentity, never>;
   readonly meshConfig: Input<MeshConfigSpec>;
   /** The object that settings of the whole mesh come from. */
@@ -73,13 +116,14 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
       equals: structurallyEqual,
       indexes: { service: slice => (slice.service === "" ? [] : [`${slice.namespace}/${slice.service}`]) },
     }),
-    pods: createTable<MeshPod, "uid" | "meshedIn" | "ip">(graph, {
+    pods: createTable<MeshPod, "uid" | "meshedIn" | "ip" | "account">(graph, {
       label: "pods",
       equals: structurallyEqual,
       indexes: {
         uid: pod => [pod.uid],
         meshedIn: pod => (isLiveProxy(pod) ? [pod.namespace] : []),
         ip: pod => (isLiveProxy(pod) ? pod.ips : []),
+        account: pod => (isLiveProxy(pod) ? [identityKey(pod.identity)] : []),
       },
     }),
     serviceAccounts: createTable<ServiceIdentity>(graph, {
@@ -95,5 +139,55 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
       name: MESH_CONFIG_NAME,
     },
     trustDomain: graph.input("trustDomain", settings.trustDomain ?? DEFAULT_TRUST_DOMAIN),
+    ...createPolicyTables(graph),
+  };
+}
+
+/** Index keys of the subjects that are identities. */
+function identitiesOf(...subjects: readonly SubjectSelector[]): readonly string[] {
+  return subjects.flatMap(subject => (subject.kind === "identity" ? [identityKey(subject.identity)] : []));
+}
+
+/** Namespaces of the subjects that have to be looked up. */
+function lookedUpIn(...subjects: readonly SubjectSelector[]): readonly string[] {
+  return subjects.flatMap(subject => {
+    if (subject.kind === "identity") return [];
+    return [subject.kind === "pods" ? subject.namespace : (subject.binding.split("/")[0] ?? "")];
+  });
+}
+
+function createPolicyTables(graph: GraphInternals): PolicyTables {
+  const table = <V, I extends string = never>(
+    label: string,
+    indexes: Readonly<Record<I, IndexKeys<V>>>,
+  ): Table<V, I> => createTable<V, I>(graph, { label, equals: structurallyEqual, indexes });
+  return {
+    trafficTargets: table("trafficTargets", {
+      destination: ({ destination }: TrafficTarget) => identitiesOf(destination),
+      selected: ({ destination }: TrafficTarget) => lookedUpIn(destination),
+      source: ({ sources }: TrafficTarget) => identitiesOf(...sources),
+      sourceIn: ({ sources }: TrafficTarget) => lookedUpIn(...sources),
+    }),
+    identityBindings: table("identityBindings", {
+      namespace: ({ ref }: IdentityBinding) => [ref.namespace],
+    }),
+    httpRouteGroups: table("httpRouteGroups", {}),
+    tcpRoutes: table("tcpRoutes", {}),
+    udpRoutes: table("udpRoutes", {}),
+    trafficSplits: table("trafficSplits", {
+      root: ({ root }: TrafficSplit) => [root],
+      backend: ({ backends }: TrafficSplit) => backends.map(({ service }) => service),
+    }),
+    egresses: table("egresses", { source: ({ sources }: Egress) => sources.map(identityKey) }),
+    ingressBackends: table("ingressBackends", {
+      service: ({ backends }: IngressBackend) => backends.map(({ service }) => service),
+      source: ({ services }: IngressBackend) => services,
+    }),
+    retries: table("retries", { source: ({ source }: Retry) => [identityKey(source)] }),
+    upstreamTrafficSettings: table("upstreamTrafficSettings", {
+      service: ({ service }: UpstreamTrafficSetting) => (service === undefined ? [] : [service]),
+    }),
+    telemetries: table("telemetries", { namespace: ({ ref }: Telemetry) => [ref.namespace] }),
+    extensionServices: table("extensionServices", {}),
   };
 }

@@ -1,19 +1,59 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
 import type { ServiceIdentity } from "../model/identity";
+import type {
+  Egress,
+  ExtensionService,
+  HttpRouteGroup,
+  IdentityBinding,
+  IngressBackend,
+  Retry,
+  TcpRoute,
+  Telemetry,
+  TrafficSplit,
+  TrafficTarget,
+  UdpRoute,
+  UpstreamTrafficSetting,
+} from "../model/traffic";
 import type { MeshEndpointSlice, MeshNamespace, MeshPod, MeshService } from "../model/workload";
+import { apiKind } from "../api/kinds";
+import type { Compiled } from "../model/diagnostic";
+import { ingestIdentityBinding, ingestTrafficTarget } from "./access";
+import { ingestEgress, ingestExtensionService } from "./egress";
 import { ingestEndpointSlice } from "./endpoint-slice";
 import { metaOf, objectKey } from "./fields";
 import { CONFIG_GROUP, ingestMeshConfig } from "./mesh-config";
+import { ingestIngressBackend } from "./ingress-backend";
 import { ingestNamespace } from "./namespace";
 import { ingestPod } from "./pod";
 import type { Projector } from "./projector";
 import { clean } from "./projector";
+import { ingestRetry } from "./retry";
+import { ingestHttpRouteGroup, ingestTcpRoute, ingestUdpRoute } from "./routes";
 import { ingestService } from "./service";
+import { ingestTelemetry } from "./telemetry";
+import { ingestTrafficSplit } from "./traffic-split";
+import { ingestUpstreamTrafficSetting } from "./upstream-traffic-setting";
 
 export type { Projector } from "./projector";
 
+/** Model value of each kind of policy; undefined: findings void the object as a whole. */
+export interface PolicyOf {
+  readonly TrafficTarget: TrafficTarget | undefined;
+  readonly IdentityBinding: IdentityBinding | undefined;
+  readonly HTTPRouteGroup: HttpRouteGroup | undefined;
+  readonly TCPRoute: TcpRoute | undefined;
+  readonly UDPRoute: UdpRoute | undefined;
+  readonly TrafficSplit: TrafficSplit | undefined;
+  readonly Egress: Egress | undefined;
+  readonly IngressBackend: IngressBackend | undefined;
+  readonly Retry: Retry | undefined;
+  readonly UpstreamTrafficSetting: UpstreamTrafficSetting | undefined;
+  readonly Telemetry: Telemetry | undefined;
+  readonly ExtensionService: ExtensionService | undefined;
+}
+
 /** Model value of each kind that is watched. */
-export interface ModelOf {
+export interface ModelOf extends PolicyOf {
   readonly Namespace: MeshNamespace;
   readonly Service: MeshService;
   readonly EndpointSlice: MeshEndpointSlice;
@@ -61,5 +101,31 @@ export function createProjectors(meshName: string): Projectors {
       key: objectKey,
       project: ingestMeshConfig,
     },
+    ...POLICY_PROJECTORS,
   };
 }
+
+/** The projector of a policy kind, watched under the version in which the mesh also writes its status. */
+function policy<K extends keyof PolicyOf>(
+  kind: K,
+  project: (object: unknown) => Compiled<PolicyOf[K]>,
+): Projector<PolicyOf[K]> {
+  const row = apiKind(kind);
+  const path = row === undefined ? "" : `/apis/${row.group}/${row.version}/${row.plural}`;
+  return { kind, apiPath: path, key: objectKey, project };
+}
+
+const POLICY_PROJECTORS: { readonly [K in keyof PolicyOf]: Projector<PolicyOf[K]> } = {
+  TrafficTarget: policy("TrafficTarget", ingestTrafficTarget),
+  IdentityBinding: policy("IdentityBinding", ingestIdentityBinding),
+  HTTPRouteGroup: policy("HTTPRouteGroup", ingestHttpRouteGroup),
+  TCPRoute: policy("TCPRoute", ingestTcpRoute),
+  UDPRoute: policy("UDPRoute", ingestUdpRoute),
+  TrafficSplit: policy("TrafficSplit", ingestTrafficSplit),
+  Egress: policy("Egress", ingestEgress),
+  IngressBackend: policy("IngressBackend", ingestIngressBackend),
+  Retry: policy("Retry", ingestRetry),
+  UpstreamTrafficSetting: policy("UpstreamTrafficSetting", ingestUpstreamTrafficSetting),
+  Telemetry: policy("Telemetry", ingestTelemetry),
+  ExtensionService: policy("ExtensionService", ingestExtensionService),
+};

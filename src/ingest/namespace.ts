@@ -1,7 +1,9 @@
 import type { Compiled } from "../model/diagnostic";
 import {
+  ANNOTATION_INBOUND_PLAINTEXT,
   ANNOTATION_INJECTION,
   ANNOTATION_METRICS,
+  ANNOTATION_PERMISSIVE,
   LABEL_IGNORE,
   LABEL_MONITORED_BY,
 } from "../model/mesh-words";
@@ -25,5 +27,7 @@ export function ingestNamespace(object: unknown, meshName: string): Compiled<Mes
     meshed: labels[LABEL_MONITORED_BY] === meshName && labels[LABEL_IGNORE] === undefined,
     injection: switchOf(annotations[ANNOTATION_INJECTION]),
     metrics: switchOf(annotations[ANNOTATION_METRICS]) === true,
+    permissive: switchOf(annotations[ANNOTATION_PERMISSIVE]),
+    plaintext: switchOf(annotations[ANNOTATION_INBOUND_PLAINTEXT]) === true,
   });
 }

@@ -8,6 +8,10 @@ export const LABEL_IGNORE = "openservicemesh.io/ignore";
 export const ANNOTATION_INJECTION = "openservicemesh.io/sidecar-injection";
 /** Annotation on a Namespace: new pods get Prometheus annotations. */
 export const ANNOTATION_METRICS = "openservicemesh.io/metrics";
+/** Annotation on a Namespace: permissive mode of its pods as destinations, over what MeshConfig says. */
+export const ANNOTATION_PERMISSIVE = "openservicemesh.io/permissive-traffic-policy-mode";
+/** Annotation on a Namespace: its pods also take plaintext from callers without a sidecar, during migration. */
+export const ANNOTATION_INBOUND_PLAINTEXT = "openservicemesh.io/inbound-plaintext";
 export const ANNOTATION_OUTBOUND_PORT_EXCLUSION = "openservicemesh.io/outbound-port-exclusion-list";
 export const ANNOTATION_INBOUND_PORT_EXCLUSION = "openservicemesh.io/inbound-port-exclusion-list";
 export const ANNOTATION_OUTBOUND_IP_EXCLUSION = "openservicemesh.io/outbound-ip-range-exclusion-list";

@@ -21,7 +21,17 @@ export type SubjectSelector =
       readonly kind: "pods";
       readonly namespace: string;
       readonly labels: Readonly<Record<string, string>>;
-    };
+    }
+  /** Whatever an IdentityBinding (v1alpha4) names; nobody while there is none. */
+  | { readonly kind: "binding"; /** Key of the IdentityBinding. */ readonly binding: string };
+
+/**
+ * SMI IdentityBinding (v1alpha4): subjects of its own namespace under one name; each of them counts. Never a `binding`
+ * itself.
+ */
+export interface IdentityBinding extends PolicyObject {
+  readonly subjects: readonly SubjectSelector[];
+}
 
 /** What a TrafficTarget lets through. `matches` undefined: all of the group. */
 export type TargetRule =
@@ -76,7 +86,7 @@ export interface TrafficSplit extends PolicyObject {
   readonly backends: readonly {
     /** Key of a Service. */
     readonly service: string;
-    /** Not negative; quantities of v1alpha1 in thousandths, so shares stay as written. */
+    /** Whole, not negative; all of an object in thousandths when one of them has a fraction (`500m` in v1alpha1). */
     readonly weight: number;
   }[];
   /** Keys of HTTPRouteGroups; empty: all requests. */

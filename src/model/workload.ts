@@ -9,6 +9,10 @@ export interface MeshNamespace {
   readonly injection: boolean | undefined;
   /** Annotation `openservicemesh.io/metrics` enabled. */
   readonly metrics: boolean;
+  /** Annotation `openservicemesh.io/permissive-traffic-policy-mode`; undefined: as MeshConfig says. */
+  readonly permissive: boolean | undefined;
+  /** Annotation `openservicemesh.io/inbound-plaintext` enabled: callers without a sidecar are let in (migration). */
+  readonly plaintext: boolean;
 }
 
 /** L4 protocol of a Service port; only TCP is carried by the mesh. */

@@ -33,6 +33,18 @@ function meshConfigStore({ meshConfig, meshConfigRef }: Inputs): Store<MeshConfi
   };
 }
 
+/** An object that is void has no row, as if it were not there: its findings tell why. */
+function policyStore<V, I extends string>(table: Table<V, I>): Store<V | undefined> {
+  return {
+    set: (key, value) => table.set(key, value),
+    reset: values => {
+      const rows = new Map<string, V>();
+      for (const [key, value] of values) if (value !== undefined) rows.set(key, value);
+      return table.reset(rows);
+    },
+  };
+}
+
 function mapValues<A, B>(map: ReadonlyMap<string, A>, to: (value: A) => B): ReadonlyMap<string, B> {
   return new Map([...map].map(([key, value]) => [key, to(value)] as const));
 }
@@ -51,6 +63,18 @@ export function createInputWriter(inputs: Inputs): InputWriter {
     Pod: inputs.pods,
     ServiceAccount: inputs.serviceAccounts,
     MeshConfig: meshConfigStore(inputs),
+    TrafficTarget: policyStore(inputs.trafficTargets),
+    IdentityBinding: policyStore(inputs.identityBindings),
+    HTTPRouteGroup: policyStore(inputs.httpRouteGroups),
+    TCPRoute: policyStore(inputs.tcpRoutes),
+    UDPRoute: policyStore(inputs.udpRoutes),
+    TrafficSplit: policyStore(inputs.trafficSplits),
+    Egress: policyStore(inputs.egresses),
+    IngressBackend: policyStore(inputs.ingressBackends),
+    Retry: policyStore(inputs.retries),
+    UpstreamTrafficSetting: policyStore(inputs.upstreamTrafficSettings),
+    Telemetry: policyStore(inputs.telemetries),
+    ExtensionService: policyStore(inputs.extensionServices),
   };
 
   const note = (kind: IngestKind, key: string, found: readonly Diagnostic[]): void => {

@@ -435,6 +435,39 @@ const ROWS: readonly Row[] = [
     { spec: { service: "a", backends: [] } },
     ["spec.backends must have at least 1 item"],
   ],
+  [
+    "a binding of each scheme",
+    "IdentityBinding",
+    {
+      metadata: { name: "cart", namespace: "shop" },
+      spec: {
+        schemes: {
+          podLabelSelector: { matchLabels: { app: "cart" } },
+          spiffeIdentities: ["cluster.local/ns/shop/sa/cart", "far.away/boundary/b/type/identity"],
+        },
+      },
+    },
+    [],
+  ],
+  [
+    "a binding of labels and account, with an expression and no label",
+    "IdentityBinding",
+    {
+      spec: {
+        schemes: {
+          podLabelSelector: { matchLabels: {}, matchExpressions: [{ key: "app", operator: "Exists" }] },
+          spiffeIdentities: ["nobody"],
+          serviceAccount: "cart",
+        },
+      },
+    },
+    [
+      "spec.schemes.podLabelSelector.matchLabels must have at least one label",
+      "spec.schemes.podLabelSelector.matchExpressions is not understood; use matchLabels",
+      'spec.schemes.spiffeIdentities[0] must be a SPIFFE identity like cluster.local/ns/shop/sa/cart; it is "nobody"',
+      "spec.schemes must not have both podLabelSelector and serviceAccount",
+    ],
+  ],
 ];
 
 describe("validation of the custom kinds", () => {

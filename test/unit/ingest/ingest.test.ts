@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { DEFAULT_MESH_CONFIG } from "../../../src/api/mesh-config";
-import { validateCustomObject } from "../../../src/api/kinds";
+import { apiKind, validateCustomObject } from "../../../src/api/kinds";
 import type { IngestKind } from "../../../src/ingest/index";
 import { createProjectors } from "../../../src/ingest/index";
 import { BAD_FIELDS, BAD_ONLY_BY_VALIDATION, meshConfigWith } from "../../support/mesh-config-cases";
@@ -39,7 +39,7 @@ describe("ingest", () => {
             expect(compiled.diagnostics).to.be.an("array");
             const unusable = compiled.diagnostics.some(found => found.severity === "error");
             if (compiled.value === undefined)
-              expect([projector.kind, unusable]).to.deep.equal(["MeshConfig", true]);
+              expect([apiKind(projector.kind)?.kind, unusable]).to.deep.equal([projector.kind, true]);
             else expect(JSON.stringify(compiled.value)).to.be.a("string");
             expect(projector.key(object)).to.be.a("string");
           }
@@ -57,6 +57,18 @@ describe("ingest", () => {
       "Pod /api/v1/pods",
       "ServiceAccount /api/v1/serviceaccounts",
       "MeshConfig /apis/config.openservicemesh.io/v1alpha2/meshconfigs",
+      "TrafficTarget /apis/access.smi-spec.io/v1alpha3/traffictargets",
+      "IdentityBinding /apis/access.smi-spec.io/v1alpha4/identitybindings",
+      "HTTPRouteGroup /apis/specs.smi-spec.io/v1alpha4/httproutegroups",
+      "TCPRoute /apis/specs.smi-spec.io/v1alpha4/tcproutes",
+      "UDPRoute /apis/specs.smi-spec.io/v1alpha4/udproutes",
+      "TrafficSplit /apis/split.smi-spec.io/v1alpha2/trafficsplits",
+      "Egress /apis/policy.openservicemesh.io/v1alpha1/egresses",
+      "IngressBackend /apis/policy.openservicemesh.io/v1alpha1/ingressbackends",
+      "Retry /apis/policy.openservicemesh.io/v1alpha1/retries",
+      "UpstreamTrafficSetting /apis/policy.openservicemesh.io/v1alpha1/upstreamtrafficsettings",
+      "Telemetry /apis/policy.openservicemesh.io/v1alpha1/telemetries",
+      "ExtensionService /apis/config.openservicemesh.io/v1alpha2/extensionservices",
     ]);
     expect(projectors.Namespace.key(namespace("shop"))).to.equal("shop");
     expect(projectors.Pod.key(pod({ namespace: "shop", name: "p", ips: [] }))).to.equal("shop/p");
@@ -88,9 +100,22 @@ describe("ingest of Namespace", () => {
   for (const [name, labels, annotations, meshed, switched] of rows) {
     it(name, () => {
       const value = project("Namespace", { metadata: { name: "shop", labels, annotations } });
-      expect(value).to.deep.equal({ name: "shop", meshed, injection: switched, metrics: false });
+      const rest = { metrics: false, permissive: undefined, plaintext: false };
+      expect(value).to.deep.equal({ name: "shop", meshed, injection: switched, ...rest });
     });
   }
+
+  it("says how its pods take calls, where it says so", () => {
+    const mode = "openservicemesh.io/permissive-traffic-policy-mode";
+    const plaintext = "openservicemesh.io/inbound-plaintext";
+    const read = (annotations: Record<string, string>): readonly unknown[] => {
+      const value = project("Namespace", { metadata: { name: "shop", annotations } });
+      return [value.permissive, value.plaintext];
+    };
+    expect(read({ [mode]: "enabled" })).to.deep.equal([true, false]);
+    expect(read({ [mode]: "Disabled", [plaintext]: "enabled" })).to.deep.equal([false, true]);
+    expect(read({ [mode]: "on", [plaintext]: "on" })).to.deep.equal([undefined, false]);
+  });
 });
 
 describe("ingest of Service", () => {

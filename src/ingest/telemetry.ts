@@ -1,0 +1,27 @@
+import type { Telemetry } from "../model/traffic";
+import { asObject, asText, asTextMap } from "./fields";
+import { headOf, policyIngest } from "./policy-object";
+
+/** A Telemetry. */
+export const ingestTelemetry = policyIngest<Telemetry>({
+  group: "policy.openservicemesh.io",
+  kind: "Telemetry",
+  read: reading => ({
+    ...headOf(reading),
+    selector: asTextMap(reading.body["selector"]),
+    accessLog: accessLogOf(reading.body["accessLog"]),
+  }),
+});
+
+function accessLogOf(written: unknown): Telemetry["accessLog"] {
+  if (written === undefined || written === null) return undefined;
+  const { format, openTelemetry } = asObject(written);
+  const { extensionService, attributes } = asObject(openTelemetry);
+  const { namespace, name } = asObject(extensionService);
+  const key = `${String(namespace)}/${String(name)}`;
+  return {
+    format: asText(format),
+    openTelemetry:
+      extensionService === undefined ? undefined : { service: key, attributes: asTextMap(attributes) },
+  };
+}
