@@ -179,22 +179,27 @@ describe("permissive mode on the real cluster", function () {
     ]);
   });
 
-  it("tells the owner of a Service of an appProtocol that it does not know", async () => {
-    const event = await until("the event", 30_000, async () => {
-      const found = await shop.kubectl([
-        "get",
-        "events",
-        "-o",
-        "json",
-        "--field-selector",
-        "reason=UnknownAppProtocol",
-      ]);
-      return (JSON.parse(found) as { items: { message: string; involvedObject: { name: string } }[] })
-        .items[0];
+  interface EventView {
+    readonly message: string;
+    readonly involvedObject: { readonly name: string };
+  }
+
+  /** Message of the event with this reason about a Service. */
+  const eventOf = (reason: string, service: string): Promise<string> =>
+    until(`the event ${reason}`, 30_000, async () => {
+      const filter = ["--field-selector", `reason=${reason}`];
+      const found = await shop.kubectl(["get", "events", "-o", "json", ...filter]);
+      const { items } = JSON.parse(found) as { items: EventView[] };
+      return items.find(({ involvedObject }) => involvedObject.name === service)?.message;
     });
-    report(`event: ${event.message}`);
-    expect(event.involvedObject.name).to.equal("by-app");
-    expect(event.message).to.contain("spec.ports[7].appProtocol").and.contain("example.org/unheard-of");
+
+  it("tells the owner of a Service of what it cannot take at its word", async () => {
+    const unknown = await eventOf("UnknownAppProtocol", "by-app");
+    report(`event: ${unknown}`);
+    expect(unknown).to.contain("spec.ports[7].appProtocol").and.contain("example.org/unheard-of");
+    const conflict = await eventOf("ProtocolConflict", "disputed");
+    report(`event: ${conflict}`);
+    expect(conflict).to.contain("97").and.contain(String(PORTS.disputed));
   });
 
   it("carries every protocol that a port's name begins with", async () => {

@@ -5,6 +5,7 @@
  */
 import http from "node:http";
 import "../../support/pod-app";
+import { BULK, type BulkOperations } from "./matrix-bulk";
 
 interface Reply {
   readonly id: number;
@@ -22,7 +23,16 @@ process.send = (reply: Reply): boolean => {
 
 let calls = 0;
 
+async function runOwn(operation: keyof BulkOperations, args: readonly unknown[]): Promise<Reply> {
+  const work = BULK[operation] as (...args: readonly unknown[]) => Promise<unknown>;
+  return work(...args).then(
+    value => ({ id: 0, value }),
+    (error: unknown) => ({ id: 0, error: String(error) }),
+  );
+}
+
 function run(operation: string, args: readonly unknown[]): Promise<Reply> {
+  if (Object.hasOwn(BULK, operation)) return runOwn(operation as keyof BulkOperations, args);
   return new Promise(resolve => {
     const id = (calls += 1);
     waiting.set(id, resolve);

@@ -4,10 +4,13 @@ import { IMAGES } from "../../../hack/images/names";
 import { ANNOTATION_INBOUND_PORT_EXCLUSION, PORT_METRICS } from "../../../src/model/mesh-words";
 import type { Operations } from "../../support/pod-operations";
 import { fetchText } from "./client-pod";
+import type { BulkOperations } from "./matrix-bulk";
 import { CONTROL_PORT } from "./manifests";
 import { PORTS } from "./matrix-words";
 import type { TestNamespace } from "./namespace";
 
+/** Nothing listens there. */
+const PORT_OF_NOBODY = 9;
 const CONFIG_MAP = "matrix-app";
 
 let bundled: Promise<string> | undefined;
@@ -41,6 +44,14 @@ export interface MatrixPodOptions {
   readonly serviceAccount?: string;
   /** Listens on the pod's own address only, not on loopback. */
   readonly ownAddressOnly?: boolean;
+  /** Label `app`; default the name. */
+  readonly app?: string;
+  /** Container port that is called `web`; default the one of HTTP/1.1. */
+  readonly web?: number;
+  /** Never becomes ready. */
+  readonly neverReady?: boolean;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 const SERVERS: readonly (readonly unknown[])[] = [
@@ -52,11 +63,14 @@ const SERVERS: readonly (readonly unknown[])[] = [
   ["serveTcp", PORTS.tcp, ""],
   ["serveTcp", PORTS.odd, ""],
   ["serveTcp", PORTS.greeting, "welcome to"],
+  ["serveEcho", PORTS.echo],
+  ["serveAwkward", PORTS.awkward],
+  ["serveEcho2", PORTS.echo2],
 ];
 
 const from = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
-/** Labels, annotations and spec of a pod that serves all of {@link PORTS}; its label `app` is the name. */
+/** Labels, annotations and spec of a pod that serves all of {@link PORTS}; its label `app` is the name unless said. */
 export function matrixTemplate(
   name: string,
   options: MatrixPodOptions = {},
@@ -76,11 +90,11 @@ export function matrixTemplate(
       { name: "START", value: JSON.stringify(SERVERS) },
     ],
     ports: [
-      { name: "web", containerPort: PORTS.http },
+      { name: "web", containerPort: options.web ?? PORTS.http },
       { name: "echo", containerPort: PORTS.tcp },
     ],
     readinessProbe: {
-      httpGet: { path: "/", port: CONTROL_PORT },
+      httpGet: { path: "/", port: options.neverReady === true ? PORT_OF_NOBODY : CONTROL_PORT },
       periodSeconds: 1,
       timeoutSeconds: 5,
       failureThreshold: 60,
@@ -90,8 +104,8 @@ export function matrixTemplate(
   };
   return {
     metadata: {
-      labels: { app: name },
-      annotations: { [ANNOTATION_INBOUND_PORT_EXCLUSION]: String(CONTROL_PORT) },
+      labels: { app: options.app ?? name, ...options.labels },
+      annotations: { [ANNOTATION_INBOUND_PORT_EXCLUSION]: String(CONTROL_PORT), ...options.annotations },
     },
     spec: {
       serviceAccountName: options.serviceAccount ?? "default",
@@ -136,15 +150,18 @@ interface Reply {
   readonly error?: string;
 }
 
+/** What the application of a pod can be told to do. */
+export type MatrixApp = Operations & BulkOperations;
+
 /** The application of a pod: each operation runs there. */
-export function appAt(address: string): Operations {
+export function appAt(address: string): MatrixApp {
   const call = async (operation: string, args: unknown[]): Promise<unknown> => {
     const url = `http://${address}:${CONTROL_PORT}/${operation}`;
     const { value, error } = JSON.parse(await fetchText(url, "POST", JSON.stringify(args))) as Reply;
     if (error !== undefined) throw new Error(error);
     return value;
   };
-  return new Proxy({} as Operations, {
+  return new Proxy({} as MatrixApp, {
     get:
       (_target, operation) =>
       (...args: unknown[]) =>

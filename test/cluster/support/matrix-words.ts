@@ -13,6 +13,12 @@ export const PORTS = {
   odd: 9001,
   /** TCP where the server speaks first. */
   greeting: 3306,
+  /** TCP, every byte back. */
+  echo: 9002,
+  /** HTTP/1.1 with unusual answers. */
+  awkward: 8084,
+  /** HTTP/2, the body back. */
+  echo2: 8085,
   /** HTTP/1.1 that no Service leads to. */
   unlisted: 7000,
 } as const;
