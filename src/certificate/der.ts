@@ -111,9 +111,17 @@ function keyUsage(root: boolean): Node {
   return primitive(Type.BITSTRING, root ? "\x01\x06" : "\x07\x80");
 }
 
+/** Extended key usages by purpose: a gateway only calls, a server only answers, the others do both. */
+const USAGES: Readonly<Record<CertificatePlan["purpose"], readonly string[]>> = {
+  workload: [OID.serverAuth, OID.clientAuth],
+  serving: [OID.serverAuth],
+  "control-plane": [OID.serverAuth, OID.clientAuth],
+  gateway: [OID.clientAuth],
+  root: [],
+};
+
 function extensionsOf(plan: CertificatePlan, issuance: Issuance): readonly Node[] {
   const root = plan.purpose === "root";
-  const usages = plan.purpose === "workload" ? [OID.serverAuth, OID.clientAuth] : [OID.serverAuth];
   const constraints = root ? sequence(primitive(Type.BOOLEAN, "\xff")) : sequence();
   const issuerKeyId = issuance.issuerKeyId ?? (root ? issuance.keyId : undefined);
   const authority =
@@ -123,7 +131,7 @@ function extensionsOf(plan: CertificatePlan, issuance: Issuance): readonly Node[
   return [
     extension(OID.basicConstraints, true, constraints),
     extension(OID.keyUsage, true, keyUsage(root)),
-    ...(root ? [] : [extension(OID.extendedKeyUsage, false, sequence(...usages.map(oid)))]),
+    ...(root ? [] : [extension(OID.extendedKeyUsage, false, sequence(...USAGES[plan.purpose].map(oid)))]),
     extension(OID.subjectKeyId, false, primitive(Type.OCTETSTRING, binary(issuance.keyId))),
     ...authority,
     ...altNames(plan),

@@ -1,4 +1,4 @@
-/** What to issue and for whom. Three purposes that never stand in for each other. */
+/** What to issue and for whom. Purposes that never stand in for each other. */
 import { osmDnsName, spiffeId, type ServiceIdentity } from "../model/identity";
 
 /** Backdating of every certificate, so that a node whose clock is behind accepts it: 5 minutes, in milliseconds. */
@@ -15,7 +15,7 @@ const ROOT_COMMON_NAME = "osm-ca.openservicemesh.io";
 
 /** Everything in a certificate that is decided before keys and serial numbers exist. */
 export interface CertificatePlan {
-  readonly purpose: "workload" | "serving" | "root";
+  readonly purpose: "workload" | "serving" | "control-plane" | "gateway" | "root";
   /** undefined: no common name. */
   readonly commonName: string | undefined;
   readonly organisation: string;
@@ -72,6 +72,22 @@ export function planServing(dnsNames: readonly string[], lifetime: Lifetime): Ce
     dnsNames,
     ...validity(lifetime),
   };
+}
+
+/**
+ * A certificate with which pods of the control plane prove themselves to each other, as client and as server. It has no
+ * URI name, so no workload accepts it, and a name of its own, so no certificate of a server stands in for it.
+ */
+export function planControlPlane(name: string, lifetime: Lifetime): CertificatePlan {
+  return { ...planServing([name], lifetime), purpose: "control-plane" };
+}
+
+/**
+ * The client certificate of an ingress controller outside the mesh. It has no URI name, so it is no workload's identity:
+ * only what an ingress policy admits by these names takes it.
+ */
+export function planGateway(dnsNames: readonly string[], lifetime: Lifetime): CertificatePlan {
+  return { ...planServing(dnsNames, lifetime), purpose: "gateway" };
 }
 
 /** The built-in root. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { originsWithin } from "../model/object-ref";
 import type { Leaf } from "../policy/types";
 import { TYPE_URLS, type EncodedResource, type TypeUrl } from "../xds/resource";
 import type { Encoder } from "./any";
@@ -68,6 +69,6 @@ export function encodeLeaf(leaf: Leaf): EncodedResource {
     version,
     body: bytes,
     fragment: Resource.encode(resource).finish(),
-    origins: leaf.origins,
+    origins: originsWithin(leaf),
   };
 }

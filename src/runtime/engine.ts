@@ -12,6 +12,7 @@ import { createFlushTimer } from "./engine/flush-timer";
 import { createListeners } from "./engine/listeners";
 import { observe } from "./engine/observed";
 import { createPodRegister } from "./engine/pods";
+import { createReports, type EngineReports } from "./engine/reports";
 import { createSubscribers } from "./engine/subscribers";
 import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
 
@@ -41,7 +42,7 @@ export interface EngineStats {
  * The compiler's shell: events in, snapshots out. `apply` only sets inputs; everything that depends on them is computed
  * in one flush at the end of the turn, for those who subscribe.
  */
-export interface Engine extends ConfigSource, PodDirectory {
+export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   apply(event: EngineEvent): void;
   /** Runs the outstanding flush now. */
   flush(): void;
@@ -88,6 +89,7 @@ export function createEngine(options: EngineOptions): Engine {
   const config = observe(graph, meshConfig, { initial: graph.peek(meshConfig), log });
   const findingListeners = createListeners<DiagnosticMap>(log, "diagnostics");
   const configListeners = createListeners<MeshConfigSpec>(log, "mesh configuration");
+  const reports = createReports(log, pods);
 
   const flush = (): void => {
     const start = options.clock.now();
@@ -101,14 +103,17 @@ export function createEngine(options: EngineOptions): Engine {
         if (changed.size > 0) findingListeners.notify(changed);
       });
     });
+    reports.settle();
     counters.flushes++;
     counters.lastFlushMs = options.clock.now() - start;
   };
   const timer = createFlushTimer({ clock: options.clock, soon: options.soon ?? setImmediate, flush });
 
   return {
+    ...reports,
     apply: event => {
       compiler.writer.apply(event);
+      reports.note(event);
       if (event.kind === "Pod") pods.apply(event);
       timer.request();
     },

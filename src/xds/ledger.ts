@@ -1,8 +1,9 @@
 /** What one proxy has acknowledged and refused: the entry of the ledger from which status and rotation gates are read. */
 import type { DiffCache } from "./diff";
-import { resourcesOf, sizeOf, type ResourceSet, type TypeUrl } from "./resource";
+import { findResource, resourcesOf, sizeOf, TYPE_URLS, type ResourceSet, type TypeUrl } from "./resource";
 import { SEND_ORDER, typeStateOf, type StreamState } from "./stream";
-import { pendingOf, type Rejection } from "./type-state";
+import { objectsOf, type Lag } from "./tally";
+import { pendingOf, type Rejection, type TypeState } from "./type-state";
 
 /** One type on one stream. */
 export interface TypeStanding {
@@ -24,6 +25,72 @@ export function isSynced(state: StreamState, diffs: DiffCache): boolean {
     const pending = pendingOf(type, state.snapshot?.get(type.typeUrl), diffs);
     return pending.changed.length === 0 && pending.removed.length === 0;
   });
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
+
+/**
+ * Policy objects that are not in force on a proxy as they should be: it lacks, still holds or refused some of what they
+ * shape. Compared by names and versions, so an object that has nothing to do with what is outstanding is not waited for.
+ */
+export function lagOf(state: StreamState, diffs: DiffCache): Lag {
+  const { snapshot } = state;
+  if (snapshot === undefined || !hasBegun(state)) return "everything";
+  const late: string[] = [];
+  for (const typeUrl of SEND_ORDER) {
+    const type = typeStateOf(state, typeUrl);
+    const target = snapshot.get(typeUrl);
+    const names = outstandingNames(type, target, diffs);
+    late.push(...names.flatMap(name => [...shapersOf(target, name), ...shapersOf(type.content.set, name)]));
+  }
+  return late.length === 0 ? NOTHING : new Set(late);
+}
+
+function shapersOf(set: ResourceSet | undefined, name: string): readonly string[] {
+  const resource = set && findResource(set, name);
+  return resource === undefined ? [] : objectsOf(resource);
+}
+
+/** Whether a proxy holds everything it should, what it refused aside, and has asked for everything. */
+export function isSettled(state: StreamState, diffs: DiffCache): boolean {
+  const { snapshot } = state;
+  if (snapshot === undefined || !hasBegun(state)) return false;
+  return SEND_ORDER.every(typeUrl => {
+    const type = typeStateOf(state, typeUrl);
+    const target = snapshot.get(typeUrl);
+    if (type.inFlight !== undefined || notAskedFor(type, target).length > 0) return false;
+    const { changed, removed } = pendingOf(type, target, diffs);
+    return changed.length === 0 && removed.length === 0;
+  });
+}
+
+/** Envoy asks for clusters first and for listeners once it has those; before both there is nothing in it to speak of. */
+function hasBegun(state: StreamState): boolean {
+  return [TYPE_URLS.cluster, TYPE_URLS.listener].every(typeUrl => typeStateOf(state, typeUrl).subscribed);
+}
+
+function outstandingNames(
+  type: TypeState,
+  target: ResourceSet | undefined,
+  diffs: DiffCache,
+): readonly string[] {
+  const pending = pendingOf(type, target, diffs);
+  const names = [
+    ...pending.changed.map(({ name }) => name),
+    ...pending.removed,
+    ...notAskedFor(type, target),
+  ];
+  return type.rejected.size === 0 ? names : [...names, ...type.rejected.keys()];
+}
+
+/**
+ * Resources that a proxy should ask for by name and has not: what refers to them is on its way. Only looked for when it
+ * has asked for fewer names than there are. Secrets are asked for by need, and shaped by no object.
+ */
+function notAskedFor(type: TypeState, target: ResourceSet | undefined): readonly string[] {
+  if (target === undefined || type.typeUrl === TYPE_URLS.secret) return [];
+  if (type.wildcard || type.names.size >= sizeOf(target)) return [];
+  return [...resourcesOf(target)].map(({ name }) => name).filter(name => !type.names.has(name));
 }
 
 /** The standing of every subscribed type, in send order. */

@@ -1,12 +1,15 @@
 import type { IngestKind, ModelOf } from "../../ingest/index";
 import type { Compiled } from "../../model/diagnostic";
 
+/** A projected value, and of which `metadata.generation` of the object it is. */
+export type Ingested<V> = Compiled<V> & { readonly generation?: number };
+
 interface Upsert<K extends IngestKind> {
   readonly kind: K;
   readonly type: "upsert";
   /** As the kind's projector gives it. */
   readonly key: string;
-  readonly compiled: Compiled<ModelOf[K]>;
+  readonly compiled: Ingested<ModelOf[K]>;
 }
 
 interface Delete<K extends IngestKind> {
@@ -19,7 +22,7 @@ interface Delete<K extends IngestKind> {
 interface Reset<K extends IngestKind> {
   readonly kind: K;
   readonly type: "reset";
-  readonly items: ReadonlyMap<string, Compiled<ModelOf[K]>>;
+  readonly items: ReadonlyMap<string, Ingested<ModelOf[K]>>;
 }
 
 /** A change of one kind, already projected. */

@@ -6,6 +6,15 @@ import type { EngineEventOf } from "./events";
 export interface PodRegister extends PodDirectory {
   /** Takes in a change of pods; those that are gone are announced before this returns. */
   apply(event: EngineEventOf<"Pod">): void;
+  /** Pods whose proxy should be connected, by uid. */
+  readonly expected: ReadonlyMap<string, LivePod>;
+  /** Whether {@link PodRegister.expected} changed since the last call. */
+  takeExpectedChanged(): boolean;
+}
+
+/** A proxy without an address has not come up yet, and carries no traffic; one that is leaving is not waited for. */
+function isExpected(pod: MeshPod): boolean {
+  return pod.meshed && !pod.terminated && !pod.terminating && pod.ips.length > 0;
 }
 
 function livePod(pod: MeshPod): LivePod | undefined {
@@ -18,22 +27,38 @@ function livePod(pod: MeshPod): LivePod | undefined {
 export function createPodRegister(): PodRegister {
   const byKey = new Map<string, LivePod>();
   const byUid = new Map<string, LivePod>();
+  const expected = new Map<string, LivePod>();
+  let expectedChanged = false;
   const listeners: ((uid: string) => void)[] = [];
+  const expect = (uid: string, pod: LivePod | undefined): void => {
+    if (expected.has(uid) === (pod !== undefined)) return;
+    if (pod === undefined) expected.delete(uid);
+    else expected.set(uid, pod);
+    expectedChanged = true;
+  };
 
   const update = (key: string, pod: MeshPod | undefined): void => {
     const before = byKey.get(key);
     const after = pod === undefined ? undefined : livePod(pod);
     if (before !== undefined && before.uid !== after?.uid) {
       byKey.delete(key);
+      expect(before.uid, undefined);
       if (byUid.get(before.uid) === before) byUid.delete(before.uid);
       for (const listener of listeners) listener(before.uid);
     }
     if (after === undefined) return;
     byKey.set(key, after);
     byUid.set(after.uid, after);
+    expect(after.uid, pod !== undefined && isExpected(pod) ? after : undefined);
   };
 
   return {
+    expected,
+    takeExpectedChanged: () => {
+      const changed = expectedChanged;
+      expectedChanged = false;
+      return changed;
+    },
     byUid: uid => byUid.get(uid),
     onGone: listener => {
       listeners.push(listener);
