@@ -1,4 +1,4 @@
-import type { KubeClient } from "../kube";
+import type { KubeClient, KubeObject } from "../kube";
 import type { Clock, Log } from "../ports";
 import { startInformer, type Informer, type InformerSource } from "./informer";
 import type { EngineEvent } from "../engine/events";
@@ -81,11 +81,19 @@ function sourceOf(
   only: { readonly namespace: string; readonly name: string } | undefined,
 ): InformerSource<unknown> {
   const { kind, apiPath } = projector;
+/** A projected value with the generation it is of; kinds without generations have none. */
+function stamped(value: unknown, { metadata }: KubeObject): unknown {
+  const { generation } = metadata;
+  return typeof value === "object" && value !== null && generation !== undefined
+    ? { ...value, generation }
+    : value;
+}
+
   const base = {
     kind,
     path: apiPath,
     key: (object: unknown) => projector.key(object),
-    project: (object: unknown) => projector.project(object),
+    project: (object: KubeObject) => stamped(projector.project(object), object),
   };
   if (only === undefined) return base;
   const path = apiPath.replace(/\/([^/]+)$/, `/namespaces/${only.namespace}/$1`);
