@@ -11,10 +11,13 @@ const DEPLOY_MS = 600_000;
 /** What `pepr deploy` prints when it has done its work; its exit code can be 0 without. */
 const SUCCESS = "Module deployed successfully";
 
-/** Runs the very command that anybody would type. Throws with the end of its output when it does not succeed. */
-export async function deploy(kubectl: Kubectl, note: Log): Promise<void> {
+/**
+ * Runs the very command that anybody would type, in `folder` (default: this repository). Throws with the end of its output
+ * when it does not succeed.
+ */
+export async function deploy(kubectl: Kubectl, note: Log, folder = repositoryRoot()): Promise<void> {
   const env = kubectl.kubeconfig === undefined ? {} : { KUBECONFIG: kubectl.kubeconfig };
-  const options = { cwd: repositoryRoot(), env, timeoutMs: DEPLOY_MS, onLine: note };
+  const options = { cwd: folder, env, timeoutMs: DEPLOY_MS, onLine: note };
   const result = await run("npx", ["pepr", "deploy", "-y"], options);
   const text = `${result.stdout}\n${result.stderr}`;
   if (result.code === 0 && text.includes(SUCCESS)) return;

@@ -73,8 +73,8 @@ export class Mesh {
   }
 
   /** `npx pepr deploy -y`, as anybody would type it. Each line of its output goes to `note`. */
-  public async deploy(note: Log = quiet): Promise<void> {
-    await deploy(this.kubectl, note);
+  public async deploy(note: Log = quiet, folder?: string): Promise<void> {
+    await deploy(this.kubectl, note, folder);
   }
 
   /** Waits until all pods of the control plane are those that are wanted, and ready. */
