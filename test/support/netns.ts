@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly uid?: number;
   readonly stdio?: StdioOptions;
   readonly env?: NodeJS.ProcessEnv;
+  /** File that the command sees as /etc/resolv.conf. */
+  readonly resolver?: string;
 }
 
 /** A network namespace that stands for a pod: one interface with an IPv4 and an IPv6 address, and a default route. */
@@ -25,6 +27,9 @@ export interface Network {
   pod(name: string): NetworkPod;
   close(): Promise<void>;
 }
+
+/** Runs the rest of the command line with another /etc/resolv.conf, which nobody else sees. */
+const WITH_RESOLVER = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"'];
 
 /** Ends with its parent, however the parent ends. */
 const WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"];
@@ -106,7 +111,8 @@ class Pod implements NetworkPod {
   start(command: readonly [string, ...string[]], options: RunOptions = {}): ChildProcess {
     const uid = options.uid ?? 0;
     const user = uid === 0 ? [] : ["--reuid", String(uid), "--regid", String(uid), "--clear-groups"];
-    const [program = "", ...args] = [...this.enter(), ...WITH_PARENT, ...user, ...command];
+    const resolver = options.resolver === undefined ? [] : [...WITH_RESOLVER, options.resolver];
+    const [program = "", ...args] = [...this.enter(), ...resolver, ...WITH_PARENT, ...user, ...command];
     const child = spawn(program, args, {
       stdio: options.stdio ?? "pipe",
       env: options.env ?? process.env,

@@ -2,6 +2,7 @@
 import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
+import { resolveNames } from "./scene-dns";
 import { answerParent } from "./pod-process";
 import type { AppAnswer, AppCall, SceneOperations } from "./scene-operations";
 
@@ -199,5 +200,5 @@ function call(given: AppCall): Promise<AppAnswer> {
   }
 }
 
-const operations: SceneOperations = { serve, call };
+const operations: SceneOperations = { serve, resolve: resolveNames, call };
 answerParent(operations);

@@ -2,7 +2,8 @@ import { isIP } from "node:net";
 import { objectRefKey } from "../../src/model/object-ref";
 import type { Decision } from "../../src/policy/decide";
 import type { TestObject } from "./objects";
-import { documentsOf, podName, type Scene } from "./scene";
+import { documentsOf, podAddresses, podName, type Scene } from "./scene";
+import { hostNames } from "./scene-services";
 import { proxyOf } from "./world";
 
 /** A call as a scene's `calls.yaml` has it. */
@@ -18,6 +19,8 @@ export interface SceneCall {
   readonly expect: Answer;
   /** The only pods that may answer, `namespace/name`. Default: any. */
   readonly at?: string | readonly string[];
+  /** The real call is made so often, in which each pod of `at` must answer at least once. Default 1. */
+  readonly times?: number;
   /** Exactly the objects that decide, `Kind/namespace/name`. Default: not looked at. */
   readonly by?: string | readonly string[];
 }
@@ -46,9 +49,10 @@ export interface ResolvedCall {
   readonly expect: Answer;
   readonly at: readonly string[] | undefined;
   readonly by: readonly string[] | undefined;
+  readonly times: number;
 }
 
-const FIELDS = new Set(["from", "to", "method", "headers", "expect", "at", "by"]);
+const FIELDS = new Set(["from", "to", "method", "headers", "expect", "at", "times", "by"]);
 
 /** Calls of a scene as given, or after a step: the content of `calls.yaml` or `steps/NN-name.calls.yaml`. */
 export function callsOf(scene: string, step?: string): readonly SceneCall[] {
@@ -88,6 +92,7 @@ export function resolveCall(scene: Scene, call: SceneCall): ResolvedCall {
     expect: call.expect,
     at: list(call.at),
     by: list(call.by),
+    times: call.times ?? 1,
   };
 }
 
@@ -117,9 +122,11 @@ interface ServiceSpec {
   readonly clusterIP?: string;
 }
 
-/** What a resolver would answer: a Service's cluster address, or a pod's behind a headless Service. */
+/** What a resolver would answer: a Service's cluster address, or a pod's behind a headless Service or of that name. */
 function addressOf(scene: Scene, host: string): string {
   if (isIP(host) !== 0) return host;
+  const [known] = hostNames(scene.objects).get(host) ?? [];
+  if (known !== undefined) return known;
   const labels = host.split(".");
   const service = find(scene, "Service", labels[0], labels[1]);
   if (service !== undefined) {
@@ -137,12 +144,6 @@ function find(scene: Scene, kind: string, name = "", namespace = ""): TestObject
     object =>
       object.kind === kind && object.metadata.name === name && object.metadata.namespace === namespace,
   );
-}
-
-/** Addresses of a pod, of both families. */
-export function podAddresses(pod: TestObject | undefined): readonly string[] {
-  const status = pod?.["status"] as { podIPs?: readonly { ip: string }[] } | undefined;
-  return (status?.podIPs ?? []).map(({ ip }) => ip);
 }
 
 /** What the evaluator says to a call; undefined when the caller has no sidecar and there is nobody to ask. */
@@ -178,6 +179,7 @@ export interface Evaluation {
 const STATUS: Readonly<Record<Exclude<Decision["outcome"], "passthrough" | "refused">, number>> = {
   delivered: 200,
   "no-rule": 404,
+  "no-backend": 500,
   forbidden: 403,
   unavailable: 503,
   "wrong-server": 503,

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { isIPv6 } from "node:net";
 import { identityKey, type ServiceIdentity } from "../../src/model/identity";
@@ -10,10 +11,10 @@ import { throwAwayAuthority, TRUST_DOMAIN } from "./mesh";
 import { createNetwork, type Network, type NetworkPod } from "./netns";
 import type { TestObject } from "./objects";
 import { startProgram } from "./pod-process";
-import { podName, type Scene } from "./scene";
-import { podAddresses, type ResolvedCall } from "./scene-calls";
+import { podAddresses, podName, type Scene } from "./scene";
+import type { ResolvedCall } from "./scene-calls";
 import type { AppAnswer, SceneOperations } from "./scene-operations";
-import { type Family, FAMILIES, serviceRules, servedPorts } from "./scene-services";
+import { type Family, FAMILIES, hostNames, serviceRules, servedPorts } from "./scene-services";
 import { createWorkshop, redirect, type Sidecar, startSidecar, type Workshop } from "./sidecar";
 import { waitFor } from "./wait";
 import { proxyOf } from "./world";
@@ -65,6 +66,7 @@ export class SceneNetwork {
     const meshed = names("meshed", cast.meshed);
     const plain = names("plain", cast.plain);
     const workshop = await createWorkshop();
+    writeFileSync(resolverFile(workshop), "nameserver 127.0.0.1\n");
     const ads = await startAdsPipe(path.join(workshop.folder, "ads.sock"));
     try {
       const network = await createNetwork([...meshed, ...plain]);
@@ -165,6 +167,7 @@ export class SceneNetwork {
 
   private async serve(scene: Scene, pod: TestObject, calls: readonly ResolvedCall[]): Promise<void> {
     const { app } = this.part(podName(pod));
+    await app.resolve(Object.fromEntries(hostNames(scene.objects)));
     for (const { port, greets } of servedPorts(scene.objects, pod, calls)) await app.serve(port, greets);
   }
 
@@ -178,7 +181,11 @@ export class SceneNetwork {
   private async startSidecar(name: string): Promise<void> {
     if (this.sidecars.has(name)) return;
     const socket = path.join(this.workshop.folder, "ads.sock");
-    this.sidecars.set(name, await startSidecar(this.part(name).place, this.workshop, socket));
+    const { place } = this.part(name);
+    this.sidecars.set(
+      name,
+      await startSidecar(place, this.workshop, socket, { resolver: resolverFile(this.workshop) }),
+    );
   }
 
   private certificates(identity: ServiceIdentity): readonly EncodedResource[] {
@@ -190,6 +197,11 @@ export class SceneNetwork {
     this.issued.set(key, resources);
     return resources;
   }
+}
+
+/** The application of a pod is also its name server. */
+function resolverFile(workshop: Workshop): string {
+  return path.join(workshop.folder, "resolv.conf");
 }
 
 /** What `ip -batch` reads so that a namespace has exactly these addresses, and everything else is one link away. */

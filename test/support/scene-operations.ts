@@ -30,5 +30,7 @@ export interface SceneOperations {
    * bytes. With `greets` it speaks first instead. Serving a port again only changes that.
    */
   serve(port: number, greets: boolean): Promise<void>;
+  /** Answers questions of DNS on 127.0.0.1:53 with these addresses from now on; other names do not exist. */
+  resolve(names: Readonly<Record<string, readonly string[]>>): Promise<void>;
   call(call: AppCall): Promise<AppAnswer>;
 }

@@ -1,7 +1,8 @@
 /** Services of a scene as a node carries them, for what goes past the mesh, and the ports that its pods serve. */
 import { isIP } from "node:net";
 import type { TestObject } from "./objects";
-import { podAddresses, type ResolvedCall } from "./scene-calls";
+import { podAddresses } from "./scene";
+import type { ResolvedCall } from "./scene-calls";
 
 /** Address families, as iptables tells them apart. */
 export type Family = "ipv4" | "ipv6";
@@ -81,7 +82,35 @@ function firstReady(slices: readonly Slice[], name: string | undefined, family: 
   return undefined;
 }
 
-/** TCP ports that a pod serves: those of its EndpointSlices, and those at which a call dials the pod itself. */
+/** Hosts that a pod outside of the mesh stands for: `name` or `name:port`, separated by commas. */
+const STANDS_FOR = "scene/answers-to";
+
+/** Hosts of that annotation; ports are those that are to be served besides what calls dial. */
+function hostsOf(pod: TestObject): readonly { readonly name: string; readonly port: number | undefined }[] {
+  const { annotations } = pod.metadata as { readonly annotations?: Readonly<Record<string, string>> };
+  return (annotations?.[STANDS_FOR]?.split(",") ?? []).map(host => {
+    const [name = "", port] = host.trim().split(":");
+    return { name, port: port === undefined ? undefined : Number(port) };
+  });
+}
+
+/** Every name that can be resolved, with its addresses: Services by their full names, and hosts that pods stand for. */
+export function hostNames(objects: readonly TestObject[]): ReadonlyMap<string, readonly string[]> {
+  const names = new Map<string, readonly string[]>();
+  for (const object of objects) {
+    const { namespace = "", name } = object.metadata;
+    if (object.kind === "Service") {
+      const { clusterIPs = [] } = object["spec"] as Service;
+      const addresses = clusterIPs.filter(address => isIP(address) !== 0);
+      names.set(`${name}.${namespace}.svc.cluster.local`, addresses);
+    }
+    if (object.kind !== "Pod") continue;
+    for (const host of hostsOf(object)) names.set(host.name, podAddresses(object));
+  }
+  return names;
+}
+
+/** TCP ports that a pod serves: of its EndpointSlices, of hosts it stands for, and at which a call dials the pod itself. */
 export function servedPorts(
   objects: readonly TestObject[],
   pod: TestObject,
@@ -91,7 +120,11 @@ export function servedPorts(
     calls.filter(({ scheme }) => scheme === "server-first").flatMap(call => targetPorts(objects, call)),
   );
   const dialled = calls.filter(({ address }) => podAddresses(pod).includes(address)).map(({ port }) => port);
-  const ports = new Set([...slicePorts(objects, pod), ...dialled]);
+  const ports = new Set([
+    ...slicePorts(objects, pod),
+    ...hostsOf(pod).flatMap(({ port }) => port ?? []),
+    ...dialled,
+  ]);
   return [...ports].map(port => ({ port, greets: greeting.has(port) }));
 }
 

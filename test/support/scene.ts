@@ -60,6 +60,12 @@ export function podName(object: TestObject): string {
   return `${object.metadata.namespace ?? ""}/${object.metadata.name}`;
 }
 
+/** Addresses of a pod, of both families. */
+export function podAddresses(pod: TestObject | undefined): readonly string[] {
+  const status = pod?.["status"] as { podIPs?: readonly { ip: string }[] } | undefined;
+  return (status?.podIPs ?? []).map(({ ip }) => ip);
+}
+
 /** A scene with every proxy connected, at `given` or after some of its steps. */
 export class Scene {
   readonly world: World = createWorld(encodeLeaf);

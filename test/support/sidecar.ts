@@ -17,7 +17,7 @@ import { envoyBinary } from "../../hack/envoy/binary";
 import { SIDECAR_UID } from "../../src/model/mesh-words";
 import { redirectRules } from "../../src/injector/iptables";
 import type { RedirectPlan } from "../../src/injector/redirect";
-import type { NetworkPod } from "./netns";
+import type { NetworkPod, RunOptions } from "./netns";
 import { waitFor } from "./wait";
 
 /** A running Envoy in a pod. */
@@ -125,7 +125,12 @@ function get(socketPath: string, target: string): Promise<string> {
 }
 
 /** Starts the pod's sidecar and waits until it is ready, which it is once it has its first configuration. */
-export async function startSidecar(pod: NetworkPod, workshop: Workshop, adsSocket: string): Promise<Sidecar> {
+export async function startSidecar(
+  pod: NetworkPod,
+  workshop: Workshop,
+  adsSocket: string,
+  options: Pick<RunOptions, "resolver"> = {},
+): Promise<Sidecar> {
   const folder = path.join(workshop.folder, pod.name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -146,7 +151,7 @@ export async function startSidecar(pod: NetworkPod, workshop: Workshop, adsSocke
   ];
   const child = pod.start(
     [workshop.envoy, ...quiet, ...identity, "--log-path", logFile, "-l", "info", "--config-yaml", config],
-    { uid: SIDECAR_UID, stdio: ["ignore", openSync(outputFile, "w"), "ignore"] },
+    { ...options, uid: SIDECAR_UID, stdio: ["ignore", openSync(outputFile, "w"), "ignore"] },
   );
   const read = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8") : "");
   const log = (): string => read(logFile);

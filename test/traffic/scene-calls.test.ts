@@ -62,8 +62,20 @@ describe("calls of scenes through real Envoys", () => {
 
   after(() => network.close());
 
+  /** What is wrong with the answers to a call; undefined: nothing. */
   async function check(scene: Scene, call: ResolvedCall): Promise<string | undefined> {
-    const answer = await network.call(call);
+    const heard = new Set<string>();
+    for (let made = 0; made < call.times; made += 1) {
+      const answer = await network.call(call);
+      const wrong = judge(scene, call, answer);
+      if (wrong !== undefined) return wrong;
+      heard.add(answer.pod);
+    }
+    const silent = call.times === 1 ? [] : (call.at ?? []).filter(pod => !heard.has(pod));
+    return silent.length === 0 ? undefined : `${call.title}: no answer of ${silent.join(", ")}`;
+  }
+
+  function judge(scene: Scene, call: ResolvedCall, answer: AppAnswer): string | undefined {
     const seen = seenBy(scene, answer);
     const said = `${call.title}: ${JSON.stringify({ seen, ...answer })}`;
     if (seen !== call.expect) return said;
@@ -97,7 +109,8 @@ describe("calls of scenes through real Envoys", () => {
               const what = resolved()[index];
               if (what === undefined) throw new Error("no such call");
               if (step === undefined) {
-                expect(await check(scene, what)).to.equal(undefined);
+                const wrong = await check(scene, what);
+                expect(wrong, wrong).to.equal(undefined);
                 return;
               }
               // An Envoy's workers take a change a moment after it has been acknowledged.
