@@ -201,7 +201,10 @@ const certificate = is.object({
     {
       subjectAltNames: is.list(is.host, 1),
       validityDuration: is.duration(SHORTEST_LEAF_MS),
-      secret: is.object({ name: is.all(is.objectName, grantedName), namespace: is.labelName }, ["name", "namespace"]),
+      secret: is.object({ name: is.all(is.objectName, grantedName), namespace: is.labelName }, [
+        "name",
+        "namespace",
+      ]),
     },
     ["subjectAltNames", "validityDuration", "secret"],
   ),

@@ -14,20 +14,16 @@ export interface MeshConfigPreset {
 }
 
 /**
- * The MeshConfig that is created when there is none. An existing one is the operator's and is never touched, so values
- * survive upgrades.
+ * The MeshConfig of a fresh installation. An existing one is the operator's and is never touched, so values survive
+ * upgrades.
  */
 export function defaultMeshConfig(settings: InstallSettings, preset: MeshConfigPreset): InstallObject {
   const base = DEFAULT_MESH_CONFIG;
-  const { serviceCertValidityDuration, certKeyBitSize } = base.certificate;
-  const { enable, statPrefix, timeout, failureModeAllow } = base.traffic.inboundExternalAuthorization;
-  const spec = {
+  return meshConfigOf(settings, {
     ...base,
-    certificate: { serviceCertValidityDuration, certKeyBitSize },
     sidecar: { ...base.sidecar, logLevel: preset.sidecarLogLevel ?? base.sidecar.logLevel },
     traffic: {
       ...base.traffic,
-      inboundExternalAuthorization: { enable, statPrefix, timeout, failureModeAllow },
       enableEgress: preset.egress ?? base.traffic.enableEgress,
       enablePermissiveTrafficPolicyMode: preset.permissive ?? base.traffic.enablePermissiveTrafficPolicyMode,
     },
@@ -39,11 +35,25 @@ export function defaultMeshConfig(settings: InstallSettings, preset: MeshConfigP
         address: `jaeger.${settings.osmNamespace}.svc.cluster.local`,
       },
     },
-  };
+  });
+}
+
+/** The MeshConfig with this spec, as it is written to the API. */
+export function meshConfigOf(settings: InstallSettings, spec: MeshConfigSpec): InstallObject {
+  const { ingressGateway, ...certificate } = spec.certificate;
+  const { port, ...authorization } = spec.traffic.inboundExternalAuthorization;
   return {
     apiVersion: "config.openservicemesh.io/v1alpha2",
     kind: "MeshConfig",
     metadata: { name: MESH_CONFIG_NAME, namespace: settings.osmNamespace, labels: meshLabels(settings) },
-    spec,
+    spec: {
+      ...spec,
+      certificate: { ...certificate, ...(ingressGateway === undefined ? {} : { ingressGateway }) },
+      // 0 stands for "not given", which the API's schema does not know.
+      traffic: {
+        ...spec.traffic,
+        inboundExternalAuthorization: { ...authorization, ...(port === 0 ? {} : { port }) },
+      },
+    },
   };
 }

@@ -22,6 +22,8 @@ export const WEBHOOK_PORT = 3000;
 export const WEBHOOK_SECRET = "osm-webhook-cert";
 /** Name of the ValidatingAdmissionPolicy and of its binding. */
 export const SIDECAR_POLICY = "osm-sidecar-required";
+/** Name of the ValidatingAdmissionPolicy that keeps the MeshConfig, and of its binding. */
+export const MESH_CONFIG_POLICY = "osm-mesh-config-kept";
 /** PodDisruptionBudget of the admission pods. */
 export const DISRUPTION_BUDGET = "osm-controller";
 

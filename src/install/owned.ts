@@ -1,5 +1,6 @@
 import type { InstallSettings } from "./names";
 import { MANAGER_MESH, MANAGER_PEPR } from "./names";
+import { meshConfigPolicy, meshConfigPolicyBinding } from "./mesh-config-policy";
 import type { InstallObject } from "./object";
 import { adsService, disruptionBudget, webhookService } from "./services";
 import { sidecarPolicy, sidecarPolicyBinding } from "./sidecar-policy";
@@ -12,12 +13,14 @@ export interface OwnedObject {
   readonly manager: string;
 }
 
-/** The refusal of bare pods; applied first of all and by whichever pod comes first. */
+/** The refusal of bare pods and of a lost MeshConfig; applied first of all and by whichever pod comes first. */
 export function guards(settings: InstallSettings): readonly OwnedObject[] {
-  return [sidecarPolicy(settings), sidecarPolicyBinding(settings)].map(object => ({
-    object,
-    manager: MANAGER_MESH,
-  }));
+  return [
+    sidecarPolicy(settings),
+    sidecarPolicyBinding(settings),
+    meshConfigPolicy(settings),
+    meshConfigPolicyBinding(settings),
+  ].map(object => ({ object, manager: MANAGER_MESH }));
 }
 
 /** Everything the watcher applies at start and repairs whenever it drifts or disappears, in order of application. */

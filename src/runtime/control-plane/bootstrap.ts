@@ -1,9 +1,12 @@
 import { guards } from "../../install/owned";
 import { MANAGER_MESH } from "../../install/names";
-import { defaultMeshConfig } from "../../install/mesh-config";
+import { defaultMeshConfig, meshConfigOf } from "../../install/mesh-config";
 import { controlPlaneNamespace } from "../../install/namespaces";
 import type { InstallObject } from "../../install/object";
 import { objectPath } from "../../install/object";
+import type { MeshConfigSpec } from "../../api/mesh-config";
+import { CLOSED_MESH_CONFIG } from "../../api/mesh-config";
+import { CA_SECRET_NAME } from "../../model/mesh-words";
 import { isAsWanted } from "../../install/covers";
 import type { KubeClient } from "../kube";
 import { isConflict, isNotFound } from "../kube/errors";
@@ -80,18 +83,41 @@ export async function ensureGuards(options: BootstrapOptions): Promise<void> {
   }
 }
 
+/** What {@link ensureMeshConfig} works with. */
+export interface MeshConfigOptions extends Omit<BootstrapOptions, "mayChange"> {
+  /** Where the configuration in force is known; absent at the start of a process. */
+  readonly engine?: { meshConfig(): MeshConfigSpec };
+}
+
 /**
- * The default MeshConfig, where there is none. Looks before it creates: a creation asks the validating webhook, which may
- * be these very pods. A failure is no reason not to start, because an absent MeshConfig means the defaults.
+ * A MeshConfig, where there is none: the installer's presets in a fresh installation, what is in force where one was
+ * deleted under a running mesh, and a closed mesh where it was deleted while nobody looked. A deletion never opens a mesh.
+ * Looks before it creates: a creation asks the validating webhook, which may be these very pods.
  */
-export async function ensureMeshConfig(options: Omit<BootstrapOptions, "mayChange">): Promise<void> {
-  const { kube, settings, log } = options;
-  const wanted = defaultMeshConfig(settings, settings.preset);
+export async function makeMeshConfig(options: MeshConfigOptions): Promise<void> {
+  const { kube, settings, log, engine } = options;
+  const preset = defaultMeshConfig(settings, settings.preset);
+  if ((await read(kube, objectPath(preset))) !== undefined) return;
+  const installed = engine !== undefined || (await isInstalled(kube, settings));
+  const wanted = installed ? meshConfigOf(settings, engine?.meshConfig() ?? CLOSED_MESH_CONFIG) : preset;
+  if (!(await createIfAbsent(kube, wanted))) return;
+  if (!installed) log.info("created the default MeshConfig");
+  else log.warn("the MeshConfig was gone and is made again", { asInForce: engine !== undefined });
+}
+
+/** The root's Secret is made after the first MeshConfig, so where there is one the mesh is no fresh installation. */
+async function isInstalled(kube: KubeClient, settings: Settings): Promise<boolean> {
+  const { osmNamespace: namespace } = settings;
+  const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: CA_SECRET_NAME, namespace } };
+  return (await read(kube, objectPath(secret))) !== undefined;
+}
+
+/** {@link makeMeshConfig}, whose failure is no reason not to start: without a MeshConfig the mesh is closed. */
+export async function ensureMeshConfig(options: MeshConfigOptions): Promise<void> {
   try {
-    if ((await read(kube, objectPath(wanted))) !== undefined) return;
-    if (await createIfAbsent(kube, wanted)) log.info("created the default MeshConfig");
+    await makeMeshConfig(options);
   } catch (error) {
-    log.warn("no MeshConfig yet, defaults apply", { error: String(error) });
+    options.log.warn("no MeshConfig yet, the mesh is closed or stays as it was", { error: String(error) });
   }
 }
 

@@ -3,7 +3,13 @@ import type { WebhookIdentity } from "../../install/webhook-secret";
 import type { Keeper, KeeperOptions } from "../ownership";
 import { keep, keptAs } from "../ownership";
 import type { Settings } from "../settings";
+import type { Engine } from "../engine";
+import type { Authority } from "../secrets/authority";
+import { MESH_CONFIG_NAME } from "../../model/mesh-words";
+import { makeMeshConfig } from "./bootstrap";
 import { keptDeployments } from "./deployments";
+import { GatewaySecretKeeper } from "./gateway-secret";
+import { KeyedWorker } from "./keyed-worker";
 import { MeshNamespaceKeeper } from "./mesh-namespaces";
 import type { Namespaces } from "./namespaces";
 
@@ -12,8 +18,9 @@ export interface DutyOptions extends KeeperOptions {
   readonly settings: Settings;
   readonly namespaces: Namespaces;
   readonly identity: WebhookIdentity;
-  /** PEM of the roots that verify the ADS server. */
-  readonly rootsPem: () => string;
+  /** Issues the ingress gateway's certificate; its own is the root that verifies the ADS server. */
+  readonly authority: Authority;
+  readonly engine: Engine;
   /** False where the process does not run in Pepr's Deployments (development). */
   readonly inCluster: boolean;
 }
@@ -28,10 +35,20 @@ export interface Duties {
   stop(): void;
 }
 
+/** There is a MeshConfig at the start, however it got lost; a failure is tried again until there is one. */
+function keepMeshConfig(options: DutyOptions): { stop(): void } {
+  const worker = new KeyedWorker({ ...options, work: () => makeMeshConfig(options) });
+  worker.enqueue(MESH_CONFIG_NAME);
+  return worker;
+}
+
 /** Starts keeping Services, webhook configurations, the admission policy, Deployment sizes and mesh namespaces. */
 export function startDuties(options: DutyOptions): Duties {
   const { settings } = options;
-  const meshNamespaces = new MeshNamespaceKeeper(options);
+  const rootsPem = (): string => options.authority.certPem;
+  const meshNamespaces = new MeshNamespaceKeeper({ ...options, rootsPem });
+  const gateway = new GatewaySecretKeeper(options);
+  const meshConfig = keepMeshConfig(options);
   const keepOwned = (identity: WebhookIdentity): Keeper => {
     const material = { caPem: identity.caCertPem, path: identity.path };
     const deployments = options.inCluster ? keptDeployments(settings) : [];
@@ -50,6 +67,8 @@ export function startDuties(options: DutyOptions): Duties {
     },
     stop: () => {
       keeper.stop();
+      gateway.stop();
+      meshConfig.stop();
       meshNamespaces.stop();
     },
   };

@@ -123,7 +123,7 @@ interface Parts extends Foundation {
 
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   const { role, kube, settings, clock, log } = options;
-  const { server, namespaces, world, serving, endpoints, authority, admitPod } = parts;
+  const { server, namespaces, world, serving, endpoints, admitPod } = parts;
   const { engine } = world;
   let identity = parts.identity;
   let duties: Duties | undefined;
@@ -158,10 +158,9 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
     constructed() {
       log.info("ready");
       if (!writes(role)) return;
-      const rootsPem = (): string => authority.certPem;
       reporting = startReporting({ ...options, engine });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
-      duties = startDuties({ ...options, namespaces, identity, rootsPem, inCluster: role !== "dev" });
+      duties = startDuties({ ...options, ...parts, engine, identity, inCluster: role !== "dev" });
     },
     stop: () => {
       for (const part of [

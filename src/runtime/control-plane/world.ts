@@ -1,3 +1,4 @@
+import { CLOSED_MESH_CONFIG } from "../../api/mesh-config";
 import { encodeLeaf } from "../../envoy/encode";
 import { createProjectors } from "../../ingest/index";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
@@ -6,6 +7,7 @@ import { createEngine } from "../engine";
 import type { Informers } from "../kube/informers";
 import { startInformers } from "../kube/informers";
 import type { KeeperOptions } from "../ownership";
+import { startResync } from "./resync";
 import type { Settings } from "../settings";
 
 /** The model of the cluster and what follows from it, fed by informers. */
@@ -21,6 +23,13 @@ export interface World {
 export function startWorld(settings: Settings, options: KeeperOptions): World {
   const { osmNamespace, trustDomain, meshName } = settings;
   const engine = createEngine({ ...options, encode: encodeLeaf, osmNamespace, trustDomain });
+  // Until a MeshConfig has been seen, nothing passes that nobody has allowed.
+  engine.apply({
+    kind: "MeshConfig",
+    type: "upsert",
+    key: `${osmNamespace}/${MESH_CONFIG_NAME}`,
+    compiled: { value: CLOSED_MESH_CONFIG, diagnostics: [] },
+  });
   const informers = startInformers({
     ...options,
     projectors: Object.values(createProjectors(meshName)),
@@ -29,6 +38,7 @@ export function startWorld(settings: Settings, options: KeeperOptions): World {
       engine.apply(event);
     },
   });
+  const resync = startResync({ ...options, engine, informers });
   return {
     engine,
     informers,
@@ -36,6 +46,7 @@ export function startWorld(settings: Settings, options: KeeperOptions): World {
       engine.flush();
     }),
     stop: () => {
+      resync.stop();
       informers.stop();
     },
   };

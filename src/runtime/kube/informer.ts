@@ -57,6 +57,8 @@ export interface Informer<V> {
   /** Milliseconds since the API server was last heard of; grows while it is away. */
   staleness(): number;
   stats(): InformerStats;
+  /** Lists everything anew now, as if the watch could not be resumed. What is known stays until the list is complete. */
+  relist(): void;
   /** Ends all requests; no further change is reported. */
   stop(): void;
 }
@@ -90,6 +92,9 @@ class InformerLoop<V> implements Informer<V> {
   private lastWarning = -Infinity;
   /** Answers that were errors since the last progress. */
   private refusals = 0;
+  private relistAsked = false;
+  /** Cuts the watch that runs. */
+  private cut: () => void = () => undefined;
 
   constructor(private readonly options: InformerOptions<V>) {
     this.synced = new Promise(resolve => (this.resolveSynced = resolve));
@@ -125,10 +130,17 @@ class InformerLoop<V> implements Informer<V> {
     this.stopping.abort();
   }
 
+  relist(): void {
+    this.relistAsked = true;
+    this.cut();
+  }
+
   async run(): Promise<void> {
     let mustList = true;
     while (!this.isStopped()) {
       try {
+        mustList ||= this.relistAsked;
+        this.relistAsked = false;
         if (mustList) await this.list();
         mustList = false;
         await this.watch();
@@ -189,12 +201,15 @@ class InformerLoop<V> implements Informer<V> {
 
   /** One watch request from where we are; returns when the server ended it in good order, throws otherwise. */
   private async watch(): Promise<void> {
+    // Asked for while the list was running: what it has read may be older than the question.
+    if (this.relistAsked) return;
     const seconds = this.options.watchSeconds ?? 10;
     const watch = new AbortController();
     const abort = (): void => {
       watch.abort();
     };
     this.stopping.signal.addEventListener("abort", abort, { once: true });
+    this.cut = abort;
     const deadline = this.guardAgainstSilence(seconds * 1_000 + GRACE_MS, abort);
     const faults: KubeError[] = [];
     this.counts.watches += 1;
@@ -219,7 +234,7 @@ class InformerLoop<V> implements Informer<V> {
 
   private judgeEnd(fault: KubeError | undefined, deadline: SilenceGuard): void {
     if (fault !== undefined) throw fault;
-    if (this.isStopped()) return;
+    if (this.isStopped() || this.relistAsked) return;
     if (deadline.expired())
       throw new KubeError(0, "Silent", `${this.kind}: the watch was silent for too long`);
     // A server that ends watches as soon as they begin must not be asked again without a pause.

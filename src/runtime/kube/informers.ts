@@ -34,6 +34,8 @@ export interface Informers {
   /** Kinds that are not listed yet, for messages about a slow start. */
   readonly waitingFor: () => readonly string[];
   readonly byKind: ReadonlyMap<string, Informer<unknown>>;
+  /** See {@link Informer.relist}; for every kind. */
+  relist(): void;
   stop(): void;
 }
 
@@ -58,6 +60,9 @@ export function startInformers(options: InformersOptions): Informers {
     synced: Promise.all(all.map(informer => informer.synced)).then(() => undefined),
     waitingFor: () => all.filter(informer => !informer.isSynced).map(informer => informer.kind),
     byKind,
+    relist: () => {
+      for (const informer of all) informer.relist();
+    },
     stop: () => {
       for (const informer of all) informer.stop();
     },
@@ -76,11 +81,6 @@ function engineEvent(kind: string, change: Change<unknown>): EngineEvent {
   }
 }
 
-function sourceOf(
-  projector: KindProjector,
-  only: { readonly namespace: string; readonly name: string } | undefined,
-): InformerSource<unknown> {
-  const { kind, apiPath } = projector;
 /** A projected value with the generation it is of; kinds without generations have none. */
 function stamped(value: unknown, { metadata }: KubeObject): unknown {
   const { generation } = metadata;
@@ -89,6 +89,11 @@ function stamped(value: unknown, { metadata }: KubeObject): unknown {
     : value;
 }
 
+function sourceOf(
+  projector: KindProjector,
+  only: { readonly namespace: string; readonly name: string } | undefined,
+): InformerSource<unknown> {
+  const { kind, apiPath } = projector;
   const base = {
     kind,
     path: apiPath,

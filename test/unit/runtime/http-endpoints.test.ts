@@ -75,6 +75,7 @@ const informer = {
   get: () => undefined,
   staleness: () => 0,
   stats: () => ({ lists: 1, watches: 2, events: 3, stale: 0, failures: 0, stalls: 0 }),
+  relist: () => undefined,
   stop: () => undefined,
 };
 

@@ -1,0 +1,137 @@
+import type { IngressGateway } from "../../api/mesh-config";
+import { GATEWAY_SECRET_NAMES } from "../../api/mesh-config";
+import { gatewaySecret, isGatewaySecret, readGatewaySecret } from "../../install/gateway-secret";
+import type { InstallObject } from "../../install/object";
+import { objectPath } from "../../install/object";
+import type { Engine } from "../engine";
+import type { KubeObject } from "../kube";
+import { withQuery } from "../kube/client";
+import { isNotFound } from "../kube/errors";
+import type { KeeperOptions } from "../ownership";
+import { createIfAbsent } from "../ownership";
+import type { Authority } from "../secrets/authority";
+import { gatewayDue, issueGateway } from "../secrets/gateway-certificate";
+import type { Settings } from "../settings";
+import { KeyedWorker } from "./keyed-worker";
+
+/** What the gateway's Secret is kept with. */
+export interface GatewaySecretOptions extends KeeperOptions {
+  readonly settings: Settings;
+  readonly engine: Pick<Engine, "meshConfig" | "onMeshConfig">;
+  readonly authority: Authority;
+}
+
+/** The Secret is looked at so often, so that a lost or changed one comes back, milliseconds. */
+const LOOK_MS = 60_000;
+const KEY = "ingress gateway certificate";
+
+type Place = IngressGateway["secret"];
+
+/**
+ * Duty of the watcher: the Secret that MeshConfig's `certificate.ingressGateway` asks for, renewed at half its life, and
+ * deleted when nobody asks for it any more. A Secret that the mesh did not make is left alone.
+ *
+ * The control plane has rights on {@link GATEWAY_SECRET_NAMES} only. Others need a Role of their owner's, and are forgotten
+ * by a watcher that starts after they were given up.
+ */
+export class GatewaySecretKeeper {
+  private readonly worker: KeyedWorker;
+  private readonly subscription: { close(): void };
+  private timer: { cancel(): void } | undefined;
+  /** Where this process has put a Secret. */
+  private readonly made = new Map<string, Place>();
+
+  constructor(private readonly options: GatewaySecretOptions) {
+    this.worker = new KeyedWorker({ ...options, work: () => this.look() });
+    this.subscription = options.engine.onMeshConfig(() => {
+      this.worker.enqueue(KEY);
+    });
+    this.worker.enqueue(KEY);
+  }
+
+  stop(): void {
+    this.subscription.close();
+    this.timer?.cancel();
+    this.worker.stop();
+  }
+
+  private async look(): Promise<void> {
+    const gateway = this.options.engine.meshConfig().certificate.ingressGateway;
+    this.timer?.cancel();
+    await this.deleteOthers(gateway?.secret);
+    if (gateway === undefined) return;
+    const { clock } = this.options;
+    const due = await this.keep(gateway);
+    this.timer = clock.setTimeout(
+      () => {
+        this.worker.enqueue(KEY);
+      },
+      Math.max(0, Math.min(LOOK_MS, due - clock.now())),
+    );
+  }
+
+  /** Brings the Secret to what is asked for; answers when it has to be looked at again, epoch milliseconds. */
+  private async keep(gateway: IngressGateway): Promise<number> {
+    const { kube, settings, authority, clock, log } = this.options;
+    const path = secretPath(gateway.secret);
+    const issue = { gateway, authority, now: clock.now() };
+    const live = await this.read(path);
+    if (live !== undefined && !isGatewaySecret(settings, live)) {
+      log.error("a Secret of somebody else stands where the ingress gateway's should be", gateway.secret);
+      return Infinity;
+    }
+    this.made.set(path, gateway.secret);
+    const held = live && readGatewaySecret(live);
+    const due = held === undefined ? issue.now : gatewayDue(held, issue);
+    if (due > issue.now) return due;
+    const material = issueGateway(issue);
+    const wanted = gatewaySecret(settings, gateway.secret, material);
+    if (live === undefined) await createIfAbsent(kube, wanted);
+    else await kube.mergePatch(path, { data: wanted.data });
+    log.info("issued the ingress gateway's certificate", gateway.secret);
+    return gatewayDue(material, issue);
+  }
+
+  private async deleteOthers(wanted: Place | undefined): Promise<void> {
+    const { kube, log } = this.options;
+    const keep = wanted && secretPath(wanted);
+    for (const place of [...this.made.values(), ...(await this.ours())]) {
+      const path = secretPath(place);
+      if (path === keep) continue;
+      await kube.delete(path).catch((error: unknown) => {
+        if (!isNotFound(error)) throw error;
+      });
+      this.made.delete(path);
+      log.info("deleted a certificate that no ingress gateway uses any more", place);
+    }
+  }
+
+  /** Secrets of the mesh under the names it has rights on, in any namespace. */
+  private async ours(): Promise<readonly Place[]> {
+    const { kube, settings } = this.options;
+    const found = await Promise.all(
+      GATEWAY_SECRET_NAMES.map(name =>
+        kube.get<{ readonly items: readonly KubeObject[] }>(
+          withQuery("/api/v1/secrets", { fieldSelector: `metadata.name=${name}` }),
+        ),
+      ),
+    );
+    return found
+      .flatMap(({ items }) => items)
+      .filter(secret => isGatewaySecret(settings, secret))
+      .map(({ metadata }) => ({ name: metadata.name, namespace: metadata.namespace ?? "" }));
+  }
+
+  private async read(path: string): Promise<InstallObject | undefined> {
+    try {
+      return await this.options.kube.get<InstallObject>(path);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+}
+
+function secretPath({ name, namespace }: Place): string {
+  return objectPath({ apiVersion: "v1", kind: "Secret", metadata: { name, namespace } });
+}

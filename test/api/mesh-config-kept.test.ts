@@ -1,0 +1,222 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { expect } from "chai";
+import { until } from "../../hack/cluster/progress";
+import { CLOSED_MESH_CONFIG, DEFAULT_MESH_CONFIG, type MeshConfigSpec } from "../../src/api/mesh-config";
+import { EMBEDDED_CRDS } from "../../src/install/crds";
+import { defaultMeshConfig, meshConfigOf } from "../../src/install/mesh-config";
+import { meshConfigPolicy, meshConfigPolicyBinding } from "../../src/install/mesh-config-policy";
+import { MANAGER_MESH } from "../../src/install/names";
+import { controlPlaneNamespace } from "../../src/install/namespaces";
+import { objectPath, type InstallObject } from "../../src/install/object";
+import { ensureDefinitions, makeMeshConfig } from "../../src/runtime/control-plane/bootstrap";
+import { GatewaySecretKeeper } from "../../src/runtime/control-plane/gateway-secret";
+import { startWorld } from "../../src/runtime/control-plane/world";
+import { systemClock } from "../../src/runtime/clock";
+import { KubeError, type KubeObject } from "../../src/runtime/kube";
+import type { ClosableKubeClient } from "../../src/runtime/kube/client";
+import { isNotFound } from "../../src/runtime/kube/errors";
+import { silentLog } from "../../src/runtime/log";
+import { applyObject, createIfAbsent } from "../../src/runtime/ownership";
+import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
+import { readSettings } from "../../src/runtime/settings";
+import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+
+const settings = readSettings({}, "unused");
+const COLLECTION = "/apis/config.openservicemesh.io/v1alpha2/namespaces/osm-system/meshconfigs";
+const CONFIG = `${COLLECTION}/osm-mesh-config`;
+
+interface Secret extends KubeObject {
+  readonly type: string;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+describe("the MeshConfig and what it asks for on a real API server", function () {
+  this.timeout(120_000);
+  let server: TestApiServer;
+  let kube: ClosableKubeClient;
+  const around = () => ({ kube, clock: systemClock, log: silentLog, random: Math.random, settings });
+  const traffic = async (): Promise<MeshConfigSpec["traffic"]> =>
+    (await kube.get<{ spec: MeshConfigSpec }>(CONFIG)).spec.traffic;
+  const there = (path: string): Promise<boolean> =>
+    kube.get(path).then(
+      () => true,
+      (error: unknown) => {
+        if (isNotFound(error)) return false;
+        throw error;
+      },
+    );
+
+  before(async () => {
+    server = await startApiServerForTest();
+    kube = server.client();
+    await createIfAbsent(kube, controlPlaneNamespace(settings));
+    await ensureDefinitions({ ...around(), mayChange: true }, EMBEDDED_CRDS);
+  });
+  after(async () => {
+    kube.close();
+    await server.stop();
+  });
+
+  it("is the installer's in a fresh installation, and closed where it was lost while nobody looked", async () => {
+    await makeMeshConfig(around());
+    expect(await traffic()).to.include({ enableEgress: true, enablePermissiveTrafficPolicyMode: true });
+    await kube.delete(CONFIG);
+    const metadata = { name: "osm-ca-bundle", namespace: "osm-system" };
+    await kube.create("/api/v1/namespaces/osm-system/secrets", { metadata } as KubeObject);
+    await makeMeshConfig(around());
+    expect(await traffic()).to.include({ enableEgress: false, enablePermissiveTrafficPolicyMode: false });
+  });
+
+  it("comes back as it was in force when it is deleted under a running mesh", async () => {
+    await kube.delete(CONFIG);
+    const inForce = {
+      ...DEFAULT_MESH_CONFIG,
+      traffic: { ...DEFAULT_MESH_CONFIG.traffic, enableEgress: false },
+    };
+    await makeMeshConfig({ ...around(), engine: { meshConfig: () => inForce } });
+    expect(await traffic()).to.include({ enableEgress: false, enablePermissiveTrafficPolicyMode: true });
+  });
+
+  it("means a closed mesh until it is seen, and what it said after it is gone; a resync lists all anew", async () => {
+    await kube.delete(CONFIG);
+    const world = startWorld(settings, around());
+    try {
+      await world.synced;
+      expect(world.engine.meshConfig()).to.deep.equal(CLOSED_MESH_CONFIG);
+      await createIfAbsent(kube, defaultMeshConfig(settings, { egress: false }));
+      const permissive = (): boolean => world.engine.meshConfig().traffic.enablePermissiveTrafficPolicyMode;
+      await until("the MeshConfig", 20_000, () => (permissive() ? true : undefined));
+      await kube.delete(CONFIG);
+      const informer = world.informers.byKind.get("MeshConfig");
+      await until("its deletion to be seen", 20_000, () =>
+        informer?.values().size === 0 ? true : undefined,
+      );
+      expect(world.engine.meshConfig().traffic).to.include({
+        enableEgress: false,
+        enablePermissiveTrafficPolicyMode: true,
+      });
+      const lists = [...world.informers.byKind.values()].map(one => one.stats().lists);
+      world.informers.relist();
+      await until("every kind to be listed again", 20_000, () => {
+        const now = [...world.informers.byKind.values()].map(one => one.stats().lists);
+        return now.every((count, i) => count === (lists[i] ?? 0) + 1) ? true : undefined;
+      });
+      expect([...world.informers.byKind.values()].map(one => one.stats().failures)).to.satisfy(
+        (failures: readonly number[]) => failures.every(count => count === 0),
+      );
+    } finally {
+      world.stop();
+      await createIfAbsent(kube, defaultMeshConfig(settings, {}));
+    }
+  });
+
+  it("keeps the ingress gateway's certificate: made, moved, renewed and deleted with its field", async () => {
+    const root = createRoot(Date.now());
+    const authority = loadAuthority(root.certPem, root.keyPem);
+    const secret = { name: "osm-nginx-client-cert", namespace: "default" };
+    const gateway = { subjectAltNames: ["gw.ingress.cluster.local", "gw"], validityDuration: "1h", secret };
+    let spec: MeshConfigSpec = DEFAULT_MESH_CONFIG;
+    let changed: (spec: MeshConfigSpec) => void = () => undefined;
+    let now = Date.now();
+    const set = (ingressGateway: MeshConfigSpec["certificate"]["ingressGateway"]): void => {
+      spec = { ...spec, certificate: { ...spec.certificate, ingressGateway } };
+      changed(spec);
+    };
+    const engine = {
+      meshConfig: () => spec,
+      onMeshConfig: (listener: typeof changed) => {
+        changed = listener;
+        return { close: () => undefined };
+      },
+    };
+    const keeper = new GatewaySecretKeeper({
+      ...around(),
+      authority,
+      engine,
+      clock: { ...systemClock, now: () => now },
+    });
+    const pathOf = (name: string, namespace: string): string =>
+      `/api/v1/namespaces/${namespace}/secrets/${name}`;
+    const here = pathOf(secret.name, secret.namespace);
+    const certificate = async (path: string): Promise<X509Certificate> => {
+      const found = await kube.get<Secret>(path);
+      return new X509Certificate(Buffer.from(found.data["tls.crt"] ?? "", "base64"));
+    };
+    try {
+      set(gateway);
+      await until("the Secret", 20_000, async () => ((await there(here)) ? true : undefined));
+      const made = await kube.get<Secret>(here);
+      const key = createPrivateKey(Buffer.from(made.data["tls.key"] ?? "", "base64"));
+      const first = await certificate(here);
+      expect(made.type).to.equal("kubernetes.io/tls");
+      expect(Buffer.from(made.data["ca.crt"] ?? "", "base64").toString()).to.equal(root.certPem);
+      expect(first.subjectAltName).to.equal("DNS:gw.ingress.cluster.local, DNS:gw");
+      expect(
+        first.checkPrivateKey(key) && first.verify(new X509Certificate(root.certPem).publicKey),
+      ).to.equal(true);
+      // For calling only: no server of the mesh, and no workload (it has no SPIFFE name).
+      expect(first.keyUsage).to.deep.equal(["1.3.6.1.5.5.7.3.2"]);
+
+      // Past half of its life it is another one; at another place the first is gone.
+      now += 40 * 60_000;
+      changed(spec);
+      await until("its renewal", 20_000, async () =>
+        (await certificate(here)).serialNumber === first.serialNumber ? undefined : true,
+      );
+      set({ ...gateway, secret: { ...secret, namespace: "osm-system" } });
+      const moved = pathOf(secret.name, "osm-system");
+      await until("the move", 20_000, async () =>
+        (await there(moved)) && !(await there(here)) ? true : undefined,
+      );
+      set({ ...gateway, subjectAltNames: ["other"], secret: { ...secret, namespace: "osm-system" } });
+      await until("the new name", 20_000, async () =>
+        (await certificate(moved)).subjectAltName === "DNS:other" ? true : undefined,
+      );
+      set(undefined);
+      await until("its end", 20_000, async () => ((await there(moved)) ? undefined : true));
+
+      // A Secret of somebody else under that name stays as it is, also when the field is taken away.
+      const foreign = { metadata: secret, data: { mine: "eA==" } };
+      await kube.create("/api/v1/namespaces/default/secrets", foreign as KubeObject);
+      set(gateway);
+      set({ ...gateway, secret: { name: "after", namespace: "default" } });
+      const after = pathOf("after", "default");
+      await until("the Secret beside it", 20_000, async () => ((await there(after)) ? true : undefined));
+      set(undefined);
+      await until("its end", 20_000, async () => ((await there(after)) ? undefined : true));
+      expect((await kube.get<Secret>(here)).data).to.deep.equal({ mine: "eA==" });
+    } finally {
+      keeper.stop();
+    }
+  });
+
+  it("cannot be deleted but with its namespace", async () => {
+    for (const object of [meshConfigPolicy(settings), meshConfigPolicyBinding(settings)])
+      await applyObject(kube, { object, manager: MANAGER_MESH });
+    const refusal = (path: string): Promise<string> =>
+      kube.delete(path).then(
+        () => "deleted",
+        (error: unknown) => (error instanceof KubeError ? `${error.status} ${error.message}` : String(error)),
+      );
+    // The API server takes new policies up within seconds; until then nothing is lost by trying.
+    const answer = await until("the policy to be in force", 30_000, async () => {
+      const said = await refusal(`${CONFIG}?dryRun=All`);
+      return said === "deleted" ? undefined : said;
+    });
+    expect(answer).to.match(
+      /^(403|422) .*osm-mesh-config steers the running mesh and cannot be deleted: edit it/,
+    );
+    expect(await refusal(COLLECTION)).to.contain("cannot be deleted");
+    expect(await there(CONFIG)).to.equal(true);
+    const other: InstallObject = meshConfigOf(settings, DEFAULT_MESH_CONFIG);
+    await createIfAbsent(kube, { ...other, metadata: { name: "other", namespace: "osm-system" } });
+    expect(await refusal(`${COLLECTION}/other`)).to.equal("deleted");
+
+    await kube.delete(objectPath(controlPlaneNamespace(settings)));
+    const gone = await until("deletion with the namespace", 30_000, async () => {
+      const said = await refusal(CONFIG);
+      return said === "deleted" ? said : undefined;
+    });
+    expect(gone).to.equal("deleted");
+  });
+});
