@@ -1,3 +1,5 @@
+import type { Access } from "./access";
+import { createAccess } from "./access";
 import type { AddressOwners } from "./addresses";
 import { createAddressOwners } from "./addresses";
 import type { EndpointCatalog } from "./endpoints";
@@ -14,16 +16,19 @@ export interface Catalog {
   readonly membership: Membership;
   readonly endpoints: EndpointCatalog;
   readonly owners: AddressOwners;
+  readonly access: Access;
   readonly nodeGroups: NodeGroups;
 }
 
 /** The catalog of some inputs. */
 export function createCatalog(inputs: Inputs): Catalog {
   const membership = createMembership(inputs);
+  const access = createAccess(inputs);
   return {
     membership,
     endpoints: createEndpointCatalog(inputs),
     owners: createAddressOwners(inputs, membership),
-    nodeGroups: createNodeGroups(inputs, membership, createViews(inputs)),
+    access,
+    nodeGroups: createNodeGroups(inputs, { membership, access, viewOf: createViews(inputs) }),
   };
 }

@@ -1,7 +1,9 @@
 import { structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
 import type { ServiceIdentity } from "../model/identity";
+import { RESERVED_PORTS } from "../model/mesh-words";
 import type { MeshPod, MeshService, ServicePort } from "../model/workload";
+import type { Access } from "./access";
 import type { Inputs } from "./inputs";
 import { labelKey } from "./inputs";
 import type { Membership } from "./mesh";
@@ -21,8 +23,18 @@ export interface ServedPort {
   readonly frontends: readonly Frontend[];
 }
 
-/** What a client may see: an interned value, shared by all groups that see the same. */
-export type View = { readonly kind: "everything" } | { readonly kind: "nothing" };
+/**
+ * What a client is told of the Services of the mesh, as far as clients differ; shared by all groups that are told the same.
+ * Every client is told of every Service: servers decide who may call.
+ */
+export interface View {
+  readonly kind: "mesh";
+}
+
+/** Map key of a view. */
+export function viewKey(view: View): string {
+  return JSON.stringify(view);
+}
 
 /** All that the configuration of a proxy depends on; pods with equal groups get the same configuration. */
 export interface NodeGroup {
@@ -32,6 +44,12 @@ export interface NodeGroup {
   /** The pod has an IPv6 address. */
   readonly ipv6: boolean;
   readonly view: View;
+  /** Every identity of the mesh may call. */
+  readonly permissive: boolean;
+  /** Callers without a sidecar may call as well, as far as `permissive` goes. */
+  readonly plaintext: boolean;
+  /** Keys of the TrafficTargets whose destination the pod is, sorted; none where `permissive`, which makes them idle. */
+  readonly targets: readonly string[];
 }
 
 /** Groups of pods, by pod key. */
@@ -59,6 +77,16 @@ export function nodeGroupKey(group: NodeGroup): string {
 export function tcpPortsOf(service: MeshService): readonly ServicePort[] {
   const ports = service.ports.filter(port => port.transport === "TCP");
   return ports.filter((port, i) => ports.findIndex(other => other.port === port.port) === i);
+}
+
+/**
+ * Ports of a Service that the mesh carries. Ports of the sidecar itself are not: what the sidecar serves there (metrics)
+ * is not behind the inbound listener.
+ */
+export function carriedPorts(service: MeshService): readonly ServicePort[] {
+  return tcpPortsOf(service).filter(
+    port => typeof port.targetPort === "string" || !RESERVED_PORTS.includes(port.targetPort),
+  );
 }
 
 function selects(service: MeshService, pod: MeshPod): boolean {
@@ -95,12 +123,16 @@ function servedPorts(read: Read, inputs: Inputs, pod: MeshPod): readonly ServedP
     .map(([port, leading]): ServedPort => ({ port, frontends: leading }));
 }
 
-/** Node groups as cells; `viewOf` says what an identity may see. */
-export function createNodeGroups(
-  inputs: Inputs,
-  membership: Membership,
-  viewOf: (identity: ServiceIdentity) => Cell<View>,
-): NodeGroups {
+/** What groups are made of besides the pod itself. */
+export interface GroupSources {
+  readonly membership: Membership;
+  readonly access: Access;
+  /** What an identity is told. */
+  readonly viewOf: (identity: ServiceIdentity) => Cell<View>;
+}
+
+/** Node groups as cells. */
+export function createNodeGroups(inputs: Inputs, { membership, access, viewOf }: GroupSources): NodeGroups {
   const { graph, pods } = inputs;
   const served = graph.family<string, readonly ServedPort[]>({
     label: "served",
@@ -118,9 +150,17 @@ export function createNodeGroups(
     compute: (read, key) => {
       const pod = read(pods.row(key));
       if (pod?.meshed !== true) return undefined;
-      const { identity, ips } = pod;
-      const ipv6 = ips.some(ip => ip.includes(":"));
-      return { identity, served: read(served(key)), ipv6, view: read(viewOf(identity)) };
+      const { identity, ips, namespace } = pod;
+      const permissive = read(access.permissive(namespace));
+      return {
+        identity,
+        served: read(served(key)),
+        ipv6: ips.some(ip => ip.includes(":")),
+        view: read(viewOf(identity)),
+        permissive,
+        plaintext: read(access.plaintext(namespace)),
+        targets: permissive ? [] : read(access.targets(key)),
+      };
     },
     equals: structurallyEqual,
   });

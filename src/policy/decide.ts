@@ -6,13 +6,15 @@ import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
 import { matches } from "./matching";
+import type { Answer, NearMiss } from "./permits";
+import { ask } from "./permits";
 import type {
   Backend,
   Handling,
   HttpRule,
   InboundListenerLeaf,
+  InboundPort,
   Leaf,
-  Permission,
   UpstreamClusterLeaf,
 } from "./types";
 
@@ -25,8 +27,9 @@ export interface HttpRequest {
 
 /** A call of one workload. */
 export interface Call {
-  readonly from: ServiceIdentity;
-  /** Where the application dials. */
+  /** undefined: a caller without a sidecar, whose connection reaches the pod as it is. */
+  readonly from: ServiceIdentity | undefined;
+  /** Where the application dials; of a caller without sidecar, the address and port of a pod. */
   readonly address: string;
   readonly port: number;
   /** undefined: a connection of which only bytes matter. */
@@ -35,6 +38,7 @@ export interface Call {
 
 /** The leaves that take part. */
 export interface CallWorld {
+  /** Of no meaning for a caller without a sidecar. */
   readonly client: readonly Leaf[];
   /** Leaves of the proxy at a pod address; undefined when there is no proxy. */
   readonly server: (address: string) => readonly Leaf[] | undefined;
@@ -44,37 +48,55 @@ export interface CallWorld {
 export type Outcome =
   | "delivered"
   | "passthrough"
-  /** Egress is off and the destination is not of the mesh. */
+  /** Egress is off and the destination is not of the mesh; or a caller without mutual TLS where none is taken. */
   | "refused"
-  /** Nobody is ready, or the destination has nothing to send to (503, connection closed). */
+  /** Nobody is ready (503, connection closed). */
   | "unavailable"
+  /** The rule has no destination for it: no backend, all of weight 0, or one that does not exist (500, connection closed). */
+  | "no-backend"
   /** No rule matches (404). */
   | "no-rule"
-  /** A permission excludes the caller (403, connection closed). */
+  /** A permission excludes the caller or the request (403, connection closed). */
   | "forbidden"
   /** Who answers is not who the destination may be. */
   | "wrong-server";
 
-/** What happens to a call. */
-export interface Decision {
-  readonly allowed: boolean;
+/** What can happen to a call when backends are weighted or pods differ. */
+export interface Possibility {
   readonly outcome: Outcome;
+  /** Share of the backend in all calls, over 0, at most 1. */
+  readonly share: number;
+  readonly cluster: string;
+  /** The first of the backend's pods at which this happens. */
+  readonly destination?: { readonly address: string; readonly port: number };
   /** Objects that the deciding part comes from. */
   readonly by: readonly ObjectRef[];
-  /** What was looked at, in order, one sentence part each. */
-  readonly steps: readonly string[];
-  /** The pod that is called, where one was chosen (the first of several). */
-  readonly destination?: { readonly address: string; readonly port: number };
+  /** The grant or rule that lets it through, by name. */
+  readonly rule?: string;
+  /** What came nearest to letting it through, where something could. */
+  readonly nearest?: NearMiss;
 }
 
-type Verdict = Omit<Decision, "steps" | "allowed">;
+/** What happens to a call. */
+export interface Decision extends Omit<Possibility, "share" | "cluster"> {
+  readonly allowed: boolean;
+  /** What was looked at, in order, one sentence part each. */
+  readonly steps: readonly string[];
+  /** All that can happen, the most likely first; empty where it is decided before a backend is chosen. */
+  readonly possible: readonly Possibility[];
+}
 
-/** Decides a call. Of weighted backends the heaviest is followed, of endpoints the first. */
+type Verdict = Pick<Possibility, "outcome" | "by" | "destination" | "rule" | "nearest">;
+interface Judged extends Verdict {
+  readonly steps: readonly string[];
+}
+
+/** Decides a call. Of weighted backends the heaviest is followed, of endpoints the first; the others are `possible`. */
 export function decide(world: CallWorld, call: Call): Decision {
-  const steps: string[] = [];
-  const verdict = decideClient(world, call, steps);
+  const [{ steps, ...verdict }, possible] =
+    call.from === undefined ? [decidePlain(world, call), []] : decideClient(world, call);
   const allowed = verdict.outcome === "delivered" || verdict.outcome === "passthrough";
-  return { allowed, ...verdict, steps };
+  return { allowed, ...verdict, steps, possible };
 }
 
 function find<K extends Leaf["kind"]>(
@@ -85,33 +107,47 @@ function find<K extends Leaf["kind"]>(
   return leaves.find((leaf): leaf is Extract<Leaf, { kind: K }> => leaf.kind === kind && test(leaf as never));
 }
 
-function decideClient(world: CallWorld, call: Call, steps: string[]): Verdict {
+function decideClient(world: CallWorld, call: Call): readonly [Judged, readonly Possibility[]] {
   const listener = find(
     world.client,
     "outbound-listener",
     leaf => leaf.port === call.port && leaf.addresses.includes(call.address),
   );
-  if (listener === undefined) return decideUnknown(world.client, steps);
-  steps.push(`listener ${listener.name}`);
+  if (listener === undefined) return [decideUnknown(world.client), []];
+  const steps = [`listener ${listener.name}`];
   const chosen = choose(world.client, listener, { call, steps });
-  if (!("backends" in chosen)) return chosen;
-  const backend = heaviest(chosen.backends);
-  if (backend === undefined) return { outcome: "unavailable", by: chosen.by };
-  steps.push(`cluster ${backend.cluster}`);
-  const cluster = find(world.client, "upstream-cluster", leaf => leaf.name === backend.cluster);
-  if (cluster === undefined) return { outcome: "unavailable", by: chosen.by };
-  const destination = destinationOf(world.client, cluster, call);
-  if (destination === undefined) return { outcome: "unavailable", by: cluster.origins };
-  steps.push(`endpoint ${destination.address}:${destination.port}`);
-  return { ...decideServer(world, cluster, { call, steps, ...destination }), destination };
+  if (!("backends" in chosen)) return [{ ...chosen, steps }, []];
+  const weighted = chosen.backends
+    .filter(backend => backend.weight > 0)
+    .sort((a, b) => b.weight - a.weight)
+    .map(backend => ({ backend, judged: decideBackend(world, call, { backend, by: chosen.by }) }));
+  const all = weighted.reduce((sum, { backend }) => sum + backend.weight, 0);
+  const possible = weighted.flatMap(({ backend, judged }) =>
+    judged.map(verdict => ({
+      ...withoutSteps(verdict),
+      cluster: backend.cluster,
+      share: backend.weight / all,
+    })),
+  );
+  const first = weighted[0]?.judged[0] ?? { outcome: "no-backend" as const, by: chosen.by, steps: [] };
+  return [{ ...first, steps: [...steps, ...first.steps] }, possible];
+}
+
+function withoutSteps(judged: Judged): Verdict {
+  const verdict: Verdict & { steps?: readonly string[] } = { ...judged };
+  delete verdict.steps;
+  return verdict;
 }
 
 /** A destination that is not of the mesh. */
-function decideUnknown(client: readonly Leaf[], steps: string[]): Verdict {
+function decideUnknown(client: readonly Leaf[]): Judged {
   const catchAll = find(client, "outbound-catch-all", () => true);
-  steps.push(`listener ${catchAll?.name ?? "(none)"}`);
   const open = catchAll?.passthroughCluster !== undefined;
-  return { outcome: open ? "passthrough" : "refused", by: catchAll?.origins ?? [] };
+  return {
+    outcome: open ? "passthrough" : "refused",
+    by: catchAll?.origins ?? [],
+    steps: [`listener ${catchAll?.name ?? "(none)"}`],
+  };
 }
 
 interface Chosen {
@@ -141,26 +177,45 @@ function ruleOf(leaves: readonly Leaf[], table: string, { http }: Call): HttpRul
     : routes?.rules.find(rule => rule.matches.some(match => matches(match, http)));
 }
 
-function heaviest(backends: readonly Backend[]): Backend | undefined {
-  const [first] = [...backends].sort((a, b) => b.weight - a.weight);
-  return first !== undefined && first.weight > 0 ? first : undefined;
-}
-
-function destinationOf(
-  client: readonly Leaf[],
-  cluster: UpstreamClusterLeaf,
+/** What happens at each of a backend's pods, each different end once. */
+function decideBackend(
+  world: CallWorld,
   call: Call,
-): { readonly address: string; readonly port: number } | undefined {
-  if (cluster.discovery.kind === "original-destination") return { address: call.address, port: call.port };
-  const [first] = find(client, "endpoint-set", leaf => leaf.name === cluster.name)?.endpoints ?? [];
-  return first && { address: first.address, port: first.port };
+  { backend, by }: { readonly backend: Backend; readonly by: readonly ObjectRef[] },
+): readonly [Judged, ...Judged[]] {
+  const steps = [`cluster ${backend.cluster}`];
+  if (backend.unresolved === true) return [{ outcome: "no-backend", by, steps }];
+  const cluster = find(world.client, "upstream-cluster", leaf => leaf.name === backend.cluster);
+  if (cluster === undefined) return [{ outcome: "unavailable", by, steps }];
+  const judged = new Map<string, Judged>();
+  for (const destination of destinationsOf(world.client, cluster, call)) {
+    const here = [...steps, `endpoint ${destination.address}:${destination.port}`];
+    const verdict = decideServer(world, cluster, { call, steps: here, ...destination });
+    const end = JSON.stringify(verdict);
+    if (!judged.has(end)) judged.set(end, { ...verdict, destination, steps: here });
+  }
+  const [first, ...others] = judged.values();
+  return first === undefined ? [{ outcome: "unavailable", by: cluster.origins, steps }] : [first, ...others];
 }
 
-interface Arrival {
-  readonly call: Call;
-  readonly steps: string[];
+interface Destination {
   readonly address: string;
   readonly port: number;
+}
+
+function destinationsOf(
+  client: readonly Leaf[],
+  cluster: UpstreamClusterLeaf,
+  { address, port }: Call,
+): readonly Destination[] {
+  if (cluster.discovery.kind === "original-destination") return [{ address, port }];
+  const endpoints = find(client, "endpoint-set", leaf => leaf.name === cluster.name)?.endpoints ?? [];
+  return endpoints.map(endpoint => ({ address: endpoint.address, port: endpoint.port }));
+}
+
+interface Arrival extends Destination {
+  readonly call: Call;
+  readonly steps: string[];
 }
 
 function decideServer(world: CallWorld, cluster: UpstreamClusterLeaf, arrival: Arrival): Verdict {
@@ -171,33 +226,58 @@ function decideServer(world: CallWorld, cluster: UpstreamClusterLeaf, arrival: A
   steps.push(`server ${identityKey(listener.identity)}`);
   const expected = cluster.serverIdentities.some(id => identityKey(id) === identityKey(listener.identity));
   if (!expected) return { outcome: "wrong-server", by: cluster.origins };
-  return decideInbound(leaves, listener, arrival);
-}
-
-function decideInbound(leaves: readonly Leaf[], listener: InboundListenerLeaf, arrival: Arrival): Verdict {
-  const { call, steps } = arrival;
   const port = listener.ports.find(candidate => candidate.port === arrival.port);
   if (port === undefined) return { outcome: "unavailable", by: listener.origins };
   steps.push(`inbound port ${port.port}`);
-  if (port.handling.kind === "tcp") {
-    return { outcome: permits(port.permission, call.from) ? "delivered" : "forbidden", by: listener.origins };
-  }
-  const rule = ruleOf(leaves, port.handling.routeTable, call);
-  if (rule === undefined) return { outcome: "no-rule", by: listener.origins };
-  steps.push(`rule ${port.handling.routeTable}/${rule.name}`);
-  return { outcome: permits(rule.permission, call.from) ? "delivered" : "forbidden", by: rule.origins };
+  const table = port.handling.kind === "http" ? port.handling.routeTable : undefined;
+  return decideInbound(leaves, { listener, port, table }, arrival);
 }
 
-function permits(permission: Permission, from: ServiceIdentity): boolean {
-  switch (permission.kind) {
-    case "any-mesh-identity":
-    case "anyone":
-      return true;
-    // Without their evaluation nothing is allowed.
-    case "grants":
-    case "principals":
-      return false;
-    case "allow":
-      return permission.identities.some(identity => identityKey(identity) === identityKey(from));
+/** A caller without a sidecar, at a pod's own address. */
+function decidePlain(world: CallWorld, call: Call): Judged {
+  const leaves = world.server(call.address);
+  if (leaves === undefined) return { outcome: "passthrough", by: [], steps: ["no proxy"] };
+  const listener = find(leaves, "inbound-listener", () => true);
+  const port = listener?.ports.find(candidate => candidate.port === call.port);
+  const steps = [`inbound port ${call.port}`];
+  if (listener === undefined || port?.plaintext === undefined) {
+    return { outcome: "refused", by: listener?.origins ?? [], steps: [...steps, "takes no plaintext"] };
   }
+  const { address } = call;
+  const arrival = { call, steps, address, port: call.port };
+  const open: InboundPort = { ...port, permission: { kind: "anyone" } };
+  const verdict = decideInbound(leaves, { listener, port: open, table: port.plaintext.routeTable }, arrival);
+  return { ...verdict, steps, destination: { address, port: call.port } };
+}
+
+interface Door {
+  readonly listener: InboundListenerLeaf;
+  readonly port: InboundPort;
+  /** undefined: bytes. */
+  readonly table: string | undefined;
+}
+
+function decideInbound(leaves: readonly Leaf[], { listener, port, table }: Door, arrival: Arrival): Verdict {
+  const { call, steps } = arrival;
+  if (table === undefined) {
+    return verdictOf(ask(port.permission, { from: call.from }, port.grants), listener.origins, steps);
+  }
+  const rule = ruleOf(leaves, table, call);
+  if (rule === undefined) return { outcome: "no-rule", by: listener.origins };
+  steps.push(`rule ${table}/${rule.name}`);
+  return verdictOf(ask(rule.permission, call), rule.origins, steps);
+}
+
+/** The grant decides where there is one, or the one that came nearest; else whatever the rule comes from. */
+function verdictOf(answer: Answer, origins: readonly ObjectRef[], steps: string[]): Verdict {
+  if (answer.allowed) {
+    const { grant } = answer;
+    if (grant === undefined) return { outcome: "delivered", by: origins };
+    steps.push(`grant ${grant.name}`);
+    return { outcome: "delivered", by: grant.origins, rule: grant.name };
+  }
+  const { nearest } = answer;
+  if (nearest === undefined) return { outcome: "forbidden", by: origins };
+  steps.push(`nearest ${nearest.grant}: ${nearest.text}`);
+  return { outcome: "forbidden", by: nearest.by, nearest };
 }

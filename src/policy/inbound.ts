@@ -1,10 +1,16 @@
 /** What a pod of a node group is told: its inbound side, and what leads out of the mesh. */
 import type { NodeGroup, ServedPort } from "../catalog/node-groups";
 import { tcpPortsOf } from "../catalog/node-groups";
+import { callerGateName } from "../model/caller-gate";
 import type { Diagnostic } from "../model/diagnostic";
+import { spiffeId } from "../model/identity";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
+import { objectRefKey } from "../model/object-ref";
 import type { MeshService } from "../model/workload";
+import type { PortAccess, TargetGrants } from "./access";
+import { grantOrigins, portAccess } from "./access";
+import { ANY_REQUEST } from "./matching";
 import {
   AUTHORIZATION_CLUSTER,
   INBOUND_LISTENER,
@@ -12,6 +18,7 @@ import {
   localClusterName,
   OUTBOUND_LISTENER,
   PASSTHROUGH_CLUSTER,
+  plaintextRouteTableName,
   TRACING_CLUSTER,
 } from "./names";
 import { serviceRef } from "./outbound";
@@ -21,6 +28,7 @@ import type { AuthorizationMode } from "./settings";
 import type {
   AppProtocol,
   ExternalClusterLeaf,
+  Grant,
   InboundPort,
   Leaf,
   Permission,
@@ -35,27 +43,53 @@ export interface GroupContext {
   readonly egress: boolean;
   readonly tracing: Tracing | undefined;
   readonly authorization: AuthorizationMode;
+  /** What the TrafficTargets of the group let through, in their order. */
+  readonly targets: readonly TargetGrants[];
   /** Service by key. */
   readonly service: (key: string) => MeshService | undefined;
 }
 
-/** One served port with what its Services say about it. */
-interface Port {
-  readonly port: number;
+/** One served port with what its Services say about it, and who may call. */
+interface Port extends ServedPort {
   readonly protocol: AppProtocol;
-  readonly origins: readonly ObjectRef[];
+  /** Its Services. */
+  readonly services: readonly ObjectRef[];
+  readonly access: PortAccess;
 }
 
 /** Leaves of a group's own. */
 export function groupLeaves(group: NodeGroup, context: GroupContext): readonly Leaf[] {
   const ports = group.served
     .filter(served => !RESERVED_PORTS.includes(served.port))
-    .map(({ port, frontends }): Port => {
-      const claims = claimsOf(frontends, context.service);
+    .map((served): Port => {
+      const claims = claimsOf(served.frontends, context.service);
       const protocol = mergeProtocols(claims.map(claim => claim.protocol));
-      return { port, protocol, origins: unique(claims.map(claim => claim.subject)) };
+      const access = accessOf(served, protocol, { group, context });
+      return { ...served, protocol, access, services: unique(claims.map(claim => claim.subject)) };
     });
   return [...outboundEdge(group, context), ...inboundSide(group, ports, context), ...externals(context)];
+}
+
+const EVERYBODY: PortAccess = { permission: { kind: "any-mesh-identity" }, grants: [] };
+const NOBODY: Permission = { kind: "allow", identities: [] };
+
+/** Who may call a port: everybody of the mesh in permissive mode, else whom the group's TrafficTargets name. */
+function accessOf(
+  served: ServedPort,
+  protocol: AppProtocol,
+  { group, context }: { readonly group: NodeGroup; readonly context: GroupContext },
+): PortAccess {
+  return group.permissive ? EVERYBODY : portAccess(served, protocol, context.targets);
+}
+
+/** How a served port is carried in the end, all its Services considered, and whether one of them says something else. */
+export function servedAs(
+  served: ServedPort,
+  service: GroupContext["service"],
+): { readonly protocol: AppProtocol; readonly conflict: boolean } {
+  const protocols = claimsOf(served.frontends, service).map(claim => claim.protocol);
+  const protocol = mergeProtocols(protocols);
+  return { protocol, conflict: protocol === "tcp" && protocols.some(said => said !== "tcp") };
 }
 
 /** What the owners of a group's Services should know about ports that they share. */
@@ -95,38 +129,30 @@ function claimsOf(frontends: ServedPort["frontends"], serviceOf: GroupContext["s
 }
 
 function unique(refs: readonly ObjectRef[]): readonly ObjectRef[] {
-  return refs.filter(
-    (ref, i) => refs.findIndex(other => other.namespace === ref.namespace && other.name === ref.name) === i,
-  );
-}
-
-/** Whom a group lets in. Without permissive mode nobody, until access policies say otherwise. */
-function permissionOf(group: NodeGroup): Permission {
-  switch (group.view.kind) {
-    case "everything":
-      return { kind: "any-mesh-identity" };
-    case "nothing":
-      return { kind: "allow", identities: [] };
-  }
+  return [...new Map(refs.map(ref => [objectRefKey(ref), ref] as const)).values()];
 }
 
 function inboundSide(group: NodeGroup, ports: readonly Port[], context: GroupContext): readonly Leaf[] {
   const { trustDomain, tls } = context.transport;
+  const origins = ports.flatMap(({ protocol, services, access }) =>
+    protocol === "tcp" ? [...services, ...grantOrigins(access.grants)] : services,
+  );
   return [
     ...ports.map(
-      ({ port, protocol, origins }): Leaf => ({
+      ({ port, protocol, services }): Leaf => ({
         kind: "local-cluster",
         name: localClusterName(port),
-        origins,
+        origins: services,
         port,
         protocol,
       }),
     ),
-    ...ports.flatMap(port => (port.protocol === "tcp" ? [] : [inboundRoutes(port, group, context)])),
+    ...ports.flatMap(port => (port.protocol === "tcp" ? [] : inboundTables(port, group, context))),
+    ...ports.flatMap(port => callerGates(port, trustDomain)),
     {
       kind: "inbound-listener",
       name: INBOUND_LISTENER,
-      origins: unique(ports.flatMap(port => port.origins)),
+      origins: unique(origins),
       identity: group.identity,
       trustDomain,
       tls,
@@ -136,34 +162,85 @@ function inboundSide(group: NodeGroup, ports: readonly Port[], context: GroupCon
   ];
 }
 
-function inboundPort({ port, protocol }: Port, group: NodeGroup, context: GroupContext): InboundPort {
-  const permission = permissionOf(group);
+/** Callers known one by one have a way of their own, which ends with their permission. */
+function perCaller({ access }: Port): { readonly perCaller?: true } {
+  return access.permission.kind === "any-mesh-identity" ? {} : { perCaller: true };
+}
+
+/** The ways of all callers that anything at the port is granted to. */
+function callerGates({ port, protocol, access }: Port, trustDomain: string): readonly Leaf[] {
+  const grants = new Map<string, Grant[]>();
+  for (const grant of access.grants) {
+    for (const identity of grant.identities) {
+      const caller = spiffeId(trustDomain, identity);
+      grants.set(caller, [...(grants.get(caller) ?? []), grant]);
+    }
+  }
+  return [...grants.keys()].sort().flatMap((caller): Leaf[] => {
+    const name = callerGateName(port, caller);
+    const origins = grantOrigins(grants.get(caller) ?? []);
+    return [
+      { kind: "caller-cluster", name, origins, protocol },
+      { kind: "caller-gate", name, origins, cluster: localClusterName(port) },
+    ];
+  });
+}
+
+function inboundPort(served: Port, group: NodeGroup, context: GroupContext): InboundPort {
+  const { port, protocol, access } = served;
   const { authorization } = context;
   if (protocol === "tcp") {
-    const backends = [{ cluster: localClusterName(port), weight: 1 }];
-    return { port, handling: { kind: "tcp", backends }, permission, externalAuthorization: undefined };
+    const open = group.plaintext && group.permissive;
+    return {
+      port,
+      handling: { kind: "tcp", backends: [{ cluster: localClusterName(port), weight: 1 }] },
+      permission: access.permission,
+      ...(access.grants.length === 0 ? {} : { grants: access.grants }),
+      externalAuthorization: undefined,
+      ...perCaller(served),
+      ...(open ? { plaintext: { routeTable: undefined } } : {}),
+    };
   }
   return {
     port,
     handling: { kind: "http", routeTable: inboundRouteTableName(port), tracing: context.tracing },
-    permission,
+    // Its rules decide; so a change of access never touches the listener, whose connections would end.
+    permission: EVERYBODY.permission,
     externalAuthorization: authorization.kind === "ask" ? authorization.server : undefined,
+    ...perCaller(served),
+    ...(group.plaintext ? { plaintext: { routeTable: plaintextRouteTableName(port) } } : {}),
   };
 }
 
-function inboundRoutes({ port, origins }: Port, group: NodeGroup, context: GroupContext): RouteTableLeaf {
+/** The rules of an HTTP port: of mesh identities and, where plaintext is taken, of callers that have none. */
+function inboundTables(port: Port, group: NodeGroup, context: GroupContext): readonly RouteTableLeaf[] {
+  const ofMesh = {
+    ...inboundTable(inboundRouteTableName(port.port), port, { access: port.access, context }),
+    ...perCaller(port),
+  };
+  if (!group.plaintext) return [ofMesh];
+  const access: PortAccess = { permission: group.permissive ? { kind: "anyone" } : NOBODY, grants: [] };
+  return [ofMesh, inboundTable(plaintextRouteTableName(port.port), port, { access, context })];
+}
+
+function inboundTable(
+  name: string,
+  { port, services }: Port,
+  { access, context }: { readonly access: PortAccess; readonly context: GroupContext },
+): RouteTableLeaf {
   const denied = context.authorization.kind === "deny";
+  const origins = unique([...services, ...grantOrigins(access.grants)]);
   return {
     kind: "route-table",
-    name: inboundRouteTableName(port),
+    name,
     direction: "inbound",
     origins,
     trustDomain: context.transport.trustDomain,
     rules: [
       {
         name: "any",
-        matches: [{ path: { kind: "any" }, methods: [], headers: [] }],
-        permission: denied ? { kind: "allow", identities: [] } : permissionOf(group),
+        matches: [ANY_REQUEST],
+        permission: denied ? NOBODY : access.permission,
         backends: [{ cluster: localClusterName(port), weight: 1 }],
         origins: denied ? [...origins, context.meshConfig] : origins,
       },

@@ -1,13 +1,24 @@
 import type { HttpRequest } from "./decide";
 import type { HeaderMatch, HttpMatch } from "./types";
 
+/** Every request. */
+export const ANY_REQUEST: HttpMatch = { path: { kind: "any" }, methods: [], headers: [] };
+
+/** A part of a request that a match speaks of. */
+export type RequestPart = "path" | "method" | "header";
+
 /** Whether a request matches: path without its query, method and every header. */
 export function matches(match: HttpMatch, request: HttpRequest): boolean {
-  return (
-    pathMatches(match.path, request.path.split("?")[0] ?? "") &&
-    (match.methods.length === 0 || match.methods.includes(request.method)) &&
-    match.headers.every(header => headerMatches(header, request))
-  );
+  return differences(match, request).length === 0;
+}
+
+/** In which parts a request is not what a match wants; empty: it matches. */
+export function differences(match: HttpMatch, request: HttpRequest): readonly RequestPart[] {
+  const found: RequestPart[] = [];
+  if (!pathMatches(match.path, request.path.split(/[?#]/)[0] ?? "")) found.push("path");
+  if (match.methods.length > 0 && !match.methods.includes(request.method)) found.push("method");
+  if (!match.headers.every(header => headerMatches(header, request))) found.push("header");
+  return found;
 }
 
 function pathMatches(path: HttpMatch["path"], given: string): boolean {

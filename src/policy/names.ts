@@ -14,6 +14,11 @@ export function directClusterName(frontend: Frontend): string {
   return `${frontendName(frontend)}|direct`;
 }
 
+/** Stands where a backend cannot be called. There never is a cluster of this name. */
+export function unresolvedClusterName({ service, port }: Frontend): string {
+  return `unresolved|${service}|${port}`;
+}
+
 /** Listener of calls to a pod's own address. */
 export function podListenerName(address: string, port: number): string {
   return `outbound|${address}|${port}`;
@@ -22,6 +27,11 @@ export function podListenerName(address: string, port: number): string {
 /** Route table of a served port. */
 export function inboundRouteTableName(port: number): string {
   return `inbound|${port}`;
+}
+
+/** Route table of a served port for callers without mutual TLS. */
+export function plaintextRouteTableName(port: number): string {
+  return `inbound|${port}|plaintext`;
 }
 
 /** Cluster of the application in the pod at a served port. */

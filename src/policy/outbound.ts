@@ -1,19 +1,24 @@
 /** What clients of a Service are told: pure functions from facts about one Service, or one pod, to leaves. */
 import type { MeshEndpoint, Standing } from "../catalog/endpoints";
 import type { Frontend, ServedPort } from "../catalog/node-groups";
-import { tcpPortsOf } from "../catalog/node-groups";
+import { carriedPorts, tcpPortsOf } from "../catalog/node-groups";
 import type { Diagnostic } from "../model/diagnostic";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
 import type { MeshService, ServicePort } from "../model/workload";
+import { ANY_REQUEST } from "./matching";
 import { directClusterName, frontendName, podListenerName } from "./names";
 import { selectProtocol } from "./protocol";
+import type { ActiveSplit } from "./split";
+import { sharesOf } from "./split";
 import type {
   AppProtocol,
   Discovery,
   EndpointSetLeaf,
   Handling,
+  HttpRule,
   OutboundListenerLeaf,
+  Permission,
   RouteTableLeaf,
   TlsParameters,
   Tracing,
@@ -33,16 +38,6 @@ export function serviceRef(service: Pick<MeshService, "namespace" | "name">): Ob
 
 function frontendOf(service: MeshService, port: ServicePort): Frontend {
   return { service: `${service.namespace}/${service.name}`, port: port.port };
-}
-
-/**
- * Ports of a Service that the mesh carries. Ports of the sidecar itself are not: what the sidecar serves there (metrics)
- * is not behind the inbound listener.
- */
-function carriedPorts(service: MeshService): readonly ServicePort[] {
-  return tcpPortsOf(service).filter(
-    port => typeof port.targetPort === "string" || !RESERVED_PORTS.includes(port.targetPort),
-  );
 }
 
 /** Whether anything about a Service is told to clients: its address is served, or pods behind it can be called. */
@@ -111,57 +106,104 @@ function readyEndpoints(endpoints: readonly MeshEndpoint[], port: ServicePort): 
 export function serviceRouteTables(
   service: MeshService,
   standing: Standing,
-  trustDomain: string,
+  { trustDomain, splits }: { readonly trustDomain: string; readonly splits: readonly ActiveSplit[] },
 ): readonly RouteTableLeaf[] {
   if (!(service.kind === "headless" ? isKnown(standing) : standing.served)) return [];
   return carriedPorts(service).flatMap((port): RouteTableLeaf[] => {
     if (selectProtocol(port).protocol === "tcp") return [];
-    const name = frontendName(frontendOf(service, port));
     const origins = [serviceRef(service)];
     return [
       {
         kind: "route-table",
-        name,
+        name: frontendName(frontendOf(service, port)),
         direction: "outbound",
-        origins,
+        origins: [...origins, ...splits.flatMap(split => split.origins)],
         trustDomain,
-        rules: [
-          {
-            name: "any",
-            matches: [{ path: { kind: "any" }, methods: [], headers: [] }],
-            permission: { kind: "any-mesh-identity" },
-            backends: [{ cluster: name, weight: 1 }],
-            origins,
-          },
-        ],
+        rules: splitRules(service, port, splits),
       },
     ];
   });
 }
+
+/** Rules of a port: splits in their order, at the end whatever is left goes to the Service itself. */
+function splitRules(
+  service: MeshService,
+  port: ServicePort,
+  splits: readonly ActiveSplit[],
+): readonly HttpRule[] {
+  const rules = splits.flatMap((split): HttpRule[] => {
+    const { ref, matches, origins } = split;
+    const backends = sharesOf(split, port.port);
+    if (backends === undefined) return [];
+    return [
+      {
+        name: `${ref.namespace}/${ref.name}`,
+        matches: matches ?? [ANY_REQUEST],
+        permission: ANYBODY,
+        backends,
+        origins: [serviceRef(service), ...origins],
+      },
+    ];
+  });
+  const last = splits.at(-1);
+  if (last !== undefined && last.matches === undefined && sharesOf(last, port.port) !== undefined)
+    return rules;
+  const backends = [{ cluster: frontendName(frontendOf(service, port)), weight: 1 }];
+  const origins = [serviceRef(service)];
+  return [...rules, { name: "any", matches: [ANY_REQUEST], permission: ANYBODY, backends, origins }];
+}
+
+/** Clients are told where things are; servers decide who may call. */
+const ANYBODY: Permission = { kind: "any-mesh-identity" };
 
 function handlingOf(name: string, protocol: AppProtocol, tracing: Tracing | undefined): Handling {
   if (protocol === "tcp") return { kind: "tcp", backends: [{ cluster: name, weight: 1 }] };
   return { kind: "http", routeTable: name, tracing };
 }
 
+/** What listeners of a Service need besides the Service. */
+export interface ListenerContext {
+  /** Addresses that are the Service's own. */
+  readonly addresses: readonly string[];
+  readonly tracing: Tracing | undefined;
+  readonly splits: readonly ActiveSplit[];
+}
+
 /** Listeners of a Service's addresses, of those given. Headless Services have none: see {@link podListeners}. */
 export function serviceListeners(
   service: MeshService,
   standing: Standing,
-  context: { readonly addresses: readonly string[]; readonly tracing: Tracing | undefined },
+  context: ListenerContext,
 ): readonly OutboundListenerLeaf[] {
   if (service.kind === "headless" || !standing.served || context.addresses.length === 0) return [];
   return carriedPorts(service).map(port => {
+    const { handling, origins } = frontendHandling(service, port, context);
     const name = frontendName(frontendOf(service, port));
     return {
       kind: "outbound-listener",
       name,
-      origins: [serviceRef(service)],
+      origins,
       addresses: context.addresses,
       port: port.port,
-      handling: handlingOf(name, selectProtocol(port).protocol, context.tracing),
+      handling,
     };
   });
+}
+
+/** Bytes are shared by the split of all requests; HTTP is left to the route table. */
+function frontendHandling(
+  service: MeshService,
+  port: ServicePort,
+  { splits, tracing }: ListenerContext,
+): Pick<OutboundListenerLeaf, "handling" | "origins"> {
+  const { protocol } = selectProtocol(port);
+  const split = protocol === "tcp" ? splits.find(candidate => candidate.matches === undefined) : undefined;
+  const backends = split === undefined ? undefined : sharesOf(split, port.port);
+  if (split === undefined || backends === undefined) {
+    const handling = handlingOf(frontendName(frontendOf(service, port)), protocol, tracing);
+    return { handling, origins: [serviceRef(service)] };
+  }
+  return { handling: { kind: "tcp", backends }, origins: [serviceRef(service), ...split.origins] };
 }
 
 /** A Service port that leads to a pod's port, with the facts that decide how the pod's address is called. */

@@ -1,24 +1,26 @@
 import type { Catalog } from "../catalog/index";
 import type { Inputs } from "../catalog/inputs";
 import type { NodeGroup, View } from "../catalog/node-groups";
-import { nodeGroupKey } from "../catalog/node-groups";
+import { nodeGroupKey, viewKey } from "../catalog/node-groups";
 import { sameElements, structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
 import type { Diagnostic } from "../model/diagnostic";
-import { objectRefKey } from "../model/object-ref";
 import type { MeshService } from "../model/workload";
-import { groupLeaves, portConflicts } from "./inbound";
+import type { Sources } from "./findings";
+import { createFindings } from "./findings";
+import { groupLeaves } from "./inbound";
 import type { Transport } from "./outbound";
 import {
   podListeners,
   serviceClusters,
-  serviceDiagnostics,
   serviceEndpoints,
   serviceListeners,
   serviceRouteTables,
 } from "./outbound";
 import type { Settings } from "./settings";
 import { createSettings } from "./settings";
+import type { Traffic } from "./traffic";
+import { createTraffic } from "./traffic";
 import type { Leaf } from "./types";
 
 /** What a leaf becomes. Parts of a view are kept apart so that a change of one kind never touches another. */
@@ -26,23 +28,23 @@ export type Part = "cluster" | "endpoint" | "route" | "listener";
 /** All parts. */
 export const PARTS: readonly Part[] = ["cluster", "endpoint", "route", "listener"];
 
+const PART_OF: Readonly<Record<Leaf["kind"], Part>> = {
+  "upstream-cluster": "cluster",
+  "local-cluster": "cluster",
+  "caller-cluster": "cluster",
+  "passthrough-cluster": "cluster",
+  "external-cluster": "cluster",
+  "endpoint-set": "endpoint",
+  "route-table": "route",
+  "outbound-listener": "listener",
+  "outbound-catch-all": "listener",
+  "inbound-listener": "listener",
+  "caller-gate": "listener",
+};
+
 /** The part a leaf belongs to. */
 export function partOf(leaf: Leaf): Part {
-  switch (leaf.kind) {
-    case "upstream-cluster":
-    case "local-cluster":
-    case "passthrough-cluster":
-    case "external-cluster":
-      return "cluster";
-    case "endpoint-set":
-      return "endpoint";
-    case "route-table":
-      return "route";
-    case "outbound-listener":
-    case "outbound-catch-all":
-    case "inbound-listener":
-      return "listener";
-  }
+  return PART_OF[leaf.kind];
 }
 
 /** The intermediate representation as cells. */
@@ -57,20 +59,21 @@ export interface Policy {
   readonly ofPod: Family<string, readonly Leaf[]>;
   /** Leaves of a node group's own, all parts. */
   readonly own: Family<NodeGroup, readonly Leaf[]>;
-  /** Findings about the objects of the whole mesh, by {@link objectRefKey}; each list sorted, without duplicates. */
+  /** Findings about the objects of the whole mesh, by `objectRefKey`; each list sorted, without duplicates. */
   readonly diagnostics: Cell<ReadonlyMap<string, readonly Diagnostic[]>>;
 }
 
 /** The policy of a catalog. */
 export function createPolicy(inputs: Inputs, catalog: Catalog): Policy {
   const settings = createSettings(inputs);
+  const traffic = createTraffic(inputs, catalog, settings);
   return {
     services: shownBy(inputs, "visibleServices", catalog.membership.services),
     pods: shownBy(inputs, "visiblePods", catalog.membership.pods),
-    ofService: serviceLeaves(inputs, catalog, settings),
+    ofService: serviceLeaves({ inputs, catalog, settings, traffic }),
     ofPod: podLeaves(inputs, catalog, settings),
-    own: ownLeaves(inputs, settings),
-    diagnostics: diagnosticsOf(inputs, catalog, settings),
+    own: ownLeaves(inputs, settings, traffic),
+    diagnostics: createFindings({ inputs, catalog, settings, traffic }),
   };
 }
 
@@ -81,8 +84,8 @@ function shownBy(
 ): Family<View, readonly string[]> {
   return graph.family<View, readonly string[]>({
     label,
-    keyOf: view => view.kind,
-    compute: (read, view) => (view.kind === "nothing" ? [] : read(all)),
+    keyOf: viewKey,
+    compute: read => read(all),
     equals: sameElements,
   });
 }
@@ -91,11 +94,8 @@ function transportOf(read: Read, settings: Settings): Transport {
   return { trustDomain: read(settings.trustDomain), tls: read(settings.tls) };
 }
 
-function serviceLeaves(
-  inputs: Inputs,
-  { endpoints, owners }: Catalog,
-  settings: Settings,
-): Policy["ofService"] {
+function serviceLeaves({ inputs, catalog, settings, traffic }: Sources): Policy["ofService"] {
+  const { endpoints, owners } = catalog;
   type Compile = (read: Read, service: MeshService, key: string) => readonly Leaf[];
   const family = (part: Part, compile: Compile): Family<string, readonly Leaf[]> =>
     inputs.graph.family({
@@ -115,12 +115,18 @@ function serviceLeaves(
       serviceEndpoints(service, read(endpoints.standing(key)), read(endpoints.backing(key)).endpoints),
     ),
     route: family("route", (read, service, key) =>
-      serviceRouteTables(service, read(endpoints.standing(key)), read(settings.trustDomain)),
+      serviceRouteTables(service, read(endpoints.standing(key)), {
+        trustDomain: read(settings.trustDomain),
+        splits: read(traffic.splits(key)).value,
+      }),
     ),
     listener: family("listener", (read, service, key) => {
       const addresses = service.addresses.filter(address => read(owners.service(address)) === key);
-      const tracing = read(settings.tracing);
-      return serviceListeners(service, read(endpoints.standing(key)), { addresses, tracing });
+      return serviceListeners(service, read(endpoints.standing(key)), {
+        addresses,
+        tracing: read(settings.tracing),
+        splits: read(traffic.splits(key)).value,
+      });
     }),
   };
 }
@@ -147,7 +153,7 @@ function podLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Policy
   });
 }
 
-function ownLeaves(inputs: Inputs, settings: Settings): Policy["own"] {
+function ownLeaves(inputs: Inputs, settings: Settings, traffic: Traffic): Policy["own"] {
   return inputs.graph.family({
     label: "own",
     keyOf: nodeGroupKey,
@@ -158,59 +164,9 @@ function ownLeaves(inputs: Inputs, settings: Settings): Policy["own"] {
         egress: read(settings.egress),
         tracing: read(settings.tracing),
         authorization: read(settings.authorization).value,
+        targets: group.targets.flatMap(key => read(traffic.target(key))?.value ?? []),
         service: key => read(inputs.services.row(key)),
       }),
     equals: structurallyEqual,
   });
-}
-
-function diagnosticsOf(inputs: Inputs, catalog: Catalog, settings: Settings): Policy["diagnostics"] {
-  const { graph } = inputs;
-  const ofService = graph.family<string, readonly Diagnostic[]>({
-    label: "serviceDiagnostics",
-    keyOf: key => key,
-    compute: (read, key) => {
-      const service = read(inputs.services.row(key));
-      return service === undefined ? [] : serviceDiagnostics(service);
-    },
-    equals: structurallyEqual,
-  });
-  const ofGroup = graph.family<NodeGroup, readonly Diagnostic[]>({
-    label: "groupDiagnostics",
-    keyOf: nodeGroupKey,
-    compute: (read, group) => portConflicts(group, key => read(inputs.services.row(key))),
-    equals: structurallyEqual,
-  });
-  const ofPod = graph.family<string, readonly Diagnostic[]>({
-    label: "podDiagnostics",
-    keyOf: key => key,
-    compute: (read, key) => {
-      const group = read(catalog.nodeGroups.group(key));
-      return group === undefined ? [] : read(ofGroup(group));
-    },
-    equals: sameElements,
-  });
-  return graph.derive(
-    "diagnostics",
-    read =>
-      bySubject([
-        ...read(settings.authorization).diagnostics,
-        ...read(catalog.membership.services).flatMap(key => read(ofService(key))),
-        ...read(catalog.membership.pods).flatMap(key => read(ofPod(key))),
-      ]),
-    structurallyEqual,
-  );
-}
-
-/** Findings by subject, each once, in an order that does not depend on where they were found. */
-export function bySubject(found: readonly Diagnostic[]): ReadonlyMap<string, readonly Diagnostic[]> {
-  const unique = new Map(found.map(diagnostic => [JSON.stringify(diagnostic), diagnostic] as const));
-  const result = new Map<string, Diagnostic[]>();
-  for (const key of [...unique.keys()].sort()) {
-    const diagnostic = unique.get(key);
-    if (diagnostic === undefined) continue;
-    const subject = objectRefKey(diagnostic.subject);
-    result.set(subject, [...(result.get(subject) ?? []), diagnostic]);
-  }
-  return result;
 }

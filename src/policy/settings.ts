@@ -6,6 +6,7 @@ import type { Compiled } from "../model/diagnostic";
 import { parseDuration } from "../model/duration";
 import type { ObjectRef } from "../model/object-ref";
 import { AUTHORIZATION_CLUSTER, TRACING_CLUSTER } from "./names";
+import type { PathReading } from "./path-pattern";
 import type { ExternalAuthorization, TlsParameters, Tracing } from "./types";
 
 /** External authorization as configured. `deny`: it is wanted but cannot be asked, so nothing is let through. */
@@ -22,6 +23,8 @@ export interface Settings {
   readonly egress: Cell<boolean>;
   readonly tracing: Cell<Tracing | undefined>;
   readonly authorization: Cell<Compiled<AuthorizationMode>>;
+  /** How path patterns of HTTPRouteGroups are read. */
+  readonly pathReading: Cell<PathReading>;
 }
 
 function tlsOf({ sidecar }: MeshConfigSpec): TlsParameters {
@@ -75,5 +78,6 @@ export function createSettings({ graph, meshConfig, meshConfigRef, trustDomain }
     egress: setting("egress", spec => spec.traffic.enableEgress),
     tracing: setting("tracing", tracingOf),
     authorization: setting("authorization", spec => authorizationOf(spec, meshConfigRef)),
+    pathReading: setting("pathReading", () => "Prefix"),
   };
 }

@@ -1,5 +1,5 @@
 import type { NodeGroup, View } from "../../catalog/node-groups";
-import { nodeGroupKey } from "../../catalog/node-groups";
+import { nodeGroupKey, viewKey } from "../../catalog/node-groups";
 import { sameElements } from "../../graph/equality";
 import type { Family, Graph, Read } from "../../graph/graph";
 import type { Part, Policy } from "../../policy/policy";
@@ -63,7 +63,7 @@ function createViewLayers(
   };
   return graph.family<{ view: View; part: Part }, Layer>({
     label: "viewLayer",
-    keyOf: ({ view, part }) => `${part}|${view.kind}`,
+    keyOf: ({ view, part }) => `${part}|${viewKey(view)}`,
     compute: (read, { view, part }) => {
       const services = read(policy.services(view)).flatMap(key => read(ofService[part](key)));
       if (part !== "listener") return layerOf(services);
@@ -94,7 +94,7 @@ export function createSnapshots(graph: Graph, policy: Policy, encode: Encode): F
   });
   const endpointSet = graph.family<View, ResourceSet>({
     label: "endpointSet",
-    keyOf: view => view.kind,
+    keyOf: viewKey,
     compute: (read, view) => resourceSet(TYPE_URLS.endpoint, read(viewLayer({ view, part: "endpoint" }))),
   });
   const set = graph.family<{ group: NodeGroup; part: Part }, ResourceSet>({

@@ -1,0 +1,109 @@
+/** What the owners of objects should know, gathered from all that reads them. */
+import type { Catalog } from "../catalog/index";
+import type { Inputs } from "../catalog/inputs";
+import type { NodeGroup } from "../catalog/node-groups";
+import { nodeGroupKey } from "../catalog/node-groups";
+import { sameElements, structurallyEqual } from "../graph/equality";
+import type { Cell, Family, Read } from "../graph/graph";
+import type { Diagnostic } from "../model/diagnostic";
+import { objectRefKey } from "../model/object-ref";
+import { targetEffects } from "./access-findings";
+import { portConflicts, servedAs } from "./inbound";
+import { serviceDiagnostics } from "./outbound";
+import type { Settings } from "./settings";
+import type { Traffic } from "./traffic";
+
+/** What policies are computed from. */
+export interface Sources {
+  readonly inputs: Inputs;
+  readonly catalog: Catalog;
+  readonly settings: Settings;
+  readonly traffic: Traffic;
+}
+
+type Found = readonly Diagnostic[];
+
+/** Findings about the objects of the whole mesh, by {@link objectRefKey}; each list sorted, without duplicates. */
+export function createFindings(sources: Sources): Cell<ReadonlyMap<string, Found>> {
+  const { inputs, catalog, settings, traffic } = sources;
+  const { graph } = inputs;
+  const ofService = findings(inputs, "serviceDiagnostics", (read, key) => {
+    const service = read(inputs.services.row(key));
+    return service === undefined ? [] : serviceDiagnostics(service);
+  });
+  const ofPod = podFindings(sources);
+  const ofTarget = findings(inputs, "targetDiagnostics", (read, key) => targetFindings(read, sources, key));
+  const roots = graph.derive<readonly string[]>(
+    "splitRoots",
+    read => {
+      const splits = read(inputs.trafficSplits.keys).map(key => read(inputs.trafficSplits.row(key)));
+      return [...new Set(splits.flatMap(split => split?.root ?? []))].sort();
+    },
+    sameElements,
+  );
+  return graph.derive(
+    "diagnostics",
+    read =>
+      bySubject([
+        ...read(settings.authorization).diagnostics,
+        ...read(catalog.membership.services).flatMap(key => read(ofService(key))),
+        ...read(catalog.membership.pods).flatMap(key => read(ofPod(key))),
+        ...read(inputs.trafficTargets.keys).flatMap(key => read(ofTarget(key))),
+        ...read(roots).flatMap(key => read(traffic.splits(key)).diagnostics),
+      ]),
+    structurallyEqual,
+  );
+}
+
+function findings(
+  { graph }: Inputs,
+  label: string,
+  compute: (read: Read, key: string) => Found,
+): Family<string, Found> {
+  return graph.family<string, Found>({ label, keyOf: key => key, compute, equals: structurallyEqual });
+}
+
+function podFindings({ inputs, catalog }: Sources): Family<string, Found> {
+  const ofGroup = inputs.graph.family<NodeGroup, Found>({
+    label: "groupDiagnostics",
+    keyOf: nodeGroupKey,
+    compute: (read, group) => portConflicts(group, key => read(inputs.services.row(key))),
+    equals: structurallyEqual,
+  });
+  return inputs.graph.family<string, Found>({
+    label: "podDiagnostics",
+    keyOf: key => key,
+    compute: (read, key) => {
+      const group = read(catalog.nodeGroups.group(key));
+      return group === undefined ? [] : read(ofGroup(group));
+    },
+    equals: sameElements,
+  });
+}
+
+function targetFindings(read: Read, { inputs, catalog, traffic }: Sources, key: string): Found {
+  const target = read(inputs.trafficTargets.row(key));
+  const compiled = read(traffic.target(key));
+  if (target === undefined || compiled === undefined) return [];
+  const pods = read(catalog.access.pods(target.destination));
+  const ports = pods.flatMap(pod =>
+    read(catalog.nodeGroups.served(pod)).map(served => ({
+      served,
+      ...servedAs(served, service => read(inputs.services.row(service))),
+    })),
+  );
+  return [...compiled.diagnostics, ...targetEffects(compiled.value, { pods: pods.length, ports })];
+}
+
+/** Findings by subject, each once, in an order that does not depend on where they were found. */
+export function bySubject(found: readonly Diagnostic[]): ReadonlyMap<string, readonly Diagnostic[]> {
+  const unique = new Map(found.map(diagnostic => [JSON.stringify(diagnostic), diagnostic] as const));
+  const result = new Map<string, Diagnostic[]>();
+  for (const key of [...unique.keys()].sort()) {
+    const diagnostic = unique.get(key);
+    if (diagnostic === undefined) continue;
+    const subject = objectRefKey(diagnostic.subject);
+    result.set(subject, [...(result.get(subject) ?? []), diagnostic]);
+  }
+  return result;
+}
