@@ -1,3 +1,4 @@
+import { compileRegex } from "../api/regex";
 import type { HttpRequest } from "./decide";
 import type { HeaderMatch, HttpMatch } from "./types";
 
@@ -43,9 +44,5 @@ function headerMatches({ name, kind, value }: HeaderMatch, { headers }: HttpRequ
 
 /** A pattern that cannot be read matches nothing; where it came from, it was reported. */
 function fullMatch(pattern: string, text: string): boolean {
-  try {
-    return new RegExp(`^(?:${pattern})$`).test(text);
-  } catch {
-    return false;
-  }
+  return compileRegex(pattern)?.matchesAll(text) === true;
 }

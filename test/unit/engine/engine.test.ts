@@ -299,7 +299,13 @@ describe("engine's findings and settings", () => {
     expect(delivered).to.include({ outcome: "delivered" });
     expect(delivered?.destination).to.deep.equal({ address: "10.0.0.1", port: 8080 });
     world.feed(meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: false, enableEgress: false } }));
-    expect(engine.explain(uid, { address, port: 80 })).to.include({ outcome: "refused" });
+    const denied = engine.explain(uid, {
+      address,
+      port: 80,
+      http: { method: "GET", path: "/", headers: {} },
+    });
+    expect(denied).to.include({ outcome: "forbidden" });
+    expect(engine.explain(uid, { address: "192.0.2.1", port: 80 })).to.include({ outcome: "refused" });
     expect(engine.explain("nobody", { address, port: 80 })).to.equal(undefined);
   });
 });

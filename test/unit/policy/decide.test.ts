@@ -156,7 +156,7 @@ describe("evaluator", () => {
     ],
     ["a cluster that is not there", dial(), "unavailable", without("upstream-cluster", "db")],
     ["nobody behind the Service", dial(), "unavailable", without("endpoint-set", "db")],
-    ["a backend of weight 0", dial(), "unavailable", weightless],
+    ["a backend of weight 0", dial(), "no-backend", weightless],
     ["a server with another identity", dial(), "wrong-server", otherServer],
   ];
   for (const [name, call, outcome, change] of rows) {
@@ -173,6 +173,15 @@ describe("evaluator", () => {
       outcome: "forbidden",
       by: [origin("api")],
       destination: { address: "10.1.0.1", port: 8080 },
+      possible: [
+        {
+          outcome: "forbidden",
+          by: [origin("api")],
+          cluster: "cart",
+          share: 1,
+          destination: { address: "10.1.0.1", port: 8080 },
+        },
+      ],
       steps: [
         "listener cart",
         "rule cart/api",
