@@ -78,7 +78,8 @@ function wantedPodSpec(
 /**
  * The whole Deployment with the mesh's sizes and probes, to be applied under Pepr's name in full (a partial apply would drop what
  * `pepr deploy` wrote), or undefined when it has them. Taking the replica count over as well is intended: after a
- * `kubectl scale`, the next deploy would otherwise stop half-way with a conflict.
+ * `kubectl scale`, the next deploy would otherwise stop half-way with a conflict. Bound to the version it was made from: a whole
+ * object made from an older one would take back what a deploy has written since.
  */
 export function sizedDeployment(
   live: LiveDeployment,
@@ -86,6 +87,7 @@ export function sizedDeployment(
   labels: Readonly<Record<string, string>>,
 ): InstallObject | undefined {
   const template = live.spec.template;
+  const { name, namespace, labels: ownLabels, resourceVersion } = live.metadata;
   const podSpec = wantedPodSpec(template.spec, size, labels);
   if (covers(template.spec, podSpec)) return undefined;
   const annotations = Object.fromEntries(
@@ -97,9 +99,10 @@ export function sizedDeployment(
     apiVersion: "apps/v1",
     kind: "Deployment",
     metadata: {
-      name: live.metadata.name,
-      ...(live.metadata.namespace === undefined ? {} : { namespace: live.metadata.namespace }),
-      ...(live.metadata.labels === undefined ? {} : { labels: live.metadata.labels }),
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(ownLabels === undefined ? {} : { labels: ownLabels }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
       annotations,
     },
     spec: { ...live.spec, template: { ...template, spec: podSpec } },

@@ -7,6 +7,8 @@ export interface InstallObject {
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
+    /** Given: the object is only written over this very version of it, and else it is a conflict. */
+    readonly resourceVersion?: string;
   };
   readonly [field: string]: unknown;
 }

@@ -107,18 +107,23 @@ class Watchman {
   private async look(): Promise<void> {
     // What has been corrected is not corrected again before there is news of it.
     if (this.seen === this.corrected) return;
+    if (this.kept.correction(this.live()) !== undefined) await this.waitInDispute();
+    // Only now, because a wait is long enough for the object to become another one.
     const seen = this.seen;
-    const live = [...this.informer.values().values()][0];
+    const live = this.live();
     const correction = this.kept.correction(live);
     if (correction === undefined) {
       this.resolveSettled();
       return;
     }
-    await this.waitInDispute();
     const { kind, metadata } = correction.object;
     await applyObject(this.options.kube, correction);
     this.corrected = seen;
     this.options.log.info(live === undefined ? "created" : "repaired", { kind, name: metadata.name });
+  }
+
+  private live(): InstallObject | undefined {
+    return [...this.informer.values().values()][0];
   }
 
   /** The first corrections are immediate; against somebody who insists they become rare, and are logged. */

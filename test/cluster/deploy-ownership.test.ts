@@ -4,6 +4,7 @@ import { controlPlaneNamespace } from "../../src/install/namespaces";
 import { objectPath } from "../../src/install/object";
 import { ownedObjects } from "../../src/install/owned";
 import { systemClock } from "../../src/runtime/clock";
+import { sizeAtStart } from "../../src/runtime/control-plane/deployments";
 import { MeshNamespaceKeeper } from "../../src/runtime/control-plane/mesh-namespaces";
 import { followNamespaces, type Namespaces } from "../../src/runtime/control-plane/namespaces";
 import { ensureWebhookIdentity } from "../../src/runtime/control-plane/webhook-identity";
@@ -112,6 +113,108 @@ describe("the watcher's duties against a real API server", function () {
         .join();
     await waitFor("the repair", async () => (await names()) === "inject.openservicemesh.io Fail");
     console.log(`      repaired after ${Date.now() - begun} ms`);
+  });
+
+  interface DeploymentObject extends KubeObject {
+    readonly spec: { readonly template: { readonly spec: { readonly containers: readonly PodContainer[] } } };
+  }
+  interface PodContainer {
+    readonly image: string;
+    readonly resources?: { readonly limits?: Readonly<Record<string, string>> };
+  }
+  const deployment = (image: string): KubeObject =>
+    ({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "pepr-osm", namespace: "pepr-system", labels: { app: "pepr-osm" } },
+      spec: {
+        selector: { matchLabels: { app: "pepr-osm" } },
+        template: {
+          metadata: { labels: { app: "pepr-osm" } },
+          spec: { containers: [{ name: "server", image }] },
+        },
+      },
+    }) as KubeObject;
+
+  it("sizes a Deployment without taking back what a deploy writes at the same moment", async () => {
+    const path = "/apis/apps/v1/namespaces/pepr-system/deployments/pepr-osm";
+    await kube.apply(path, deployment("controller:1"), "pepr");
+    let meddled = false;
+    // A deploy between our reading and our writing, exactly once.
+    const interrupted = new Proxy(kube, {
+      get: (client, property: keyof ClosableKubeClient) => {
+        if (property !== "get") return client[property].bind(client);
+        return async (at: string) => {
+          const found = await client.get(at);
+          if (at === path && !meddled) {
+            meddled = true;
+            await client.apply(path, deployment("controller:2"), "pepr");
+          }
+          return found;
+        };
+      },
+    });
+    await sizeAtStart(interrupted, settings);
+    const { spec } = (await read(path)) as DeploymentObject;
+    const [container] = spec.template.spec.containers;
+    expect(container?.image).to.equal("controller:2");
+    expect(container?.resources?.limits).to.deep.equal({ cpu: "1", memory: "1Gi" });
+    await kube.delete(path);
+  });
+
+  it("corrects what there is after a wait, not what there was before it", async () => {
+    const path = "/api/v1/namespaces/pepr-system/configmaps/disputed";
+    interface Disputed {
+      readonly data: { readonly ours: string; readonly theirs: string };
+    }
+    const object = {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "disputed", namespace: "pepr-system" },
+    };
+    const data = async (): Promise<Disputed["data"]> => (await kube.get<Disputed>(path)).data;
+    let waits = 0;
+    const late = { data: { ours: "no", theirs: "late" } };
+    const clock = {
+      ...systemClock,
+      setTimeout: (run: () => void, ms: number) => {
+        // The first wait of a dispute: meanwhile the object becomes another one, and the news of it arrives.
+        if (ms !== 500) return systemClock.setTimeout(run, ms);
+        waits += 1;
+        void kube.mergePatch(path, late).then(() => systemClock.setTimeout(run, 500));
+        return { cancel: () => undefined };
+      },
+    };
+    await kube.create("/api/v1/namespaces/pepr-system/configmaps", {
+      ...object,
+      data: { ours: "no", theirs: "0" },
+    } as KubeObject);
+    const disputed = keep(
+      [
+        {
+          object,
+          correction: live => {
+            const found = (live as Partial<Disputed> | undefined)?.data;
+            if (found === undefined || found.ours === "yes") return undefined;
+            return { object: { ...object, data: { ...found, ours: "yes" } }, manager: "test" };
+          },
+        },
+      ],
+      { kube, clock, random: Math.random, log: silentLog },
+    );
+    try {
+      for (let round = 1; waits === 0 && round < 20; round += 1) {
+        await waitFor("our word", async () => (await data()).ours === "yes");
+        await kube.mergePatch(path, { data: { ours: "no", theirs: String(round) } });
+        await waitFor("an answer", async () => waits > 0 || (await data()).ours === "yes");
+      }
+      await waitFor("our word after the wait", async () => (await data()).ours === "yes");
+      expect(waits).to.equal(1);
+      expect((await data()).theirs).to.equal("late");
+    } finally {
+      disputed.stop();
+      await kube.delete(path);
+    }
   });
 
   it("mirrors the annotation to the label and brings the root, and takes both away again", async () => {

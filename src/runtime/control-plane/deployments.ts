@@ -5,7 +5,7 @@ import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { InstallObject } from "../../install/object";
 import { objectPath } from "../../install/object";
 import type { KubeClient, KubeObject } from "../kube";
-import { isNotFound } from "../kube/errors";
+import { isConflict, isNotFound } from "../kube/errors";
 import type { KeptObject } from "../ownership";
 import { applyObject } from "../ownership";
 import type { Settings } from "../settings";
@@ -36,13 +36,23 @@ function keptDeployment(
  * then the last one. Where there is nothing to change, or no Deployment, nothing happens.
  */
 export async function sizeAtStart(kube: KubeClient, settings: Settings): Promise<void> {
-  for (const { object, correction } of keptDeployments(settings)) {
-    const live = await kube.get<InstallObject & KubeObject>(objectPath(object)).catch((error: unknown) => {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    });
-    const owned = correction(live);
-    if (owned !== undefined) await applyObject(kube, owned);
+  for (const kept of keptDeployments(settings)) while (!(await sizeOnce(kube, kept)));
+}
+
+/** False when somebody else changed it meanwhile: what was read counts for nothing then. */
+async function sizeOnce(kube: KubeClient, { object, correction }: KeptObject): Promise<boolean> {
+  const live = await kube.get<InstallObject & KubeObject>(objectPath(object)).catch((error: unknown) => {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  });
+  const owned = correction(live);
+  if (owned === undefined) return true;
+  try {
+    await applyObject(kube, owned);
+    return true;
+  } catch (error) {
+    if (isConflict(error)) return false;
+    throw error;
   }
 }
 

@@ -132,6 +132,7 @@ describe("size of the control plane's Deployments", () => {
       name: "pepr-osm",
       namespace: "pepr-system",
       annotations: { "deployment.kubernetes.io/revision": "3", "pepr.dev/description": "d" },
+      resourceVersion: "7",
       labels: { app: "pepr-osm" },
     },
     spec: {
@@ -160,6 +161,7 @@ describe("size of the control plane's Deployments", () => {
     });
     expect(spec.template.spec.containers[0]).to.include({ name: "server", image: "i" });
     expect(spec.template.spec.containers[0]?.resources.limits).to.deep.equal({ cpu: "1", memory: "1Gi" });
+    expect(sized?.metadata.resourceVersion).to.equal("7");
     expect(sized?.metadata.annotations).to.deep.equal({ "pepr.dev/description": "d" });
     expect(sizedDeployment({ ...live, spec }, DEFAULT_POD_SIZE, { app: "pepr-osm" })).to.equal(undefined);
   });
