@@ -47,29 +47,42 @@ const oneSetting: is.Check = (value, place) => {
     place.error(`must name at most one UpstreamTrafficSetting; it names ${settings.length}`);
 };
 
-const check = is.specOf(
+/** A namespaced object speaks of the workloads of its namespace: nobody opens the mesh for those of others. */
+const source =
+  (own: string | undefined): is.Check =>
+  (value, place) => {
+    is.object({ kind: is.word("ServiceAccount"), name: is.objectName, namespace: is.labelName }, [
+      "kind",
+      "name",
+      "namespace",
+    ])(value, place);
+    const namespace = is.textOf(is.fieldsOf(value)["namespace"]);
+    if (namespace === undefined || own === undefined || namespace === own) return;
+    place.at("namespace").error(`must be ${own}, the namespace of the Egress; it is ${is.quote(namespace)}`);
+  };
+
+const spec = (own: string | undefined): is.Check =>
   is.object(
     {
-      sources: is.list(
-        is.object({ kind: is.word("ServiceAccount"), name: is.objectName, namespace: is.labelName }, [
-          "kind",
-          "name",
-          "namespace",
-        ]),
-      ),
-      hosts: is.list(is.host),
-      ipAddresses: is.list(is.cidr),
+      sources: is.list(source(own), 0, 128),
+      hosts: is.list(is.host, 0, 128),
+      ipAddresses: is.list(is.cidr, 0, 128),
       ports: is.list(
         is.object({ number: is.port, protocol: is.anyCaseWord("http", "https", "tcp", "tcp-server-first") }, [
           "number",
           "protocol",
         ]),
+        0,
+        128,
       ),
-      matches: is.all(is.list(match), oneSetting),
+      matches: is.all(is.list(match, 0, 128), oneSetting),
     },
     ["sources", "ports"],
-  ),
-);
+  );
+
+const check: is.Check = (value, place) => {
+  is.specOf(spec(is.namespaceOf(value)))(value, place);
+};
 
 /** What is wrong with the fields of an Egress. */
 export function validateEgress(subject: ObjectRef, object: unknown): readonly Diagnostic[] {

@@ -13,8 +13,8 @@ export interface Place {
   at(part: string | number): Place;
   /** Says that the value here cannot be used; `sentence` follows the path. */
   error(sentence: string): void;
-  /** Says that the value here can be used, with a caveat. */
-  warn(sentence: string): void;
+  /** Says that the value here can be used, with a caveat; `code` is the reason, by default the one of all fields. */
+  warn(sentence: string, code?: string): void;
 }
 
 /** Looks at one value and reports what is wrong with it. Never throws, whatever the value. */
@@ -22,6 +22,8 @@ export type Check = (value: unknown, place: Place) => void;
 
 /** Reason of all findings about a field's value. */
 const CODE = "InvalidField";
+/** Reason of a finding about what is valid and does nothing. */
+export const NO_EFFECT = "NoEffect";
 /** Longest quotation of a wrong value. */
 const QUOTED = 80;
 
@@ -63,10 +65,10 @@ export function validateObject(subject: ObjectRef, object: unknown, check: Check
 }
 
 function placeIn(subject: ObjectRef, found: Diagnostic[], path: string): Place {
-  const report = (severity: Severity, sentence: string): void => {
+  const report = (severity: Severity, sentence: string, code = CODE): void => {
     found.push({
       severity,
-      code: CODE,
+      code,
       subject,
       ...(path === "" ? {} : { field: path }),
       message: `${path === "" ? subject.kind : path} ${sentence}`,
@@ -83,8 +85,8 @@ function placeIn(subject: ObjectRef, found: Diagnostic[], path: string): Place {
     error: sentence => {
       report("error", sentence);
     },
-    warn: sentence => {
-      report("warning", sentence);
+    warn: (sentence, code) => {
+      report("warning", sentence, code);
     },
   };
 }
@@ -234,6 +236,11 @@ export function exactlyOne(...names: readonly string[]): Check {
     const but = given.length === 0 ? "none is" : `${given.join(" and ")} are`;
     place.error(`must have exactly one of ${names.join(", ")}; ${but} given`);
   };
+}
+
+/** The namespace that an object under validation is of; undefined when it does not say. */
+export function namespaceOf(object: unknown): string | undefined {
+  return textOf(fieldsOf(fieldsOf(object)["metadata"])["namespace"]);
 }
 
 /** An object with only its spec checked. */

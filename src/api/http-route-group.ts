@@ -17,6 +17,9 @@ export interface HttpRouteGroupSpec {
   readonly matches: readonly HttpRouteMatch[];
 }
 
+/** Most matches of a group: each is a route and a permission in every proxy concerned. */
+const MAX_MATCHES = 50;
+
 /** Methods that a match may name. */
 const HTTP_METHODS: readonly string[] = [
   "*",
@@ -36,18 +39,20 @@ const headerMap: is.Check = (value, place) => {
   for (const [name, pattern] of Object.entries(is.fieldsOf(value))) {
     is.headerName(name, place);
     is.regex(pattern, place.at(name));
+    // To be empty is not something that a header is asked for; Envoy refuses the question.
+    if (pattern === "") place.at(name).error("must not be empty");
   }
 };
 
 const headers: is.Check = (value, place) => {
-  (Array.isArray(value) ? is.list(headerMap) : headerMap)(value, place);
+  (Array.isArray(value) ? is.list(headerMap, 0, 32) : headerMap)(value, place);
 };
 
 const match = is.object(
   {
     name: is.text(253),
     pathRegex: is.regex,
-    methods: is.list(is.word(...HTTP_METHODS)),
+    methods: is.list(is.word(...HTTP_METHODS), 0, 16),
     headers,
   },
   ["name"],
@@ -66,7 +71,7 @@ const uniqueNames: is.Check = (value, place) => {
   });
 };
 
-const body = is.object({ matches: is.all(is.list(match), uniqueNames) });
+const body = is.object({ matches: is.all(is.list(match, 0, MAX_MATCHES), uniqueNames) });
 
 const check: is.Check = (value, place) => {
   const { spec } = is.fieldsOf(value);

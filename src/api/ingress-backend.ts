@@ -34,7 +34,7 @@ const backend = is.object(
   {
     name: is.labelName,
     port: is.object({ number: is.port, protocol: is.anyCaseWord("http", "https") }, ["number", "protocol"]),
-    tls: is.object({ skipClientCertValidation: is.flag, sniHosts: is.list(is.host) }, [
+    tls: is.object({ skipClientCertValidation: is.flag, sniHosts: is.list(is.host, 0, 128) }, [
       "skipClientCertValidation",
     ]),
   },
@@ -68,10 +68,18 @@ const principalForTls: is.Check = (value, place) => {
 
 const check = is.specOf(
   is.all(
-    is.object({ backends: is.all(is.list(backend), noDuplicates), sources: is.list(source) }, [
-      "backends",
-      "sources",
-    ]),
+    is.object(
+      {
+        backends: is.all(is.list(backend, 0, 128), noDuplicates),
+        sources: is.list(source, 0, 128),
+        matches: is.list(
+          is.object({ kind: is.word("HTTPRouteGroup"), name: is.objectName }, ["kind", "name"]),
+          0,
+          64,
+        ),
+      },
+      ["backends", "sources"],
+    ),
     principalForTls,
   ),
 );

@@ -56,21 +56,46 @@ const reference = (kind: string): is.Check =>
     "namespace",
   ]);
 
-const check = is.specOf(
+/** How a client repeats requests is its own namespace's affair. */
+const ownSource: is.Check = (value, place) => {
+  const own = is.namespaceOf(value);
+  const { source } = is.fieldsOf(is.fieldsOf(value)["spec"]);
+  const namespace = is.textOf(is.fieldsOf(source)["namespace"]);
+  if (namespace === undefined || own === undefined || namespace === own) return;
+  place
+    .at("spec")
+    .at("source")
+    .at("namespace")
+    .error(`must be ${own}, the namespace of the Retry; it is ${is.quote(namespace)}`);
+};
+
+const someReason: is.Check = (value, place) => {
+  const { retryOn: given, numRetries } = is.fieldsOf(value);
+  if (given === undefined || given === null || given === "")
+    place.at("retryOn").warn("is not given, so nothing is repeated", is.NO_EFFECT);
+  else if (numRetries === 0) place.at("numRetries").warn("is 0, so nothing is repeated", is.NO_EFFECT);
+};
+
+const spec = is.specOf(
   is.object(
     {
       source: reference("ServiceAccount"),
-      destinations: is.list(reference("Service")),
-      retryPolicy: is.object({
-        retryOn,
-        perTryTimeout: is.duration(),
-        numRetries: is.count,
-        retryBackoffBaseInterval: is.duration(1),
-      }),
+      destinations: is.list(reference("Service"), 0, 128),
+      retryPolicy: is.all(
+        is.object({
+          retryOn,
+          perTryTimeout: is.duration(),
+          numRetries: is.count,
+          retryBackoffBaseInterval: is.duration(1),
+        }),
+        someReason,
+      ),
     },
     ["source", "destinations", "retryPolicy"],
   ),
 );
+
+const check = is.all(spec, ownSource);
 
 /** What is wrong with the fields of a Retry. */
 export function validateRetry(subject: ObjectRef, object: unknown): readonly Diagnostic[] {

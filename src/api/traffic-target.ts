@@ -6,6 +6,7 @@ import * as is from "./field";
 export interface TrafficSubject {
   /** Only in v1alpha4. */
   readonly group?: string;
+  /** `ServiceAccount`; `IdentityBinding` is of v1alpha4. */
   readonly kind: string;
   readonly name: string;
   readonly namespace?: string;
@@ -34,38 +35,71 @@ export interface TrafficTargetV1Alpha1 {
   readonly sources: readonly TrafficSubject[];
 }
 
-const subjectOf = is.object(
-  { kind: is.text(63), name: is.objectName, namespace: is.labelName, port: is.port },
-  ["kind", "name"],
+/** API group of each kind of subject; v1alpha4 may name it. */
+const GROUPS: Readonly<Record<string, string>> = {
+  ServiceAccount: "",
+  IdentityBinding: "access.smi-spec.io",
+};
+
+const subjectOf = is.all(
+  is.object(
+    {
+      kind: is.word(...Object.keys(GROUPS)),
+      name: is.objectName,
+      namespace: is.labelName,
+      port: is.port,
+    },
+    ["kind", "name"],
+  ),
+  (value, place) => {
+    const { kind, group } = is.fieldsOf(value);
+    const wanted = kind === "ServiceAccount" || kind === "IdentityBinding" ? GROUPS[kind] : undefined;
+    if (wanted === undefined || group === undefined || group === null || group === "" || group === wanted)
+      return;
+    place.at("group").error(`must be ${is.quote(wanted)} for kind ${String(kind)}; it is ${is.quote(group)}`);
+  },
 );
 
 const rule = is.object(
   {
     kind: is.word("HTTPRouteGroup", "TCPRoute", "UDPRoute"),
     name: is.objectName,
-    matches: is.list(is.text(253)),
+    matches: is.list(is.text(253), 0, 200),
   },
   ["kind", "name"],
 );
 
-const body = is.object(
-  { destination: subjectOf, sources: is.list(subjectOf), rules: is.list(rule), specs: is.list(rule) },
-  ["destination", "sources"],
-);
+const rules = is.list(rule, 0, 200);
+
+const body = is.object({ destination: subjectOf, sources: is.list(subjectOf, 0, 200), rules, specs: rules }, [
+  "destination",
+  "sources",
+]);
+
+/** Only the owner of the destination may open it; absent means the object's own namespace. */
+const ownDestination: (own: string | undefined) => is.Check = own => (value, place) => {
+  const given = is.fieldsOf(value)["namespace"];
+  if (given === undefined || own === undefined || given === own) return;
+  place.at("namespace").error(`must be ${own}, the namespace of the TrafficTarget`);
+};
+
+/** A target without rules is valid in no version and allows nothing, as one that names none would. */
+const allowsSomething: is.Check = (value, place) => {
+  const { rules: later, specs: first, sources } = is.fieldsOf(value);
+  if (is.itemsOf(later).length + is.itemsOf(first).length === 0)
+    place.at("rules").warn("has no item, so nothing is allowed", is.NO_EFFECT);
+  if (Array.isArray(sources) && sources.length === 0)
+    place.at("sources").warn("has no item, so nobody is allowed", is.NO_EFFECT);
+};
 
 const check: is.Check = (value, place) => {
-  const { metadata, spec } = is.fieldsOf(value);
+  const { spec } = is.fieldsOf(value);
   const top = spec === undefined || spec === null;
   const at = top ? place : place.at("spec");
-  body(top ? value : spec, at);
-  const { destination } = is.fieldsOf(top ? value : spec);
-  const own = is.fieldsOf(metadata)["namespace"];
-  const given = is.fieldsOf(destination)["namespace"];
-  // Only the owner of the destination may open it; absent means the object's own namespace.
-  if (given === undefined || own === undefined || given === own) return;
-  at.at("destination")
-    .at("namespace")
-    .error(`must be ${is.textOf(own) ?? ""}, the namespace of the TrafficTarget`);
+  const given = top ? value : spec;
+  body(given, at);
+  ownDestination(is.namespaceOf(value))(is.fieldsOf(given)["destination"], at.at("destination"));
+  allowsSomething(given, at);
 };
 
 /** What is wrong with the fields of a TrafficTarget of any version. */
