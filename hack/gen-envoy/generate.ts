@@ -1,12 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
+import { CONTENT } from "../images/staging";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
 /**
  * Writes the TypeScript of the Envoy API from the committed descriptor image, by ts-proto's protoc plugin, without protoc
  * and without network. There are encoders only: the few messages that the server reads are read in src/xds/wire.ts.
+ * `--check` changes nothing and fails when what is there was made from something else, or is of another Envoy than runs.
  */
 
 const IMAGE = path.join(__dirname, "envoy-api.binpb.gz");
@@ -21,6 +24,9 @@ const PARAMETERS = [
   "outputTypeAnnotations=static-only",
   "esModuleInterop=true",
 ];
+
+/** Beside the generated files: what they were made from. */
+const STAMP = path.join(OUTPUT, "made-from.txt");
 
 /** One file of the image: its serialised FileDescriptorProto and what is needed to choose it. */
 interface DescriptorFile {
@@ -92,14 +98,57 @@ function writeResponse(response: Uint8Array, folder: string): number {
   return written;
 }
 
+/** What the generated files depend on: the descriptors, the generator and its parameters. */
+function origin(): string {
+  const manifest = readFileSync(require.resolve("ts-proto/package.json"), "utf8");
+  const { version } = JSON.parse(manifest) as { readonly version: string };
+  const image = createHash("sha256").update(readFileSync(IMAGE)).digest("hex");
+  return `${image} ts-proto ${version} ${PARAMETERS.join(",")}\n`;
+}
+
+/** What {@link complaints} compares. */
+export interface GeneratedFacts {
+  /** Content of the stamp; undefined: nothing has been generated. */
+  readonly stamp: string | undefined;
+  readonly origin: string;
+  /** The go.mod that the descriptors were dumped with. */
+  readonly goModule: string;
+  /** Version of the Envoy that runs in the sidecars, like `1.40.0`. */
+  readonly envoy: string;
+}
+
+/** What is out of date; empty when all is current. */
+export function complaints({ stamp, origin: from, goModule, envoy }: GeneratedFacts): readonly string[] {
+  const [, api] = /go-control-plane\/envoy v(\S+)/.exec(goModule) ?? [];
+  return [
+    ...(stamp === from ? [] : ["src/envoy/api/generated is not current: run npm run gen"]),
+    ...(api === envoy ? [] : [`the API is of Envoy ${api ?? "(unknown)"}, the sidecars are of ${envoy}`]),
+  ];
+}
+
+function check(): void {
+  const found = complaints({
+    stamp: existsSync(STAMP) ? readFileSync(STAMP, "utf8") : undefined,
+    origin: origin(),
+    goModule: readFileSync(path.join(__dirname, "dump", "go.mod"), "utf8"),
+    envoy: CONTENT.envoy,
+  });
+  for (const complaint of found) process.stderr.write(`${complaint}\n`);
+  if (found.length > 0) process.exitCode = 1;
+}
+
 function main(): void {
   const started = process.hrtime.bigint();
   // Generated first, so that a reader meets the old tree or the new one for all but an instant.
   const response = runPlugin(request(readImage()));
   rmSync(OUTPUT, { recursive: true, force: true });
   const files = writeResponse(response, OUTPUT);
+  writeFileSync(STAMP, origin());
   const ms = Number((process.hrtime.bigint() - started) / 1_000_000n);
   process.stdout.write(`Envoy API: ${files} files, ${ms} ms\n`);
 }
 
-main();
+if (require.main === module) {
+  if (process.argv.includes("--check")) check();
+  else main();
+}
