@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process";
 import * as grpc from "@grpc/grpc-js";
 import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { ANNOTATION_INJECTION } from "../../src/model/mesh-words";
 import type { Echo } from "../support/pod-operations";
+import { fetchText } from "./support/client-pod";
 import { serviceAccount } from "./support/manifests";
 import type { AwkwardAnswer, AwkwardCall, BulkCall } from "./support/matrix-bulk";
 import {
@@ -34,6 +36,7 @@ const ROWS: readonly PortRow[] = [
   ["tcp-shop", 84, PORTS.tcp],
   ["tcp-server-first-shop", 85, PORTS.greeting],
   ["tcp-echo", 86, PORTS.echo],
+  ["udp-echo", 86, PORTS.echo],
   ["grpc-shop", 87, PORTS.grpc],
 ];
 /** Nothing listens there. */
@@ -42,6 +45,9 @@ const DEAF: readonly PortRow[] = [
   ["tcp-deaf", 84, 9],
   ["grpc-deaf", 87, 9],
 ];
+/** An edit with its name, and the call that works after it. */
+type Step = readonly [string, () => Promise<void>, () => Promise<void>];
+
 const BULK_BYTES = (FULL ? 200 : 8) * 1024 * 1024;
 /** Longer than Envoy's own limit of 15 s for an answer. */
 const SILENCE_MS = FULL ? 330_000 : 17_000;
@@ -201,6 +207,7 @@ describe("edges of permissive mode on the real cluster", function () {
         name: "status of a gRPC method that is not there",
         call: grpcEnds("shop", grpc.status.UNIMPLEMENTED, "/a.B/C"),
       },
+      { name: "UDP beside TCP on one port number", call: expectUdp },
       { name: "the API server, over TLS", call: expectApiServer },
     ]);
   });
@@ -215,6 +222,10 @@ describe("edges of permissive mode on the real cluster", function () {
       expect(answer.status).to.equal(200);
       expect((JSON.parse(answer.body) as Echo).headers).to.include(seen);
     };
+  }
+
+  async function expectUdp(): Promise<void> {
+    expect(await client.askUdp("shop", 86)).to.equal("datagram");
   }
 
   async function expectApiServer(): Promise<void> {
@@ -300,10 +311,38 @@ describe("edges of permissive mode on the real cluster", function () {
     await expectNothing(appAt(out), server, { http, tcp });
   });
 
+  it("lets an operator in by port-forward, which is the kubelet's way", async () => {
+    const args = mesh.kubectl.arguments(["-n", shop.name, "port-forward", "pod/server", `:${PORTS.http}`]);
+    const child = spawn(mesh.kubectl.program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (part: string) => (said += part));
+    try {
+      const port = await until("its port", 30_000, () => /127\.0\.0\.1:(\d+)/.exec(said)?.[1]);
+      expect((JSON.parse(await fetchText(`http://127.0.0.1:${port}/`)) as Echo).pod).to.equal("server");
+    } finally {
+      child.kill();
+    }
+  });
+
   it("follows a Service as it is edited", async () => {
-    const live = (port: PortRow, ...more: readonly PortRow[]): Promise<void> =>
-      shop.apply(matrixService("live", "server", [port, ...more]));
-    const steps: readonly (readonly [string, () => Promise<void>, () => Promise<void>])[] = [
+    const services = `/api/v1/namespaces/${shop.name}/services`;
+    await mesh.api.create(services, matrixService("live", "server", [["p", 80, PORTS.http, "http"]]));
+    const live = async (...ports: readonly PortRow[]): Promise<void> => {
+      await mesh.api.mergePatch(`${services}/live`, matrixService("live", "server", ports));
+    };
+    const madeAgain: Step = [
+      "made again as headless, and back",
+      async () => {
+        for (const more of [{ clusterIP: "None" }, {}]) {
+          await shop.kubectl(["delete", "service", "live"]);
+          const port: PortRow = ["p", PORTS.http, PORTS.http, "http"];
+          await mesh.api.create(services, matrixService("live", "server", [port], more));
+          await until("the new kind", 60_000, () => http1(client, to("live", PORTS.http))().then(() => true));
+        }
+      },
+      http1(client, to("live", PORTS.http)),
+    ];
+    const steps: readonly Step[] = [
       ["a new Service", () => live(["p", 80, PORTS.http, "http"]), http1(client, to("live", 80))],
       [
         "another target port",
@@ -325,6 +364,7 @@ describe("edges of permissive mode on the real cluster", function () {
         () => live(["p", 80, PORTS.unlisted, "http"]),
         http1(client, to("live", 80)),
       ],
+      madeAgain,
       ["another port number", () => live(["p", 8080, PORTS.http, "http"]), http1(client, to("live", 8080))],
     ];
     for (const [name, edit, call] of steps) {

@@ -126,6 +126,8 @@ describe("permissive mode on the real cluster", function () {
         matrixService("by-app", "server", BY_APP),
         matrixService("by-name", "server", BY_NAME),
         matrixService("disputed", "server", DISPUTED),
+        matrixService("unnamed", "server", [["", 80, PORTS.http]]),
+        matrixService("unnamed-tcp", "server", [["", 80, "echo", "tcp"]]),
         matrixService("own", "client", PLAIN),
         matrixService("web", "web", HEADLESS, { clusterIP: "None" }),
         matrixPod("client", { serviceAccount: "buyer" }),
@@ -212,6 +214,8 @@ describe("permissive mode on the real cluster", function () {
       { name: "tcp-", call: tcpEcho(client, to("by-name", 93)) },
       { name: "tcp-server-first-", call: tcpGreeting(client, to("by-name", 94)) },
       { name: "no protocol in it, as http", call: http1(client, to("by-name", 95)) },
+      { name: "only port, without a name, as http", call: http1(client, to("unnamed", 80)) },
+      { name: "only port, without a name, appProtocol tcp", call: tcpEcho(client, to("unnamed-tcp", 80)) },
       { name: "one container port as http …", call: disputed(97) },
       { name: "… and as tcp", call: disputed(98) },
     ]);
@@ -271,6 +275,24 @@ describe("permissive mode on the real cluster", function () {
     ]);
   });
 
+  it("follows a pod of a StatefulSet to its next address", async () => {
+    const before = addressOf("web-1");
+    await shop.kubectl(["delete", "pod", "web-1", "--wait=true"]);
+    await shop.kubectl(["rollout", "status", "--timeout=200s", "statefulset/web"]);
+    const after = await shop.kubectl(["get", "pod", "web-1", "-o", "jsonpath={.status.podIP}"]);
+    report(`headless · web-1 was ${before}, is ${after}`);
+    await runMatrix("headless", [
+      {
+        name: "web-1.web after its restart, HTTP/1.1",
+        call: http1(client, to("web-1.web", PORTS.http, "web-1")),
+      },
+      {
+        name: "web-1.web after its restart, TCP",
+        call: tcpEcho(client, to("web-1.web", PORTS.tcp, "web-1")),
+      },
+    ]);
+  });
+
   it("lets a pod call its own Service, and pods by their address", async () => {
     const { unlisted, ...served } = PORTS;
     const at = (port: number): Target => to(addressOf("server"), port);
@@ -288,13 +310,16 @@ describe("permissive mode on the real cluster", function () {
       { name: "pod address, gRPC", call: grpcUnary(client, at(served.grpc)) },
       { name: "pod address, TCP", call: tcpEcho(client, at(served.tcp)) },
       { name: "pod address, TCP, server first", call: tcpGreeting(client, at(served.greeting)) },
-      { name: "pod address, a port of no Service: refused", call: () => expectRefused(unlisted) },
+      {
+        name: "pod address, a port of no Service: refused",
+        call: () => expectRefused(addressOf("server"), unlisted),
+      },
     ]);
   });
 
-  async function expectRefused(port: number): Promise<void> {
+  async function expectRefused(host: string, port: number): Promise<void> {
     const send = "GET / HTTP/1.0\r\n\r\n";
-    const { received, outcome } = await client.callTcp({ host: addressOf("server"), port, send });
+    const { received, outcome } = await client.callTcp({ host, port, send });
     expect({ received, outcome }).to.deep.equal({ received: "", outcome: "closed" });
   }
 
@@ -321,6 +346,8 @@ describe("permissive mode on the real cluster", function () {
       sliceByHand("by-slice", stranger),
       matrixService("by-endpoints", undefined, PLAIN),
       endpointsByHand("by-endpoints", stranger),
+      matrixService("by-hand", undefined, PLAIN),
+      sliceByHand("by-hand", addressOf("server")),
     );
     const plain = (host: string, port: number): Target => ({
       host,
@@ -344,6 +371,10 @@ describe("permissive mode on the real cluster", function () {
       ...cases,
       { name: "ExternalName of a Service of the mesh, HTTP/1.1", call: http1(client, to("alias", 80)) },
       { name: "ExternalName of a Service of the mesh, TCP", call: tcpEcho(client, to("alias", 84)) },
+      {
+        name: "without selector, to a pod with a sidecar: refused",
+        call: () => expectRefused("by-hand", 80),
+      },
     ]);
   });
 

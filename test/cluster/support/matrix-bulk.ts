@@ -1,5 +1,6 @@
 /** What only the matrix asks of its application: bulk, half-closed connections, long silence and awkward answers. */
 import { createHash, randomBytes } from "node:crypto";
+import dgram from "node:dgram";
 import http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
@@ -49,6 +50,9 @@ export interface BulkOperations {
   serveAwkward(port: number): Promise<void>;
   /** HTTP/2: gives the body back. */
   serveEcho2(port: number): Promise<void>;
+  /** UDP: the datagram back. */
+  serveUdp(port: number): Promise<void>;
+  askUdp(host: string, port: number): Promise<string>;
   /** Sends, ends its own half of the connection, then reads to the end. */
   bulkTcp(call: BulkCall): Promise<BulkAnswer>;
   bulkHttp(call: BulkCall): Promise<BulkAnswer>;
@@ -233,6 +237,29 @@ function httpsStatus(url: string): Promise<number> {
   });
 }
 
+function serveUdp(port: number): Promise<void> {
+  const socket = dgram.createSocket("udp4");
+  socket.on("message", (message, { port: peer, address }) => {
+    socket.send(message, peer, address);
+  });
+  return new Promise(resolve => {
+    socket.bind(port, resolve);
+  });
+}
+
+function askUdp(host: string, port: number): Promise<string> {
+  const socket = dgram.createSocket("udp4");
+  return new Promise<string>((resolve, reject) => {
+    setTimeout(() => {
+      reject(new Error("no datagram"));
+    }, 2000).unref();
+    socket.on("error", reject).on("message", message => {
+      resolve(String(message));
+    });
+    socket.send("datagram", port, host);
+  }).finally(() => socket.close());
+}
+
 function silentTcp({ host, port, ms }: { host: string; port: number; ms: number }): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ host, port }, () => setTimeout(() => socket.write("awake"), ms));
@@ -276,6 +303,8 @@ export const BULK: BulkOperations = {
     });
     return listening(server, port);
   },
+  serveUdp,
+  askUdp,
   bulkTcp,
   bulkHttp,
   bulkHttp2,

@@ -66,6 +66,7 @@ const SERVERS: readonly (readonly unknown[])[] = [
   ["serveEcho", PORTS.echo],
   ["serveAwkward", PORTS.awkward],
   ["serveEcho2", PORTS.echo2],
+  ["serveUdp", PORTS.echo],
 ];
 
 const from = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
@@ -122,7 +123,7 @@ export function matrixPod(name: string, options: MatrixPodOptions = {}): Record<
   return { apiVersion: "v1", kind: "Pod", metadata: { name, ...metadata }, spec };
 }
 
-/** One port of a Service as the matrix writes it: [name, port, target port, appProtocol]. */
+/** One port of a Service as the matrix writes it: [name, port, target port, appProtocol]. Over UDP if the name begins so. */
 export type PortRow = readonly [string, number, number | string, string?];
 
 /** A Service for the pods labelled `app: <app>`; without one it has no selector. */
@@ -138,6 +139,7 @@ export function matrixService(
       name: portName,
       port,
       targetPort,
+      protocol: portName.startsWith("udp") ? "UDP" : "TCP",
       ...(appProtocol === undefined ? {} : { appProtocol }),
     })),
     ...more,
