@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { clusterRuns, endCluster, ensureCluster, ensureImages } from "./cluster/index";
+import { leftByDown, machineState, type MachineState } from "./cluster/machine";
 import { ensurePackages } from "./cluster/packages";
 import { Progress, type Log } from "./cluster/progress";
 import { repositoryRoot } from "./cluster/settings";
@@ -25,7 +26,8 @@ const END_MS = 60_000;
 
 /** What happened to one test. */
 interface Outcome {
-  readonly rung: Rung;
+  /** The last step is not climbed but follows by itself where the ladder has started the cluster. */
+  readonly rung: Rung | "teardown";
   readonly kind: "pass" | "fail" | "skip";
   readonly title: string;
   readonly detail?: string;
@@ -265,13 +267,30 @@ function wantedRungs(args: readonly string[]): readonly Rung[] {
   return names.length === 0 ? RUNGS : RUNGS.filter(rung => names.includes(rung));
 }
 
-/** Ends the cluster this run has started; one that ran before is somebody's, and stays. */
-async function leave(ranBefore: boolean): Promise<void> {
-  if (!ranBefore && process.env["OSM_KEEP_CLUSTER"] === undefined) {
-    await endCluster(say);
-    return;
+/**
+ * Ends the cluster this run has started and compares the machine with what it was before; each part counts as a test. A
+ * cluster that ran before is somebody's, and stays: then there is nothing to prove here.
+ */
+async function leave(before: MachineState | undefined): Promise<Outcome[]> {
+  if (before === undefined) {
+    say("the embedded cluster stays up; npm run cluster:down ends it and leaves nothing");
+    say("(npm run test:teardown proves the latter with a cluster of its own)");
+    return [];
   }
-  say("the embedded cluster stays up; npm run cluster:down ends it and leaves nothing");
+  const findings = await leftByDown(before, () => endCluster(say));
+  return findings.map(({ title, detail }) => ({
+    rung: "teardown",
+    kind: detail === undefined ? "pass" : "fail",
+    title,
+    again: "npm run test:teardown",
+    ...(detail === undefined ? {} : { detail }),
+  }));
+}
+
+/** The machine before this run starts a cluster that it will end; undefined when it does not, or does not end it. */
+async function machineBefore(): Promise<MachineState | undefined> {
+  const starts = obstacle("cluster") === undefined && !clusterRuns();
+  return starts && process.env["OSM_KEEP_CLUSTER"] === undefined ? machineState() : undefined;
 }
 
 async function main(args: readonly string[]): Promise<void> {
@@ -279,16 +298,20 @@ async function main(args: readonly string[]): Promise<void> {
   if (args[0] === "long") process.env["OSM_FULL"] = "1";
   const progress = new Progress(say);
   const outcomes: Outcome[] = [];
-  const ranBefore = clusterRuns();
-  for (const rung of rungs) {
+  const measured = async (name: string, work: () => Promise<Outcome[]>): Promise<void> => {
     const began = Date.now();
-    const made = await climb(rung, progress);
+    const made = await work();
     outcomes.push(...made);
-    progress.say(`${rung}: ${counts(made)} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    if (made.length > 0)
+      progress.say(`${name}: ${counts(made)} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  };
+  let before: MachineState | undefined;
+  for (const rung of rungs) {
+    if (rung === "cluster") before = await machineBefore();
+    await measured(rung, () => climb(rung, progress));
   }
-  const good = judge(outcomes);
-  if (rungs.includes("cluster")) await leave(ranBefore);
-  if (!good) process.exitCode = 1;
+  if (rungs.includes("cluster")) await measured("teardown", () => leave(before));
+  if (!judge(outcomes)) process.exitCode = 1;
   say(counts(outcomes));
 }
 

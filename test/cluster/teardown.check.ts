@@ -2,48 +2,18 @@
  * Proves on a cluster of its own that `down` leaves nothing behind and that `up` repairs what is broken. Apart from the
  * ladder's tests, because those share a cluster that must stay. Run: node --import tsx test/cluster/teardown.check.ts
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { down, leftovers } from "../../hack/cluster/down";
 import { kubeconfigFile } from "../../hack/cluster/credentials";
 import { kubectlPath } from "../../hack/cluster/binaries";
+import { additions, machineState } from "../../hack/cluster/machine";
 import { isAlive, recordedProcesses, type ProcessRecord } from "../../hack/cluster/processes";
 import { Progress, toStderr, until } from "../../hack/cluster/progress";
 import { clusterSettings, type ClusterSettings } from "../../hack/cluster/settings";
 import { capture } from "../../hack/cluster/shell";
 import { up } from "../../hack/cluster/up";
 import { IMAGES } from "../../hack/images/names";
-
-/** What of the machine a cluster could change: compared before and after. */
-async function machineState(): Promise<Record<string, string>> {
-  const listing = (lines: string): string => lines.split("\n").sort().join("\n");
-  return {
-    links: listing(await capture("sh", ["-c", "ip -o link | cut -d: -f2 | cut -d@ -f1"])),
-    routes: listing(await capture("ip", ["route"])),
-    routes6: listing(await capture("ip", ["-6", "route"])),
-    namespaces: listing(await capture("sh", ["-c", "ls /run/netns 2>/dev/null || true"])),
-    filter: listing(await capture("sh", ["-c", "iptables-save | grep -v '^[#:]' || true"])),
-    filter6: listing(await capture("sh", ["-c", "ip6tables-save | grep -v '^[#:]' || true"])),
-    cgroups: listing(
-      await capture("sh", ["-c", "ls -d /sys/fs/cgroup/* /sys/fs/cgroup/*/*/ 2>/dev/null || true"]),
-    ),
-    // Pods of a cluster beside this one come and go; what is below our own folder is in leftovers().
-    mounts: listing(
-      await capture("sh", [
-        "-c",
-        "cut -d' ' -f5 /proc/self/mountinfo | grep -v /containerd/ | grep -v /kubelet/",
-      ]),
-    ),
-    "sockets of shims that nobody listens on": deadSockets(),
-  };
-}
-
-function deadSockets(): string {
-  const folder = "/run/containerd/s";
-  const listening = readFileSync("/proc/net/unix", "utf8");
-  const all = existsSync(folder) ? readdirSync(folder) : [];
-  return all.filter(name => !listening.includes(`${folder}/${name}`)).join("\n");
-}
 
 function demand(condition: boolean, what: string): void {
   if (!condition) throw new Error(`FAILED: ${what}`);
@@ -102,20 +72,16 @@ async function checkAll(settings: ClusterSettings): Promise<void> {
   demand(!pids.some(isAlive), "no process is left");
   demand(!existsSync(settings.state), "no state is left");
   const after = await machineState();
-  for (const [part, value] of Object.entries(before)) {
+  for (const [part, lines] of Object.entries(before)) {
+    const added = additions(before, after)[part] ?? [];
+    const same = lines.join("\n") === (after[part] ?? []).join("\n");
     demand(
-      after[part] === value,
-      `${part} of the machine are as before${difference(value, after[part] ?? "")}`,
+      same,
+      `${part} of the machine are as before${added.length === 0 ? "" : ` (new: ${added.join(" ")})`}`,
     );
   }
   await down(toStderr, settings);
   demand(true, "a second down is content");
-}
-
-function difference(before: string, after: string): string {
-  const known = new Set(before.split("\n"));
-  const added = after.split("\n").filter(line => !known.has(line));
-  return added.length === 0 ? "" : ` (new: ${added.join(" ")})`;
 }
 
 async function main(): Promise<void> {
