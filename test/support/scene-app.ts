@@ -1,7 +1,9 @@
 /** The application of a scene's pod; runs in the pod's network namespace, told what to do by scene-network.ts. */
 import http from "node:http";
 import http2 from "node:http2";
+import https from "node:https";
 import net from "node:net";
+import { createRoot } from "../../src/runtime/secrets/authority";
 import { resolveNames } from "./scene-dns";
 import { answerParent } from "./pod-process";
 import type { AppAnswer, AppCall, SceneOperations } from "./scene-operations";
@@ -12,6 +14,8 @@ const PEER_HEADER = "x-forwarded-client-cert";
 
 /** First bytes of an HTTP/2 connection (RFC 9113 §3.4). */
 const HTTP2 = "PRI * HTTP/2.0";
+/** First bytes of a TLS connection: a handshake record. */
+const TLS = "\u0016\u0003";
 const HTTP1 = /^[A-Z]+ \S* HTTP\/1\./;
 
 /** An empty gRPC message: not compressed, length 0. */
@@ -33,14 +37,25 @@ function listening(server: net.Server | http2.Http2Server, port: number, host: s
   });
 }
 
-/** Ports of the two HTTP servers behind every served port; started with the first of them. */
-let inner: Promise<{ readonly http1: number; readonly http2: number }> | undefined;
+/** Ports of the servers behind every served port. */
+interface Inner {
+  readonly http1: number;
+  readonly http2: number;
+  readonly tls: number;
+}
 
-async function startInner(): Promise<{ readonly http1: number; readonly http2: number }> {
-  const first = http.createServer((request, response) => {
-    request.resume();
-    response.end(identity(request.headers));
-  });
+/** Started with the first served port. */
+let inner: Promise<Inner> | undefined;
+
+function answerHttp1(request: http.IncomingMessage, response: http.ServerResponse): void {
+  request.resume();
+  response.end(identity(request.headers));
+}
+
+async function startInner(): Promise<Inner> {
+  const first = http.createServer(answerHttp1);
+  const own = createRoot(Date.now());
+  const third = https.createServer({ cert: own.certPem, key: own.keyPem }, answerHttp1);
   const second = http2.createServer((request, response) => {
     request.resume();
     if (request.headers["content-type"] !== "application/grpc") {
@@ -51,7 +66,9 @@ async function startInner(): Promise<{ readonly http1: number; readonly http2: n
     response.addTrailers({ "grpc-status": "0" });
     response.end(EMPTY_MESSAGE);
   });
-  return { http1: await listening(first, 0, "127.0.0.1"), http2: await listening(second, 0, "127.0.0.1") };
+  const ports = [first, second, third].map(server => listening(server, 0, "127.0.0.1"));
+  const [plain = 0, h2c = 0, tls = 0] = await Promise.all(ports);
+  return { http1: plain, http2: h2c, tls };
 }
 
 /** Served ports, and whether the server speaks first there. */
@@ -74,10 +91,16 @@ async function serve(port: number, greets: boolean): Promise<void> {
   await listening(server, port, "::");
 }
 
-/** Hands a connection to the server for what it begins with; bytes that are no HTTP are answered with the pod's name. */
-function answer(socket: net.Socket, first: Buffer, ports: { http1: number; http2: number }): void {
-  const start = first.toString("latin1");
-  const port = start.startsWith(HTTP2) ? ports.http2 : HTTP1.test(start) ? ports.http1 : undefined;
+/** The server for what a connection begins with; undefined: bytes of no protocol known here. */
+function innerPort(start: string, ports: Inner): number | undefined {
+  if (start.startsWith(TLS)) return ports.tls;
+  if (start.startsWith(HTTP2)) return ports.http2;
+  return HTTP1.test(start) ? ports.http1 : undefined;
+}
+
+/** Hands a connection to the server for it; bytes of no known protocol are answered with the pod's name. */
+function answer(socket: net.Socket, first: Buffer, ports: Inner): void {
+  const port = innerPort(first.toString("latin1"), ports);
   if (port === undefined) {
     socket.end(`${POD}\n`);
     return;
@@ -97,9 +120,18 @@ function answered(outcome: AppAnswer["outcome"], body = "", detail = ""): AppAns
   }
 }
 
-function callHttp1({ address: host, port, path, method, headers }: AppCall): Promise<AppAnswer> {
+function requestHttp1(call: AppCall): http.ClientRequest {
+  const { address: host, port, path, method, headers } = call;
+  const options = { host, port, path, method, headers, timeout: TIMEOUT_MS, agent: false };
+  if (call.scheme === "http") return http.request(options);
+  const servername = net.isIP(call.serverName) === 0 ? call.serverName : "";
+  // Who serves is the mesh's concern, and the test's: it looks at who has answered.
+  return https.request({ ...options, ...call.credentials, servername, rejectUnauthorized: false });
+}
+
+function callHttp1(call: AppCall): Promise<AppAnswer> {
   return new Promise(resolve => {
-    const request = http.request({ host, port, path, method, headers, timeout: TIMEOUT_MS, agent: false });
+    const request = requestHttp1(call);
     request.on("timeout", () => {
       resolve(answered("timeout"));
       request.destroy();
@@ -190,6 +222,7 @@ function callBytes({ scheme, address: host, port }: AppCall): Promise<AppAnswer>
 function call(given: AppCall): Promise<AppAnswer> {
   switch (given.scheme) {
     case "http":
+    case "https":
       return callHttp1(given);
     case "h2":
     case "grpc":

@@ -15,6 +15,8 @@ export interface SceneCall {
   /** Default GET; POST for grpc. */
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** `namespace/account` whose certificate the application itself presents, over https. Default: none. */
+  readonly as?: string;
   /** What the caller sees. */
   readonly expect: Answer;
   /** The only pods that may answer, `namespace/name`. Default: any. */
@@ -32,7 +34,7 @@ export interface SceneCall {
 export type Answer = number | "answered" | "passthrough" | "refused";
 
 /** `h2` is HTTP/2 with prior knowledge; over `tcp` the client speaks first, over `server-first` the server. */
-export const SCHEMES = ["http", "h2", "grpc", "tcp", "server-first"] as const;
+export const SCHEMES = ["http", "https", "h2", "grpc", "tcp", "server-first"] as const;
 
 /** A call with everything looked up. */
 export interface ResolvedCall {
@@ -46,13 +48,16 @@ export interface ResolvedCall {
   readonly path: string;
   /** With `host`. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The host of the URL. */
+  readonly serverName: string;
+  readonly as: string | undefined;
   readonly expect: Answer;
   readonly at: readonly string[] | undefined;
   readonly by: readonly string[] | undefined;
   readonly times: number;
 }
 
-const FIELDS = new Set(["from", "to", "method", "headers", "expect", "at", "times", "by"]);
+const FIELDS = new Set(["from", "to", "method", "headers", "as", "expect", "at", "times", "by"]);
 
 /** Calls of a scene as given, or after a step: the content of `calls.yaml` or `steps/NN-name.calls.yaml`. */
 export function callsOf(scene: string, step?: string): readonly SceneCall[] {
@@ -85,10 +90,12 @@ export function resolveCall(scene: Scene, call: SceneCall): ResolvedCall {
     method,
     path,
     headers: {
-      host: port === 80 ? bracketed(host) : `${bracketed(host)}:${port}`,
+      host: DEFAULT_PORTS.has(port) ? bracketed(host) : `${bracketed(host)}:${port}`,
       ...(scheme === "grpc" ? { "content-type": "application/grpc" } : {}),
       ...call.headers,
     },
+    serverName: host,
+    as: call.as,
     expect: call.expect,
     at: list(call.at),
     by: list(call.by),
@@ -96,10 +103,13 @@ export function resolveCall(scene: Scene, call: SceneCall): ResolvedCall {
   };
 }
 
-/** Whether a call is an HTTP request, on whatever version. */
+/** Whether a call is an HTTP request that a sidecar can read, on whatever version. */
 export function isHttp({ scheme }: ResolvedCall): boolean {
   return scheme === "http" || scheme === "h2" || scheme === "grpc";
 }
+
+/** They are not part of a Host header. */
+const DEFAULT_PORTS: ReadonlySet<number> = new Set([80, 443]);
 
 function partsOf(to: string): Pick<ResolvedCall, "scheme" | "port" | "path"> & { readonly host: string } {
   const [, word, ipv6, name, port, path = ""] =
@@ -107,7 +117,12 @@ function partsOf(to: string): Pick<ResolvedCall, "scheme" | "port" | "path"> & {
   const scheme = SCHEMES.find(known => known === word);
   const host = ipv6 ?? name;
   if (scheme === undefined || host === undefined) throw new Error(`not an address to call: ${to}`);
-  return { scheme, host, port: Number(port ?? 80), path: path === "" ? "/" : path };
+  return {
+    scheme,
+    host,
+    port: Number(port ?? (scheme === "https" ? 443 : 80)),
+    path: path === "" ? "/" : path,
+  };
 }
 
 function bracketed(host: string): string {
@@ -176,17 +191,19 @@ export interface Evaluation {
 }
 
 /** What an HTTP client sees of an outcome; a client of bytes sees the connection end unless it is `delivered`. */
-const STATUS: Readonly<Record<Exclude<Decision["outcome"], "passthrough" | "refused">, number>> = {
-  delivered: 200,
-  "no-rule": 404,
-  "no-backend": 500,
-  forbidden: 403,
-  unavailable: 503,
-  "wrong-server": 503,
-};
+const STATUS: ReadonlyMap<string, number> = new Map([
+  ["delivered", 200],
+  ["forbidden", 403],
+  ["no-rule", 404],
+  ["no-backend", 500],
+  ["unavailable", 503],
+  ["wrong-server", 503],
+]);
 
 function answerTo({ outcome }: Decision, http: boolean): Answer {
   if (outcome === "passthrough" || outcome === "refused") return outcome;
-  if (http) return STATUS[outcome];
-  return outcome === "delivered" ? "answered" : "refused";
+  if (!http) return outcome === "delivered" ? "answered" : "refused";
+  const status = STATUS.get(outcome);
+  if (status === undefined) throw new Error(`no status is known for ${outcome}`);
+  return status;
 }

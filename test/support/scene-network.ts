@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { isIPv6 } from "node:net";
+import { planWorkload } from "../../src/certificate/plan";
 import { identityKey, type ServiceIdentity } from "../../src/model/identity";
 import { systemClock } from "../../src/runtime/clock";
 import { silentLog } from "../../src/runtime/log";
@@ -33,6 +34,8 @@ interface Actor {
   readonly redirected: boolean;
 }
 
+const VALIDITY_MS = 3_600_000;
+
 const RESTORE: Readonly<Record<Family, string>> = { ipv4: "iptables-restore", ipv6: "ip6tables-restore" };
 
 /**
@@ -44,10 +47,11 @@ export class SceneNetwork {
   private readonly parts = new Map<string, Actor>();
   private readonly sidecars = new Map<string, Sidecar>();
   private readonly issued = new Map<string, readonly EncodedResource[]>();
+  private readonly authority = throwAwayAuthority();
   private readonly secrets = createWorkloadSecrets({
-    authority: throwAwayAuthority(),
+    authority: this.authority,
     trustDomain: TRUST_DOMAIN,
-    validityMs: 3_600_000,
+    validityMs: VALIDITY_MS,
     clock: systemClock,
     log: silentLog,
   });
@@ -121,9 +125,9 @@ export class SceneNetwork {
 
   /** Makes a call from the pod's application. `pod` of the answer is that of the scene. */
   async call(call: ResolvedCall): Promise<AppAnswer> {
-    const { scheme, address, port, method, path: target, headers } = call;
     const caller = this.part(podName(call.from));
-    const answer = await caller.app.call({ scheme, address, port, method, path: target, headers });
+    const credentials = call.as === undefined ? {} : { credentials: this.credentials(call.as) };
+    const answer = await caller.app.call({ ...call, ...credentials });
     const pod = [...this.parts].find(([, { place }]) => place.name === answer.pod)?.[0] ?? answer.pod;
     return { ...answer, pod };
   }
@@ -186,6 +190,13 @@ export class SceneNetwork {
       name,
       await startSidecar(place, this.workshop, socket, { resolver: resolverFile(this.workshop) }),
     );
+  }
+
+  private credentials(account: string): { readonly cert: string; readonly key: string } {
+    const [namespace = "", serviceAccount = ""] = account.split("/");
+    const validity = { now: Date.now(), validityMs: VALIDITY_MS };
+    const issued = this.authority.issue(planWorkload({ namespace, serviceAccount }, TRUST_DOMAIN, validity));
+    return { cert: issued.certPem, key: issued.keyPem };
   }
 
   private certificates(identity: ServiceIdentity): readonly EncodedResource[] {

@@ -2,13 +2,17 @@
 
 /** One call. */
 export interface AppCall {
-  readonly scheme: "http" | "h2" | "grpc" | "tcp" | "server-first";
+  readonly scheme: "http" | "https" | "h2" | "grpc" | "tcp" | "server-first";
   readonly address: string;
   readonly port: number;
   readonly method: string;
   readonly path: string;
   /** With `host`. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Name a client of TLS asks for. */
+  readonly serverName: string;
+  /** PEM; what a client of TLS presents. */
+  readonly credentials?: { readonly cert: string; readonly key: string };
 }
 
 /** What came of it. */
@@ -26,8 +30,8 @@ export interface AppAnswer {
 /** Operations of the application. */
 export interface SceneOperations {
   /**
-   * Serves a port on all addresses in whatever protocol the client speaks: HTTP/1.1, HTTP/2 with prior knowledge, gRPC, or
-   * bytes. With `greets` it speaks first instead. Serving a port again only changes that.
+   * Serves a port on all addresses in whatever protocol the client speaks: HTTP/1.1 with or without TLS, HTTP/2 with prior
+   * knowledge, gRPC, or bytes. With `greets` it speaks first instead. Serving a port again only changes that.
    */
   serve(port: number, greets: boolean): Promise<void>;
   /** Answers questions of DNS on 127.0.0.1:53 with these addresses from now on; other names do not exist. */

@@ -12,17 +12,17 @@ import { proxyOf } from "../support/world";
 interface Act {
   readonly title: string;
   readonly calls: ReturnType<typeof callsOf>;
-  /** Index of the step; undefined: none. */
-  readonly step: number | undefined;
+  /** How many steps have been made. */
+  readonly steps: number;
 }
 
 function actsOf(name: string): readonly Act[] {
   return [
-    { title: "as given", calls: callsOf(name), step: undefined },
+    { title: "as given", calls: callsOf(name), steps: 0 },
     ...stepsOf(name).map((step, index) => ({
       title: `after ${step.name}`,
       calls: callsOf(name, step.name),
-      step: index,
+      steps: index + 1,
     })),
   ];
 }
@@ -75,6 +75,17 @@ describe("calls of scenes through real Envoys", () => {
     return silent.length === 0 ? undefined : `${call.title}: no answer of ${silent.join(", ")}`;
   }
 
+  /** After a change the right answer is waited for: an Envoy's workers take it a moment after it was acknowledged. */
+  async function ask(scene: Scene, call: ResolvedCall, changed: boolean): Promise<string | undefined> {
+    let wrong = await check(scene, call);
+    if (wrong === undefined || !changed) return wrong;
+    await waitFor("the right answer", async () => {
+      wrong = await check(scene, call);
+      return wrong === undefined;
+    }).catch(() => undefined);
+    return wrong;
+  }
+
   function judge(scene: Scene, call: ResolvedCall, answer: AppAnswer): string | undefined {
     const seen = seenBy(scene, answer);
     const said = `${call.title}: ${JSON.stringify({ seen, ...answer })}`;
@@ -87,40 +98,28 @@ describe("calls of scenes through real Envoys", () => {
 
   for (const name of names) {
     describe(name, () => {
-      let scene: Scene;
+      let scene: Scene | undefined;
+      let made = 0;
 
-      for (const { title, calls, step } of actsOf(name)) {
+      /** Brings the scene to after so many steps, whatever was run before; acts without calls have no part of their own. */
+      async function reach(steps: number, calls: Act["calls"]): Promise<void> {
+        const fresh = scene === undefined;
+        const now = (scene ??= compileScene(name));
+        for (const step of stepsOf(name).slice(made, steps)) now.apply(step);
+        made = steps;
+        const resolved = calls.map(call => resolveCall(now, call));
+        await (fresh ? network.begin(now, resolved) : network.go(now, resolved));
+      }
+
+      for (const { title, calls, steps } of actsOf(name)) {
         describe(title, () => {
-          const resolved = (): readonly ResolvedCall[] => calls.map(call => resolveCall(scene, call));
+          before(() => reach(steps, calls));
 
-          before(async () => {
-            if (step === undefined) {
-              scene = compileScene(name);
-              await network.begin(scene, resolved());
-              return;
-            }
-            const changes = stepsOf(name)[step];
-            if (changes !== undefined) scene.apply(changes);
-            await network.go(scene, resolved());
-          });
-
-          for (const [index, call] of calls.entries()) {
+          for (const call of calls) {
             it(titleOf(call), async () => {
-              const what = resolved()[index];
-              if (what === undefined) throw new Error("no such call");
-              if (step === undefined) {
-                const wrong = await check(scene, what);
-                expect(wrong, wrong).to.equal(undefined);
-                return;
-              }
-              // An Envoy's workers take a change a moment after it has been acknowledged.
-              let last: string | undefined;
-              await waitFor(what.title, async () => {
-                last = await check(scene, what);
-                return last === undefined;
-              }).catch((error: unknown) => {
-                throw new Error(last ?? String(error));
-              });
+              const now = scene ?? compileScene(name);
+              const wrong = await ask(now, resolveCall(now, call), steps > 0);
+              expect(wrong, wrong).to.equal(undefined);
             });
           }
         });
