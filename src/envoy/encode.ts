@@ -8,11 +8,13 @@ import { ClusterLoadAssignment } from "./api/generated/envoy/config/endpoint/v3/
 import { Listener } from "./api/generated/envoy/config/listener/v3/listener";
 import { RouteConfiguration } from "./api/generated/envoy/config/route/v3/route";
 import { Resource } from "./api/generated/envoy/service/discovery/v3/discovery";
+import { callerCluster } from "./cluster/caller";
 import { externalCluster } from "./cluster/external";
 import { localCluster } from "./cluster/local";
 import { passthroughCluster } from "./cluster/passthrough";
 import { upstreamCluster } from "./cluster/upstream";
 import { endpointSet } from "./endpoint/endpoint-set";
+import { callerGate } from "./listener/caller-gate";
 import { outboundCatchAll } from "./listener/catch-all";
 import { inboundListener } from "./listener/inbound";
 import { outboundListener } from "./listener/outbound";
@@ -27,16 +29,30 @@ function body<T>(typeUrl: TypeUrl, type: Encoder<T>, message: T): Body {
   return { typeUrl, bytes: type.encode(message).finish() };
 }
 
-function build(leaf: Leaf): Body {
+type ClusterLeaf = Extract<Leaf, { kind: `${string}-cluster` }>;
+
+function cluster(leaf: ClusterLeaf): Cluster {
   switch (leaf.kind) {
     case "upstream-cluster":
-      return body(TYPE_URLS.cluster, Cluster, upstreamCluster(leaf));
+      return upstreamCluster(leaf);
     case "local-cluster":
-      return body(TYPE_URLS.cluster, Cluster, localCluster(leaf));
+      return localCluster(leaf);
+    case "caller-cluster":
+      return callerCluster(leaf);
     case "passthrough-cluster":
-      return body(TYPE_URLS.cluster, Cluster, passthroughCluster(leaf));
+      return passthroughCluster(leaf);
     case "external-cluster":
-      return body(TYPE_URLS.cluster, Cluster, externalCluster(leaf));
+      return externalCluster(leaf);
+  }
+}
+
+function isCluster(leaf: Leaf): leaf is ClusterLeaf {
+  return leaf.kind.endsWith("-cluster");
+}
+
+function build(leaf: Leaf): Body {
+  if (isCluster(leaf)) return body(TYPE_URLS.cluster, Cluster, cluster(leaf));
+  switch (leaf.kind) {
     case "endpoint-set":
       return body(TYPE_URLS.endpoint, ClusterLoadAssignment, endpointSet(leaf));
     case "route-table":
@@ -47,6 +63,8 @@ function build(leaf: Leaf): Body {
       return body(TYPE_URLS.listener, Listener, outboundCatchAll(leaf));
     case "inbound-listener":
       return body(TYPE_URLS.listener, Listener, inboundListener(leaf));
+    case "caller-gate":
+      return body(TYPE_URLS.listener, Listener, callerGate(leaf));
   }
 }
 

@@ -1,14 +1,16 @@
-import type { ExternalAuthorization, Tracing } from "../policy/types";
-import { ACCESS_LOG } from "./access-log";
+import type { AccessLog, Tracing } from "../policy/types";
+import { accessLogs } from "./access-log";
 import { pack } from "./any";
 import { ADS } from "./config-source";
 import { milliseconds, NO_LIMIT } from "./duration";
-import { httpFilters } from "./http-filters";
+import { CALLER_GATE_HEADER } from "./caller-gate-header";
+import { httpFilters, type HttpFilterInput } from "./http-filters";
 import { HTTP2_LIMITS } from "./http-limits";
 import {
   ZipkinConfig,
   ZipkinConfig_CollectorEndpointVersion,
 } from "./api/generated/envoy/config/trace/v3/zipkin";
+import { HeaderValueOption_HeaderAppendAction } from "./api/generated/envoy/config/core/v3/base";
 import type { TypedExtensionConfig } from "./api/generated/envoy/config/core/v3/extension";
 import type { Filter } from "./api/generated/envoy/config/listener/v3/listener_components";
 import {
@@ -22,11 +24,12 @@ import {
 import { HeaderMutation } from "./api/generated/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation";
 
 /** What an HTTP connection manager depends on. */
-export interface HttpInput {
-  readonly direction: "inbound" | "outbound";
+export interface HttpInput extends HttpFilterInput {
   readonly routeTable: string;
   readonly tracing: Tracing | undefined;
-  readonly externalAuthorization: ExternalAuthorization | undefined;
+  readonly accessLog: AccessLog | undefined;
+  /** Name of the caller's gate as a format, where every caller has its own. */
+  readonly callerGate?: string;
 }
 
 /**
@@ -38,17 +41,26 @@ const NOBODY_INTERNAL = { cidrRanges: [{ addressPrefix: "192.0.2.255", prefixLen
 /** Headers that only the mesh itself may set; a caller's are dropped before anything looks at the request. */
 const RESERVED_HEADER_PREFIXES = ["x-envoy-", "osm-stats-"];
 
-const DROP_RESERVED_HEADERS: TypedExtensionConfig = {
-  name: "envoy.http.early_header_mutation.header_mutation",
-  typedConfig: pack(HeaderMutation, {
-    mutations: RESERVED_HEADER_PREFIXES.map(prefix => ({
-      action: {
-        $case: "removeOnMatch" as const,
-        value: { keyMatcher: { matchPattern: { $case: "prefix" as const, value: prefix } } },
-      },
-    })),
-  }),
-};
+/** The name of the caller's gate goes into a header, because a route can take its cluster from nothing else. */
+function setCallerGate(format: string): HeaderMutation["mutations"] {
+  const header = { key: CALLER_GATE_HEADER, value: format };
+  const appendAction = HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD;
+  return [{ action: { $case: "append", value: { header, appendAction } } }];
+}
+
+function earlyHeaders(callerGate: string | undefined): TypedExtensionConfig {
+  const dropped = RESERVED_HEADER_PREFIXES.map(prefix => ({
+    action: {
+      $case: "removeOnMatch" as const,
+      value: { keyMatcher: { matchPattern: { $case: "prefix" as const, value: prefix } } },
+    },
+  }));
+  const set = callerGate === undefined ? [] : (setCallerGate(callerGate) ?? []);
+  return {
+    name: "envoy.http.early_header_mutation.header_mutation",
+    typedConfig: pack(HeaderMutation, { mutations: [...dropped, ...set] }),
+  };
+}
 
 function zipkin(tracing: Tracing): HttpConnectionManager_Tracing {
   const config: ZipkinConfig = {
@@ -68,10 +80,10 @@ function zipkin(tracing: Tracing): HttpConnectionManager_Tracing {
 }
 
 /** Of whom a request is: never what the request says about itself. */
-function identity(direction: HttpInput["direction"]): Partial<HttpConnectionManager> {
+function identity({ direction, callerGate }: HttpInput): Partial<HttpConnectionManager> {
   const shared: Partial<HttpConnectionManager> = {
     internalAddressConfig: NOBODY_INTERNAL,
-    earlyHeaderMutationExtensions: [DROP_RESERVED_HEADERS],
+    earlyHeaderMutationExtensions: [earlyHeaders(callerGate)],
     // Trace and request ids that an application passes on must survive every hop.
     preserveExternalRequestId: true,
   };
@@ -113,7 +125,7 @@ export function httpConnectionManager(input: HttpInput): Filter {
     statPrefix: input.routeTable,
     routeSpecifier: { $case: "rds", value: { configSource: ADS, routeConfigName: input.routeTable } },
     httpFilters: httpFilters(input),
-    ...identity(input.direction),
+    ...identity(input),
     ...PATHS,
     ...LIMITS,
     // HTTP/1.0 clients (nginx proxies by default) work, as they did without a mesh.
@@ -121,7 +133,7 @@ export function httpConnectionManager(input: HttpInput): Filter {
     // The application's own Server header is nobody's business here.
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     upgradeConfigs: [{ upgradeType: "websocket" }],
-    accessLog: ACCESS_LOG,
+    accessLog: accessLogs(input.accessLog),
     tracing: input.tracing === undefined ? undefined : zipkin(input.tracing),
   };
   return {

@@ -1,5 +1,5 @@
-import type { Backend } from "../policy/types";
-import { ACCESS_LOG } from "./access-log";
+import type { AccessLog, Backend } from "../policy/types";
+import { accessLogs } from "./access-log";
 import { pack } from "./any";
 import { NO_LIMIT } from "./duration";
 import type { Filter } from "./api/generated/envoy/config/listener/v3/listener_components";
@@ -11,9 +11,13 @@ import {
 
 /** What a TCP proxy depends on. */
 export interface TcpInput {
-  readonly direction: "inbound" | "outbound";
+  /** `plain`: inbound without TLS; `gate`: the way of one caller, inside of the proxy. */
+  readonly direction: "inbound" | "outbound" | "plain" | "gate";
   readonly statPrefix: string;
   readonly backends: readonly Backend[];
+  readonly accessLog: AccessLog | undefined;
+  /** Where the endpoint is chosen by hash, the caller's address is what is hashed. */
+  readonly hashSource?: boolean;
 }
 
 function destination(first: Backend, rest: readonly Backend[]): NonNullable<TcpProxy["clusterSpecifier"]> {
@@ -30,6 +34,23 @@ export function refuse(): Filter {
   };
 }
 
+/** What differs by place. A gate does not log: the chain in front of it has logged the connection. */
+function byPlace({ direction, accessLog }: TcpInput): Partial<TcpProxy> {
+  switch (direction) {
+    case "inbound":
+      return {
+        accessLog: accessLogs(accessLog),
+        upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE,
+        maxEarlyDataBytes: 65_536,
+      };
+    case "outbound":
+    case "plain":
+      return { accessLog: accessLogs(accessLog) };
+    case "gate":
+      return { checkDrainClose: true };
+  }
+}
+
 /**
  * Carries bytes both ways for as long as both ends want; Envoy's own limit of one idle hour would cut database pools.
  * Inbound, the application is connected to only after the caller's certificate has been accepted. Envoy refuses a weight
@@ -42,10 +63,8 @@ export function tcpProxy(input: TcpInput): Filter {
     statPrefix: input.statPrefix,
     clusterSpecifier: destination(first, rest),
     idleTimeout: NO_LIMIT,
-    accessLog: ACCESS_LOG,
-    ...(input.direction === "inbound"
-      ? { upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE, maxEarlyDataBytes: 65_536 }
-      : {}),
+    ...byPlace(input),
+    ...(input.hashSource ? { hashPolicy: [{ policySpecifier: { $case: "sourceIp", value: {} } }] } : {}),
   };
   return {
     name: "envoy.filters.network.tcp_proxy",

@@ -106,6 +106,33 @@ export function inboundTls(trustDomain: string, tls: TlsParameters, permission: 
   return socket(pack(DownstreamTlsContext, context));
 }
 
+/**
+ * TLS from outside of the mesh (an ingress controller), with this workload's certificate. A client's certificate, where it
+ * is wanted, must be of the mesh's authority; whose it is, the rules look at. HTTP/2 is offered.
+ */
+export function ingressTls(tls: TlsParameters, verifyClient: boolean): TransportSocket {
+  const { tlsParams, tlsCertificateSdsSecretConfigs } = commonContext(tls, []);
+  const context: DownstreamTlsContext = {
+    commonTlsContext: {
+      tlsParams,
+      tlsCertificateSdsSecretConfigs,
+      alpnProtocols: ["h2", "http/1.1"],
+      ...(verifyClient
+        ? {
+            validationContextType: {
+              $case: "validationContextSdsSecretConfig",
+              value: { name: SDS_ROOT_CERT, sdsConfig: ADS },
+            },
+          }
+        : {}),
+    },
+    requireClientCertificate: verifyClient,
+    sessionTicketKeysType: { $case: "disableStatelessSessionResumption", value: true },
+    disableStatefulSessionResumption: true,
+  };
+  return socket(pack(DownstreamTlsContext, context));
+}
+
 function socket(typedConfig: ReturnType<typeof pack>): TransportSocket {
   return {
     name: "envoy.transport_sockets.tls",

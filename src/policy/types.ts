@@ -89,6 +89,28 @@ export interface LocalClusterLeaf {
   readonly protocol: AppProtocol;
 }
 
+/**
+ * The way of one caller to one port of the application, inside of the pod: a listener of its own behind the inbound chain.
+ * It is there while anything allows the caller to use the port. Removing it ends the caller's open connections, WebSockets
+ * and streams, and nobody else's; see the decision record on revocation. Comes with a {@link CallerClusterLeaf}.
+ */
+export interface CallerGateLeaf {
+  readonly kind: "caller-gate";
+  /** `callerGateName` of the port and the caller's SPIFFE URI. */
+  readonly name: string;
+  readonly origins: readonly ObjectRef[];
+  /** The {@link LocalClusterLeaf} behind it. */
+  readonly cluster: string;
+}
+
+/** Leads to the {@link CallerGateLeaf} of the same name, in the protocol of the port. */
+export interface CallerClusterLeaf {
+  readonly kind: "caller-cluster";
+  readonly name: string;
+  readonly origins: readonly ObjectRef[];
+  readonly protocol: AppProtocol;
+}
+
 /** Plain connection to whatever address the application dialled. */
 export interface PassthroughClusterLeaf {
   readonly kind: "passthrough-cluster";
@@ -217,7 +239,9 @@ export interface RouteTableLeaf {
   readonly rules: readonly HttpRule[];
   readonly hosts?: readonly VirtualHost[];
   readonly trustDomain: string;
-  /** Of all requests of the table together. Inbound. */
+  /** Requests go to the gate of their caller instead of the rule's backend. Inbound; equals that of the {@link InboundPort}. */
+  readonly perCaller?: boolean;
+  /** Of all requests of the table together, those of rules with a limit of their own excepted. Inbound. */
   readonly localLimit?: LocalHttpLimit;
 }
 
@@ -236,7 +260,12 @@ export interface AccessLog {
 /** What a frontend does with a connection. */
 export type Handling =
   | { readonly kind: "http"; readonly routeTable: string; readonly tracing: Tracing | undefined }
-  | { readonly kind: "tcp"; readonly backends: readonly Backend[] };
+  | {
+      readonly kind: "tcp";
+      readonly backends: readonly Backend[];
+      /** Outbound: the same caller goes to the same endpoint where the backend's load balancing is by hash. */
+      readonly hashSource?: boolean;
+    };
 
 /** Interception of one Service address (or pod address) and port. */
 export interface OutboundListenerLeaf {
@@ -290,7 +319,7 @@ export interface OutboundCatchAllLeaf {
 export interface IngressChain {
   /** Unique in its listener. */
   readonly name: string;
-  /** Addresses that may call; empty: nobody by address. */
+  /** Addresses that may call; empty: nobody, however they are known (any address is written out, 0.0.0.0/0 and ::/0). */
   readonly cidrs: readonly string[];
   /** undefined: plain HTTP. */
   readonly tls: { readonly verifyClient: boolean; readonly serverNames: readonly string[] } | undefined;
@@ -307,6 +336,12 @@ export interface InboundPort {
   /** tcp only: what `permission` is made of, for those who ask why. */
   readonly grants?: readonly Grant[];
   readonly externalAuthorization: ExternalAuthorization | undefined;
+  /**
+   * Every caller goes through a {@link CallerGateLeaf} of its own, so that its permission can be taken back. For tcp the gates
+   * are the permission: any workload completes the handshake, who has no gate is closed before a byte passes. Absent: all
+   * go to the application directly, and `permission` decides at the handshake.
+   */
+  readonly perCaller?: boolean;
   readonly ingress?: readonly IngressChain[];
   /**
    * Also callers without mutual TLS are let in (migration). HTTP: what they may do is said by this route table, of which they
@@ -345,6 +380,8 @@ export interface InboundListenerLeaf {
 export type Leaf =
   | UpstreamClusterLeaf
   | LocalClusterLeaf
+  | CallerClusterLeaf
+  | CallerGateLeaf
   | PassthroughClusterLeaf
   | ExternalClusterLeaf
   | EndpointSetLeaf

@@ -110,6 +110,13 @@ function endpointProbe(set: JsonObject, index: number): JsonObject {
   return { name: `endpoint-probe-${index}`, type: "STATIC", connectTimeout: "1s", loadAssignment: set };
 }
 
+const INTERNAL_LISTENERS: JsonObject = {
+  name: "envoy.bootstrap.internal_listener",
+  typedConfig: {
+    "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+  },
+};
+
 /** A static bootstrap with all the given resources in it: route tables inlined, endpoint sets as static clusters. */
 export function staticBootstrap(resources: Iterable<EncodedResource>): JsonObject {
   const all = [...resources];
@@ -120,6 +127,7 @@ export function staticBootstrap(resources: Iterable<EncodedResource>): JsonObjec
   const byName = new Map(tables.map(table => [table["name"] as string, table]));
   return {
     node: { id: "validate", cluster: "validate" },
+    bootstrapExtensions: [INTERNAL_LISTENERS],
     dynamicResources: {
       adsConfig: {
         apiType: "DELTA_GRPC",

@@ -1,7 +1,10 @@
-import type { ServiceIdentity } from "../../src/model/identity";
+import { callerGateName } from "../../src/model/caller-gate";
+import { type ServiceIdentity, spiffeId } from "../../src/model/identity";
 import type {
   AppProtocol,
   Backend,
+  CallerClusterLeaf,
+  CallerGateLeaf,
   EndpointSetLeaf,
   ExternalAuthorization,
   InboundListenerLeaf,
@@ -147,6 +150,23 @@ export interface TestInbound {
   /** Instead of one rule for every request with {@link permission}. */
   readonly rules?: RouteTableLeaf["rules"];
   readonly externalAuthorization?: ExternalAuthorization;
+  /** Everybody who gets a gate of its own; undefined: nobody has one, all reach the application directly. */
+  readonly callers?: readonly ServiceIdentity[];
+  /** Further terms of the port. */
+  readonly terms?: Partial<InboundPort>;
+  /** Further terms of its route table. */
+  readonly table?: Partial<RouteTableLeaf>;
+}
+
+/** The gates of the callers of a port, and the clusters that lead to them. */
+function gates({ port, protocol, callers = [] }: TestInbound): (CallerGateLeaf | CallerClusterLeaf)[] {
+  return callers.flatMap(caller => {
+    const name = callerGateName(port, spiffeId(TRUST_DOMAIN, caller));
+    return [
+      { kind: "caller-cluster", name, origins, protocol },
+      { kind: "caller-gate", name, origins, cluster: `local|${port}` },
+    ];
+  });
 }
 
 function inboundPort({
@@ -154,12 +174,16 @@ function inboundPort({
   protocol,
   permission = ANYBODY,
   externalAuthorization,
+  callers,
+  terms,
 }: TestInbound): InboundPort {
   const backends = [{ cluster: `local|${port}`, weight: 1 }];
   return {
     port,
     permission,
     externalAuthorization,
+    ...(callers === undefined ? {} : { perCaller: true }),
+    ...terms,
     handling:
       protocol === "tcp"
         ? { kind: "tcp", backends }
@@ -191,14 +215,16 @@ export function inboundLeaves(identity: ServiceIdentity, ports: readonly TestInb
   const tables = ports
     .filter(({ protocol }) => protocol !== "tcp")
     .map(
-      ({ port, permission, rules }): RouteTableLeaf => ({
+      ({ port, permission, rules, callers, table }): RouteTableLeaf => ({
         kind: "route-table",
         name: `inbound|${port}`,
         direction: "inbound",
         origins,
         trustDomain: TRUST_DOMAIN,
         rules: rules ?? everyRequest([{ cluster: `local|${port}`, weight: 1 }], permission),
+        ...(callers === undefined ? {} : { perCaller: true }),
+        ...table,
       }),
     );
-  return [listener, ...clusters, ...tables];
+  return [listener, ...clusters, ...tables, ...ports.flatMap(gates)];
 }

@@ -76,9 +76,18 @@ export function redirect(pod: NetworkPod, plan: Partial<RedirectPlan> = {}): voi
   }
 }
 
+/** As in the bootstrap of injected pods: without it Envoy refuses the gates of callers. */
+const INTERNAL_LISTENERS: JsonObject = {
+  name: "envoy.bootstrap.internal_listener",
+  typedConfig: {
+    "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+  },
+};
+
 function bootstrap(adsSocket: string, adminSocket: string): JsonObject {
   const ads = { ads: {}, resourceApiVersion: "V3" };
   return {
+    bootstrapExtensions: [INTERNAL_LISTENERS],
     admin: { address: { pipe: { path: adminSocket, mode: 0o777 } } },
     dynamicResources: {
       adsConfig: {
@@ -146,6 +155,8 @@ export async function startSidecar(
     "1",
     "--drain-time-s",
     "1",
+    "--drain-strategy",
+    "immediate",
     "--file-flush-interval-msec",
     "100",
   ];

@@ -4,13 +4,13 @@ import {
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
 } from "../api/generated/envoy/config/cluster/v3/cluster";
-import { CLUSTER_DEFAULTS } from "./defaults";
+import { clusterDefaults } from "./defaults";
 
 /** Plain connection to the address the application dialled, byte for byte. */
 export function passthroughCluster(leaf: PassthroughClusterLeaf): Cluster {
   return {
     name: leaf.name,
-    ...CLUSTER_DEFAULTS,
+    ...clusterDefaults(),
     clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
   };

@@ -14,15 +14,28 @@ function options(value: HttpProtocolOptions): Extensions {
   };
 }
 
-/**
- * HTTP/1.1 stays HTTP/1.1 and HTTP/2 (so gRPC) stays HTTP/2, over TLS or not, whatever ALPN says. Connections without a
- * request are closed after `idleTimeoutMs`; undefined is Envoy's hour.
- */
-export function sameAsDownstream(idleTimeoutMs?: number): Extensions {
+/** How long connections of HTTP are used. */
+export interface ConnectionUse {
+  /** Connections without a request are closed after this; absent: Envoy's hour. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Absent: as many as come. */
+  readonly maxRequests?: number | undefined;
+}
+
+function use({ idleTimeoutMs, maxRequests }: ConnectionUse): HttpProtocolOptions {
+  if (idleTimeoutMs === undefined && maxRequests === undefined) return {};
+  return {
+    commonHttpProtocolOptions: {
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeout: milliseconds(idleTimeoutMs) }),
+      ...(maxRequests === undefined ? {} : { maxRequestsPerConnection: maxRequests }),
+    },
+  };
+}
+
+/** HTTP/1.1 stays HTTP/1.1 and HTTP/2 (so gRPC) stays HTTP/2, over TLS or not, whatever ALPN says. */
+export function sameAsDownstream(connections: ConnectionUse = {}): Extensions {
   return options({
-    ...(idleTimeoutMs === undefined
-      ? {}
-      : { commonHttpProtocolOptions: { idleTimeout: milliseconds(idleTimeoutMs) } }),
+    ...use(connections),
     upstreamProtocolOptions: {
       $case: "useDownstreamProtocolConfig",
       value: { httpProtocolOptions: {}, http2ProtocolOptions: HTTP2_LIMITS },
@@ -31,8 +44,9 @@ export function sameAsDownstream(idleTimeoutMs?: number): Extensions {
 }
 
 /** Always HTTP/2 with prior knowledge: what a gRPC server expects. */
-export function alwaysHttp2(): Extensions {
+export function alwaysHttp2(connections: ConnectionUse = {}): Extensions {
   return options({
+    ...use(connections),
     upstreamProtocolOptions: {
       $case: "explicitHttpConfig",
       value: { protocolConfig: { $case: "http2ProtocolOptions", value: HTTP2_LIMITS } },

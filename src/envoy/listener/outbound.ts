@@ -15,9 +15,16 @@ function filter(leaf: OutboundListenerLeaf): Filter {
         routeTable: handling.routeTable,
         tracing: handling.tracing,
         externalAuthorization: undefined,
+        accessLog: leaf.accessLog,
       });
     case "tcp":
-      return tcpProxy({ direction: "outbound", statPrefix: leaf.name, backends: handling.backends });
+      return tcpProxy({
+        direction: "outbound",
+        statPrefix: leaf.name,
+        backends: handling.backends,
+        accessLog: leaf.accessLog,
+        hashSource: handling.hashSource === true,
+      });
   }
 }
 

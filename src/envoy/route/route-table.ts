@@ -1,15 +1,19 @@
-import type { Backend, HttpRule, RouteTableLeaf } from "../../policy/types";
+import type { Backend, HttpRule, RouteTableLeaf, VirtualHost as HostRules } from "../../policy/types";
+import type { Any } from "../api/generated/google/protobuf/any";
 import type { RouteConfiguration } from "../api/generated/envoy/config/route/v3/route";
 import type {
-  RetryPolicy,
   Route,
   RouteAction,
+  RouteAction_HashPolicy,
+  VirtualHost,
 } from "../api/generated/envoy/config/route/v3/route_components";
-import { PreviousHostsPredicate } from "../api/generated/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts";
-import { pack } from "../any";
-import { NO_LIMIT } from "../duration";
+import { CALLER_GATE_HEADER } from "../caller-gate-header";
+import { milliseconds, NO_LIMIT } from "../duration";
+import { routeFault } from "../fault";
 import { HTTP_FILTER_NAMES } from "../http-filters";
+import { localHttpLimit, routeLimits } from "../limits";
 import { routePermission } from "../rbac";
+import { RETRY_UNSEEN, retryPolicy } from "./retry";
 import { routeMatch } from "./route-match";
 
 function destination(backends: readonly Backend[]): NonNullable<RouteAction["clusterSpecifier"]> {
@@ -21,63 +25,98 @@ function destination(backends: readonly Backend[]): NonNullable<RouteAction["clu
   };
 }
 
-/** Forwards without a time limit of the mesh's own. A rule whose backends can get nothing answers 500 (Gateway API). */
-function action(rule: HttpRule): NonNullable<Route["action"]> {
+/** What chooses the endpoint where load balancing is by hash; of no effect elsewhere. */
+function hashPolicy(rule: HttpRule): RouteAction_HashPolicy[] {
+  const header = rule.hashHeader;
+  const byHeader: RouteAction_HashPolicy[] =
+    header === undefined
+      ? []
+      : [{ policySpecifier: { $case: "header", value: { headerName: header.toLowerCase() } } }];
+  return rule.hashSource
+    ? [...byHeader, { policySpecifier: { $case: "connectionProperties", value: { sourceIp: true } } }]
+    : byHeader;
+}
+
+/** Only what a rule asks for is written, so that a rule without such terms keeps its bytes. */
+function terms(rule: HttpRule): RouteAction {
+  const { descriptors = [], retry } = rule;
+  const hash = hashPolicy(rule);
+  return {
+    ...(retry === undefined ? {} : { retryPolicy: retryPolicy(retry) }),
+    ...(hash.length === 0 ? {} : { hashPolicy: hash }),
+    ...(descriptors.length === 0 ? {} : { rateLimits: routeLimits(descriptors) }),
+  };
+}
+
+/**
+ * Forwards, without a time limit of the mesh's own. A rule whose backends can get nothing answers 500 (Gateway API).
+ */
+function action(rule: HttpRule, perCaller: boolean): NonNullable<Route["action"]> {
   if (!rule.backends.some(backend => backend.weight > 0)) {
     return { $case: "directResponse", value: { status: 500 } };
   }
   return {
     $case: "route",
-    value: { clusterSpecifier: destination(rule.backends), timeout: NO_LIMIT },
+    value: {
+      clusterSpecifier: perCaller
+        ? { $case: "clusterHeader", value: CALLER_GATE_HEADER }
+        : destination(rule.backends),
+      timeout: rule.timeoutMs === undefined ? NO_LIMIT : milliseconds(rule.timeoutMs),
+      ...terms(rule),
+    },
+  };
+}
+
+/** Whether the table stands at a server. Only a server decides who may call: a client's opinion of itself proves nothing. */
+function isServing({ direction }: RouteTableLeaf): boolean {
+  return direction === "inbound" || direction === "ingress";
+}
+
+function filterTerms(rule: HttpRule, leaf: RouteTableLeaf): Record<string, Any> {
+  if (!isServing(leaf))
+    return rule.fault === undefined ? {} : { [HTTP_FILTER_NAMES.fault]: routeFault(rule.fault) };
+  return {
+    [HTTP_FILTER_NAMES.rbac]: routePermission(leaf.trustDomain, rule.permission),
+    ...(rule.localLimit === undefined
+      ? {}
+      : { [HTTP_FILTER_NAMES.localLimit]: localHttpLimit(rule.localLimit) }),
   };
 }
 
 function routes(rule: HttpRule, leaf: RouteTableLeaf): Route[] {
-  // Only the server decides who may call: a client's opinion of itself proves nothing.
-  const permission =
-    leaf.direction === "outbound"
-      ? {}
-      : {
-          typedPerFilterConfig: {
-            [HTTP_FILTER_NAMES.rbac]: routePermission(leaf.trustDomain, rule.permission),
-          },
-        };
+  const perCaller = leaf.perCaller === true;
+  const typedPerFilterConfig = filterTerms(rule, leaf);
   return rule.matches.map(match => ({
     name: rule.name,
     match: routeMatch(match),
-    action: action(rule),
-    ...permission,
+    action: action(rule, perCaller),
+    ...(perCaller ? { requestHeadersToRemove: [CALLER_GATE_HEADER] } : {}),
+    ...(Object.keys(typedPerFilterConfig).length === 0 ? {} : { typedPerFilterConfig }),
   }));
 }
 
-/**
- * A request that no server has seen is sent again, to another endpoint: the endpoint refused the connection or the stream,
- * or went away before the request left. So a pod that goes is not noticed; nothing is ever done twice.
- */
-const RETRY_UNSEEN: RetryPolicy = {
-  retryOn: "connect-failure,refused-stream,reset-before-request",
-  numRetries: 2,
-  retryHostPredicate: [
-    {
-      name: "envoy.retry_host_predicates.previous_hosts",
-      configType: { $case: "typedConfig", value: pack(PreviousHostsPredicate, {}) },
-    },
-  ],
-  hostSelectionRetryMaxAttempts: 3,
-};
+function virtualHost({ name, domains, rules }: HostRules, leaf: RouteTableLeaf): VirtualHost {
+  const limit = leaf.localLimit;
+  return {
+    name,
+    domains: [...domains],
+    routes: rules.flatMap(rule => routes(rule, leaf)),
+    ...(isServing(leaf) ? {} : { retryPolicy: RETRY_UNSEEN }),
+    ...(limit === undefined
+      ? {}
+      : { typedPerFilterConfig: { [HTTP_FILTER_NAMES.localLimit]: localHttpLimit(limit) } }),
+  };
+}
 
-/** The HTTP rules of one frontend, first match wins. The address dialled has decided the frontend, so any Host is taken. */
+/**
+ * The HTTP rules of one frontend, first match wins. Where the address dialled has decided the frontend any Host is taken;
+ * a table with hosts answers 404 to all others.
+ */
 export function routeTable(leaf: RouteTableLeaf): RouteConfiguration {
+  const everyHost: HostRules = { name: leaf.name, domains: ["*"], rules: leaf.rules };
   return {
     name: leaf.name,
-    virtualHosts: [
-      {
-        name: leaf.name,
-        domains: ["*"],
-        routes: leaf.rules.flatMap(rule => routes(rule, leaf)),
-        ...(leaf.direction === "outbound" ? { retryPolicy: RETRY_UNSEEN } : {}),
-      },
-    ],
+    virtualHosts: (leaf.hosts ?? [everyHost]).map(host => virtualHost(host, leaf)),
     // Clusters come and go in their own order; an unknown one answers 503 for its requests only.
     validateClusters: false,
   };

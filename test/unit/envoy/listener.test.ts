@@ -167,9 +167,13 @@ describe("the inbound listener for Envoy", () => {
   it("keeps the HTTP filters in their order", () => {
     expect(filterNames(built(INBOUND))).to.deep.equal([
       "envoy.filters.http.rbac",
+      "envoy.filters.http.local_ratelimit",
       "envoy.filters.http.router",
     ]);
-    expect(filterNames(built(OUTBOUND))).to.deep.equal(["envoy.filters.http.router"]);
+    expect(filterNames(built(OUTBOUND))).to.deep.equal([
+      "envoy.filters.http.fault",
+      "envoy.filters.http.router",
+    ]);
     const externalAuthorization = {
       cluster: "authz",
       address: "a",
@@ -181,10 +185,11 @@ describe("the inbound listener for Envoy", () => {
     const guarded = built({ ...INBOUND, ports: [{ ...HTTP_PORT, externalAuthorization }] });
     expect(filterNames(guarded)).to.deep.equal([
       "envoy.filters.http.rbac",
+      "envoy.filters.http.local_ratelimit",
       "envoy.filters.http.ext_authz",
       "envoy.filters.http.router",
     ]);
-    expect(at(manager(guarded), "httpFilters", 1, "typedConfig")).to.deep.include({
+    expect(at(manager(guarded), "httpFilters", 2, "typedConfig")).to.deep.include({
       grpcService: { envoyGrpc: { clusterName: "authz" }, timeout: "1.500s" },
       failureModeAllow: true,
       statPrefix: "s",
@@ -224,9 +229,9 @@ describe("the inbound listener for Envoy", () => {
     );
   });
 
-  it("logs OSM's 19 fields, never the query", () => {
+  it("logs OSM's 19 fields, the caller and the grant, never the query", () => {
     const [format] = all(manager(built(INBOUND)), "jsonFormat");
-    expect(Object.keys(format as object)).to.have.length(19);
+    expect(Object.keys(format as object)).to.have.length(21);
     expect(format).to.include({ path: "%PATH(NQ:PATH)%", authority: "%REQ(:AUTHORITY)%" });
   });
 });
