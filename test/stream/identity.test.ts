@@ -173,8 +173,12 @@ describe("the identity of an ADS stream", () => {
     world.removePod(pod.uid);
     const next = await tokens.pod(BUYER, "short-lived");
     world.addPod(BUYER, next.name, next.uid);
-    const result = await attempt({ token });
-    expect(result).to.include({ code: status.UNAVAILABLE, received: 0 });
+    // At once, and for good: a proxy is not kept waiting for a pod that will not come back.
+    expect(await attempt({ token })).to.include({
+      code: D,
+      received: 0,
+      details: "the pod of the token is gone",
+    });
   });
 
   it("waits for a pod that the informer shows a little later", async () => {
@@ -191,9 +195,17 @@ describe("the identity of an ADS stream", () => {
     expect(await attempt({ token: await tokens.token(pod) })).to.include({ code: D, received: 0 });
   });
 
-  it("reviews tokens where the cluster publishes no keys", async () => {
+  for (const [why, code] of [
+    ["publishes no keys", 403],
+    ["fails to give its keys", 503],
+    ["does not answer about its keys", 0],
+  ] as const) {
+    it(`reviews tokens where the cluster ${why}`, () => reviewsInstead(code));
+  }
+
+  const reviewsInstead = async (code: number): Promise<void> => {
     const kube = {
-      get: () => Promise.reject(new KubeError(403, "Forbidden", "no access")),
+      get: () => Promise.reject(new KubeError(code, "Forbidden", "no access")),
       create: <T>(path: string, body: T) => tokens.kube.create(path, body),
     };
     const common = { pods: world, trustDomain: "cluster.local", clock: systemClock, log: silentLog };
@@ -206,7 +218,7 @@ describe("the identity of an ADS stream", () => {
     const bearerToken = tokens.forge(tokens.claims(buyer), {}, key);
     const refusal = await authenticator.authenticate({ ...evidence, bearerToken }).then(String, String);
     expect(refusal).to.contain("does not accept the token");
-  });
+  };
 
   it("never prints a token, a key or a certificate", () => {
     expect(printed.join("")).to.contain("refused an ADS stream");

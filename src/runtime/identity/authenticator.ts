@@ -13,6 +13,12 @@ import { createTokenReviewer } from "./token-review";
 export const UNKNOWN_POD_HOLD_MS = 5_000;
 const LOOK_AGAIN_MS = 50;
 
+/**
+ * Deleted pods that are remembered: a token outlives its pod by at most an hour, and nobody must wait for one that will not
+ * come. More than this at once, and the oldest are answered like unknown ones again.
+ */
+const GONE_PODS = 20_000;
+
 /** What identities are checked against. */
 export interface AuthenticatorOptions {
   readonly kube: Pick<KubeClient, "get" | "create">;
@@ -30,6 +36,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const { clock, pods, trustDomain } = options;
   const keys = createTokenKeys(options);
   const reviewed = createTokenReviewer({ ...options, audience });
+  const gone = rememberGone(pods);
 
   const proveSignature = async (token: string, parsed: ParsedToken, claims: PodClaims): Promise<void> => {
     const found = await keys.find(parsed.keyId);
@@ -54,7 +61,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       if (!claims.audiences.includes(audience)) throw refused("denied", "the token is for another audience");
       await proveSignature(bearerToken, parsed, claims);
       if (clientCertificate !== undefined) checkCertificate(clientCertificate, trustDomain, claims);
-      const pod = await livePod(pods, claims.podUid, clock);
+      const pod = await livePod({ pods, gone, clock }, claims.podUid);
       checkPod(pod, claims);
       return proxyOf(claims, clientCertificate);
     },
@@ -81,12 +88,34 @@ function checkTimes(claims: PodClaims, now: number): void {
   if (claims.notBefore - LEEWAY_MS > now) throw refused("unauthenticated", "the token is not valid yet");
 }
 
-/** The live pod of that UID. A pod that is not known is waited for: the informer may lag behind the kubelet. */
-async function livePod(pods: PodDirectory, uid: string, clock: Clock): Promise<LivePod> {
+/** UIDs of pods that have been seen and are not there any more. */
+function rememberGone(pods: PodDirectory): ReadonlySet<string> {
+  const gone = new Set<string>();
+  pods.onGone(uid => {
+    gone.add(uid);
+    const [oldest] = gone;
+    if (gone.size > GONE_PODS && oldest !== undefined) gone.delete(oldest);
+  });
+  return gone;
+}
+
+/** What is known of pods, and when. */
+interface Whereabouts {
+  readonly pods: PodDirectory;
+  readonly gone: ReadonlySet<string>;
+  readonly clock: Clock;
+}
+
+/**
+ * The live pod of that UID. One that is not known is waited for, because the informer may lag behind the kubelet; one that
+ * is known to be gone is not.
+ */
+async function livePod({ pods, gone, clock }: Whereabouts, uid: string): Promise<LivePod> {
   const deadline = clock.now() + UNKNOWN_POD_HOLD_MS;
   for (;;) {
     const pod = pods.byUid(uid);
     if (pod !== undefined) return pod;
+    if (gone.has(uid)) throw refused("denied", "the pod of the token is gone");
     if (clock.now() >= deadline) throw refused("unavailable", "the pod of the token is not known");
     await new Promise<void>(resolve => clock.setTimeout(resolve, LOOK_AGAIN_MS));
   }

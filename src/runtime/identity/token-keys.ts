@@ -2,7 +2,6 @@
 import type { KubeClient } from "../kube";
 import { KubeError } from "../kube";
 import type { Clock, Log } from "../ports";
-import { AuthenticationError } from "./errors";
 import { readKeySet, type VerificationKey } from "./jwt";
 
 /** Least time between two fetches, milliseconds: tokens with made-up key ids must not become API calls. */
@@ -19,8 +18,8 @@ export interface PublishedKeys {
 /** Where keys are looked up. */
 export interface TokenKeys {
   /**
-   * The key of that id, with the issuer; `unpublished` when the cluster does not publish keys to us (use TokenReview),
-   * undefined when there is no such key. Throws {@link AuthenticationError} `unavailable` when nothing is known yet.
+   * The key of that id, with the issuer; undefined when there is no such key; `unpublished` when that cannot be told,
+   * because the cluster publishes no keys to us or does not give them now (TokenReview has to answer then).
    */
   find(
     keyId: string | undefined,
@@ -36,12 +35,16 @@ export function createTokenKeys(options: {
   const { kube, clock, log } = options;
   let known: PublishedKeys | "unpublished" | undefined;
   let lastFetch = -Infinity;
+  /** The last fetch brought nothing: what is known may be old. */
+  let failed = false;
   let running: Promise<void> | undefined;
 
   const fetchKeys = async (): Promise<void> => {
     try {
       known = await publishedKeys(kube);
+      failed = false;
     } catch (error) {
+      failed = true;
       // Not reachable: what is known stays. Any other answer: this API server gives us no keys, so it must judge itself.
       const answered = !(error instanceof KubeError) || (error.status >= 400 && error.status < 500);
       log.warn("cannot fetch the cluster's token keys", { error: String(error), reviewInstead: answered });
@@ -67,9 +70,9 @@ export function createTokenKeys(options: {
   return {
     find: async keyId => {
       if (lookUp(keyId) === undefined) await refresh();
-      if (known === undefined)
-        throw new AuthenticationError("unavailable", "the cluster's token keys are not known yet");
-      return known === "unpublished" ? known : lookUp(keyId);
+      const found = lookUp(keyId);
+      if (found !== undefined) return found;
+      return known === undefined || known === "unpublished" || failed ? "unpublished" : undefined;
     },
   };
 }
