@@ -4,10 +4,19 @@ import type { IngestKind } from "../../src/ingest/index";
 import { ingestMeshConfig } from "../../src/ingest/mesh-config";
 import { encodeLeaf } from "../../src/envoy/encode";
 import { partOf } from "../../src/policy/policy";
-import type { Handling, InboundPort, Leaf } from "../../src/policy/types";
+import { ANNOTATION_INBOUND_PLAINTEXT, ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
+import type { Backend, Handling, InboundPort, Leaf } from "../../src/policy/types";
 import type { Engine } from "../../src/runtime/engine";
 import type { TestObject } from "../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../support/objects";
+import type { RuleSpec, SubjectSpec } from "../support/traffic-objects";
+import {
+  identityBinding,
+  routeGroup,
+  tcpRoute,
+  trafficSplit,
+  trafficTarget,
+} from "../support/traffic-objects";
 import type { Connection, World } from "../support/world";
 import { createWorld, encodeAsJson, KINDS, printSnapshot, relist, remove, upsert } from "../support/world";
 
@@ -17,8 +26,17 @@ const NAMESPACES = ["a", "b"] as const;
 const APPS = ["x", "y", "z"] as const;
 
 const aNamespace = fc
-  .record({ name: fc.constantFrom(...NAMESPACES), meshed: fc.constantFrom(true, true, true, false) })
-  .map(({ name, meshed }) => namespace(name, { meshed }));
+  .record({
+    name: fc.constantFrom(...NAMESPACES),
+    meshed: fc.constantFrom(true, true, true, false),
+    permissive: fc.constantFrom(undefined, undefined, "enabled", "disabled"),
+    plaintext: fc.constantFrom(undefined, undefined, "enabled"),
+  })
+  .map(({ name, meshed, permissive, plaintext }): TestObject => {
+    const plain = namespace(name, { meshed });
+    const annotations = { [ANNOTATION_PERMISSIVE]: permissive, [ANNOTATION_INBOUND_PLAINTEXT]: plaintext };
+    return { ...plain, metadata: { ...plain.metadata, annotations } as TestObject["metadata"] };
+  });
 
 const aPort = fc.record({
   port: fc.constantFrom(80, 81, 15010),
@@ -92,7 +110,7 @@ const aSlice = fc
 const aConfig = fc
   .record({
     enableEgress: fc.boolean(),
-    enablePermissiveTrafficPolicyMode: fc.constantFrom(true, true, false),
+    enablePermissiveTrafficPolicyMode: fc.constantFrom(true, false, false),
     enable: fc.boolean(),
     address: fc.constantFrom("", "authz.example"),
     max: fc.constantFrom("TLSv1_2", "TLSv1_3"),
@@ -106,8 +124,82 @@ const aConfig = fc
     }),
   );
 
+const ACCOUNTS = ["a/sa1", "a/sa2", "b/sa1", "b/sa2"] as const;
+const aSubject = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom<SubjectSpec>(...ACCOUNTS) },
+  fc
+    .constantFrom(...NAMESPACES)
+    .map((inNamespace): SubjectSpec => ({ kind: "IdentityBinding", name: "labels", namespace: inNamespace })),
+);
+
+const aTarget = fc
+  .record({
+    name: fc.constantFrom("t1", "t2"),
+    to: aSubject,
+    from: fc.uniqueArray(aSubject, { minLength: 1, maxLength: 2, selector: String }),
+    rules: fc.uniqueArray(
+      fc.constantFrom<RuleSpec>(
+        "HTTPRouteGroup/g1",
+        "HTTPRouteGroup/g2",
+        { group: "g1", matches: ["m1"] },
+        "TCPRoute/r1",
+        "UDPRoute/u1",
+      ),
+      { minLength: 1, maxLength: 2, selector: rule => (typeof rule === "string" ? rule : rule.group) },
+    ),
+    port: fc.constantFrom(undefined, undefined, 80, 8081),
+  })
+  .map(({ port, ...target }) => trafficTarget(port === undefined ? target : { ...target, port }));
+
+const aGroup = fc
+  .record({
+    inNamespace: fc.constantFrom(...NAMESPACES),
+    name: fc.constantFrom("g1", "g2"),
+    matches: fc.uniqueArray(
+      fc.record({
+        name: fc.constantFrom("m1", "m2"),
+        pathRegex: fc.constantFrom("/a", "/b.*", "/[cd]", "("),
+        methods: fc.constantFrom(["GET"], ["*"], ["GET", "PUT"]),
+      }),
+      { minLength: 1, maxLength: 2, selector: ({ name }) => name },
+    ),
+  })
+  .map(({ inNamespace, name, matches }) => routeGroup(inNamespace, name, matches));
+
+const aSplit = fc
+  .record({
+    namespace: fc.constantFrom(...NAMESPACES),
+    name: fc.constantFrom("x1", "x2"),
+    root: fc.constantFrom("s1", "s2"),
+    shares: fc.dictionary(fc.constantFrom("s1", "s2", "s3"), fc.nat(2), { minKeys: 1, maxKeys: 2 }),
+    matches: fc.constantFrom([], [], ["g1"], ["g1", "g2"]),
+    created: fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+  })
+  .map(({ matches, ...split }) => trafficSplit(matches.length === 0 ? split : { ...split, matches }));
+
+const aBinding = fc
+  .record({ inNamespace: fc.constantFrom(...NAMESPACES), app: fc.constantFrom(...APPS) })
+  .map(({ inNamespace, app }) => identityBinding(inNamespace, "labels", { app }));
+
+const aTcpRoute = fc
+  .record({
+    inNamespace: fc.constantFrom(...NAMESPACES),
+    ports: fc.constantFrom<readonly number[]>([], [8080], [8081]),
+  })
+  .map(({ inNamespace, ports }) => tcpRoute(inNamespace, "r1", ...ports));
+
+/** Objects of traffic policy. */
+const aPolicy: fc.Arbitrary<TestObject> = fc.oneof(
+  { weight: 3, arbitrary: aTarget },
+  { weight: 2, arbitrary: aGroup },
+  { weight: 2, arbitrary: aSplit },
+  aBinding,
+  aTcpRoute,
+);
+
 const anObject: fc.Arbitrary<TestObject> = fc.oneof(
   aNamespace,
+  { weight: 3, arbitrary: aPolicy },
   { weight: 2, arbitrary: aService },
   { weight: 3, arbitrary: aPod },
   { weight: 3, arbitrary: aSlice },
@@ -234,12 +326,13 @@ function danglingNames(leaves: readonly Leaf[]): readonly string[] {
 const NAMES_WANTED: {
   readonly [K in Leaf["kind"]]?: (leaf: Extract<Leaf, { kind: K }>) => readonly string[];
 } = {
-  "route-table": leaf =>
-    leaf.rules.flatMap(rule => rule.backends.map(backend => `cluster ${backend.cluster}`)),
+  "route-table": leaf => leaf.rules.flatMap(rule => rule.backends.flatMap(backendNames)),
   "outbound-listener": leaf => handlingNames(leaf.handling),
   "inbound-listener": leaf => leaf.ports.flatMap(portNames),
   "outbound-catch-all": leaf =>
     leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`],
+  "caller-gate": leaf => [`cluster ${leaf.cluster}`, `cluster ${leaf.name}`],
+  "caller-cluster": leaf => [`listener ${leaf.name}`],
   "upstream-cluster": leaf => (leaf.discovery.kind === "endpoints" ? [`endpoint ${leaf.name}`] : []),
 };
 
@@ -247,13 +340,19 @@ function namesWanted(leaf: Leaf): readonly string[] {
   return NAMES_WANTED[leaf.kind]?.(leaf as never) ?? [];
 }
 
-function portNames({ handling, externalAuthorization }: InboundPort): readonly string[] {
+/** A backend that is said to lead nowhere has no cluster, and must have none. */
+function backendNames({ cluster, unresolved }: Backend): readonly string[] {
+  return unresolved === true ? [] : [`cluster ${cluster}`];
+}
+
+function portNames({ handling, externalAuthorization, plaintext }: InboundPort): readonly string[] {
   const asked = externalAuthorization === undefined ? [] : [`cluster ${externalAuthorization.cluster}`];
-  return [...handlingNames(handling), ...asked];
+  const table = plaintext?.routeTable;
+  return [...handlingNames(handling), ...asked, ...(table === undefined ? [] : [`route ${table}`])];
 }
 
 function handlingNames(handling: Handling): string[] {
-  if (handling.kind === "tcp") return handling.backends.map(backend => `cluster ${backend.cluster}`);
+  if (handling.kind === "tcp") return handling.backends.flatMap(backendNames);
   return [
     `route ${handling.routeTable}`,
     ...(handling.tracing === undefined ? [] : [`cluster ${handling.tracing.cluster}`]),

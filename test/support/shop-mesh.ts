@@ -1,7 +1,7 @@
 /** A small mesh for tests of traffic policy: two callers, a shop of several Services, and what they ask each other. */
 import type { Diagnostic } from "../../src/model/diagnostic";
 import { objectRefKey } from "../../src/model/object-ref";
-import type { HttpRequest } from "../../src/policy/decide";
+import type { Decision, HttpRequest } from "../../src/policy/decide";
 import type { Leaf } from "../../src/policy/types";
 import type { TestObject } from "./objects";
 import { namespace, pod, service, slice } from "./objects";
@@ -76,7 +76,7 @@ export class ShopMesh {
   }
 
   /** What happens to a GET (or another request) of the Service with that number. */
-  get(from: TestObject, number: number, path = "/", more: Partial<HttpRequest> = {}) {
+  get(from: TestObject, number: number, path = "/", more: Partial<HttpRequest> = {}): Decision {
     const http = { method: "GET", path, headers: {}, ...more };
     const found = this.world.engine.explain(proxyOf(from).podUid, {
       address: address(number),
@@ -88,7 +88,7 @@ export class ShopMesh {
   }
 
   /** What happens to a connection to the Service with that number. */
-  dial(from: TestObject, number: number, port = 81) {
+  dial(from: TestObject, number: number, port = 81): Decision {
     const found = this.world.engine.explain(proxyOf(from).podUid, { address: address(number), port });
     if (found === undefined) throw new Error("no such caller");
     return found;

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import type { TestObject } from "../../support/objects";
 import { meshConfig, namespace, pod, service } from "../../support/objects";
 import { buyer, shopPod, shopService, ShopMesh, thief } from "../../support/shop-mesh";
 import { DENY, routeGroup, tcpRoute, trafficSplit, trafficTarget } from "../../support/traffic-objects";
@@ -117,7 +118,7 @@ describe("traffic splits", () => {
     clusterIPs: ["None"],
     ports: [{ name: "http", port: 80, targetPort: 8080 }],
   });
-  const unresolved: readonly (readonly [string, readonly Parameters<ShopMesh["world"]["feed"]>[0][]])[] = [
+  const unresolved: readonly (readonly [string, readonly TestObject[]])[] = [
     ["that is not there", [split({ shares: { v1: 50, none: 50 } })]],
     ["without an address of its own", [split({ shares: { v1: 50, v2: 50 } }), headless]],
     [
