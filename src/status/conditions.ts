@@ -13,15 +13,19 @@ export interface Condition {
 
 /** How far the proxies are, summed over all replicas. */
 export interface ProxyProgress {
-  /** Live meshed pods: the denominator, whether they are connected or not. */
-  readonly live: number;
-  /** Those that acknowledged the newest configuration. */
+  /** Live proxies whose configuration the object shapes, whether they are connected or not: the others do not count. */
+  readonly affected: number;
+  /** Those that acknowledged exactly what the object, in its present generation, makes of it. */
   readonly programmed: number;
   /** Those that refused something that comes from the object. */
   readonly refused: number;
-  /** What the first of them said. */
+  /** Which of them, what, and its words. */
   readonly refusal?: string;
-  /** False when a replica could not be asked: the sum is not known, never "done". */
+  /** Some of those that are waited for, by name. */
+  readonly behind: readonly string[];
+  /** False while a replica has not read the present generation: its proxies have acknowledged something older. */
+  readonly compiled: boolean;
+  /** False when a replica cannot be asked: the sum is not known, never "done". */
   readonly complete: boolean;
 }
 
@@ -36,6 +40,8 @@ export interface StatusFacts {
   readonly diagnostics: readonly Diagnostic[];
   /** undefined: nobody knows yet. */
   readonly progress: ProxyProgress | undefined;
+  /** `Programmed` stays as it is written, whatever the counts say now. Default false. */
+  readonly keepProgrammed?: boolean;
 }
 
 /** Longest message; status is for reading, and all objects of a mesh share one store. */
@@ -45,9 +51,19 @@ const MAX_FINDINGS = 20;
 
 type Verdict = Pick<Condition, "type" | "status" | "reason" | "message">;
 
-/** The conditions an object should have: `Accepted` and `Programmed`, then those of other owners as they are. */
+/**
+ * The conditions an object should have: `Accepted`, `ResolvedRefs`, `Conflicted` and `Programmed`, then those of other
+ * owners as they are. What a finding is about follows from its code.
+ */
 export function conditionsOf(facts: StatusFacts): readonly Condition[] {
-  const ours = [accepted(facts.diagnostics), programmed(facts)].map(verdict => dated(verdict, facts));
+  const { diagnostics } = facts;
+  const verdicts = [
+    accepted(diagnostics),
+    resolvedRefs(diagnostics),
+    conflicted(diagnostics),
+    programmed(facts),
+  ];
+  const ours = verdicts.map(verdict => keptFrom(facts, verdict) ?? dated(verdict, facts));
   const types = new Set(ours.map(condition => condition.type));
   return [...ours, ...facts.existing.filter(condition => !types.has(condition.type))];
 }
@@ -61,6 +77,25 @@ function sameCondition(a: Condition, b: Condition | undefined): boolean {
   if (b === undefined) return false;
   const keys = ["type", "status", "reason", "message", "observedGeneration", "lastTransitionTime"] as const;
   return keys.every(key => a[key] === b[key]);
+}
+
+function keptFrom({ keepProgrammed, existing }: StatusFacts, { type }: Verdict): Condition | undefined {
+  return keepProgrammed === true && type === "Programmed"
+    ? existing.find(own => own.type === type)
+    : undefined;
+}
+
+/**
+ * Whether `Programmed` would fall back, for the same generation, only because proxies or replicas come and go. Such a
+ * relapse is worth writing when it lasts.
+ */
+export function isRelapse(facts: StatusFacts): boolean {
+  const before = facts.existing.find(({ type }) => type === "Programmed");
+  if (before?.status !== "True" || before.observedGeneration !== facts.generation) return false;
+  const { status, reason } = programmed(facts);
+  return (
+    status !== "True" && (reason === "Progressing" || reason === "ReplicaUnreachable" || reason === "Pending")
+  );
 }
 
 /** The time of transition is kept as long as the status is the same, whatever the reason. */
@@ -77,9 +112,16 @@ function dated(verdict: Verdict, facts: StatusFacts): Condition {
   };
 }
 
+/** The condition that a finding belongs to. */
+function topicOf({ code }: Diagnostic): "references" | "conflicts" | "fields" {
+  if (code.startsWith("UnresolvedReference")) return "references";
+  return code.startsWith("Conflict") ? "conflicts" : "fields";
+}
+
 function accepted(diagnostics: readonly Diagnostic[]): Verdict {
-  const errors = diagnostics.filter(finding => finding.severity === "error");
-  const warnings = diagnostics.filter(finding => finding.severity === "warning");
+  const about = diagnostics.filter(finding => topicOf(finding) === "fields");
+  const errors = about.filter(finding => finding.severity === "error");
+  const warnings = about.filter(finding => finding.severity === "warning");
   const type = "Accepted";
   if (errors.length > 0) {
     return { type, status: "False", reason: reasonOf(errors), message: sentences([...errors, ...warnings]) };
@@ -87,7 +129,24 @@ function accepted(diagnostics: readonly Diagnostic[]): Verdict {
   if (warnings.length > 0) {
     return { type, status: "True", reason: "AcceptedWithWarnings", message: sentences(warnings) };
   }
-  return { type, status: "True", reason: "Accepted", message: "All fields are understood and in effect." };
+  return { type, status: "True", reason: "Accepted", message: "All fields are understood." };
+}
+
+function resolvedRefs(diagnostics: readonly Diagnostic[]): Verdict {
+  const found = diagnostics.filter(finding => topicOf(finding) === "references");
+  const type = "ResolvedRefs";
+  if (found.length === 0)
+    return { type, status: "True", reason: "ResolvedRefs", message: "All references lead somewhere." };
+  return { type, status: "False", reason: reasonOf(found), message: sentences(found) };
+}
+
+function conflicted(diagnostics: readonly Diagnostic[]): Verdict {
+  const found = diagnostics.filter(finding => topicOf(finding) === "conflicts");
+  const type = "Conflicted";
+  if (found.length === 0) {
+    return { type, status: "False", reason: "NoConflicts", message: "No other object contradicts it." };
+  }
+  return { type, status: "True", reason: reasonOf(found), message: sentences(found) };
 }
 
 /** The one code all errors share, or a word for several. */
@@ -106,22 +165,61 @@ function sentences(findings: readonly Diagnostic[]): string {
 
 function programmed({ diagnostics, progress }: StatusFacts): Verdict {
   const type = "Programmed";
-  if (diagnostics.some(finding => finding.severity === "error")) {
-    return { type, status: "False", reason: "NotAccepted", message: "The object is not accepted in full." };
-  }
-  if (progress === undefined) {
+  const counted = progress === undefined ? undefined : counts(progress);
+  if (counted?.reason === "RefusedByProxy") return { type, ...counted };
+  const errors = diagnostics.filter(finding => finding.severity === "error");
+  if (errors.length > 0) return { type, ...inPart(errors, progress) };
+  if (counted === undefined) {
     return { type, status: "Unknown", reason: "Pending", message: "The proxies have not been counted." };
   }
-  const { live, programmed: done, refused, complete } = progress;
-  const counted = `${done} of ${live} proxies`;
+  return { type, ...counted };
+}
+
+/** An object with errors is never in force as written, wherever the rest of it is. */
+function inPart(errors: readonly Diagnostic[], progress: ProxyProgress | undefined): Omit<Verdict, "type"> {
+  const topics = new Set(errors.map(topicOf));
+  const reason = topics.has("fields")
+    ? "NotAccepted"
+    : topics.has("conflicts")
+      ? "Conflicted"
+      : "UnresolvedRefs";
+  const affected = progress?.affected ?? 0;
+  const rest = affected === 0 ? "" : `; the rest of it is on ${ratio(progress)}`;
+  return { status: "False", reason, message: `Not in force as written${rest}.` };
+}
+
+const ratio = (progress: ProxyProgress | undefined): string =>
+  `${progress?.programmed ?? 0} of ${progress?.affected ?? 0} affected proxies`;
+
+/** What the counts alone say. */
+function counts(progress: ProxyProgress): Omit<Verdict, "type"> {
+  const { affected, programmed: done, refused, complete, compiled } = progress;
   if (refused > 0) {
-    const message = `${refused} of ${live} proxies refused it: ${progress.refusal ?? "no reason given"}`;
-    return { type, status: "False", reason: "Refused", message };
+    const message = `${refused} of ${affected} affected proxies refused it: ${progress.refusal ?? "no reason given"}`;
+    return { status: "False", reason: "RefusedByProxy", message };
   }
-  if (!complete)
-    return { type, status: "Unknown", reason: "ReplicaUnreachable", message: `at least ${counted}` };
-  if (done < live) return { type, status: "False", reason: "Progressing", message: counted };
-  return { type, status: "True", reason: "Programmed", message: counted };
+  if (!complete) {
+    const message = `at least ${ratio(progress)}; a replica of the control plane cannot be asked`;
+    return { status: "Unknown", reason: "ReplicaUnreachable", message };
+  }
+  if (!compiled) {
+    return {
+      status: "False",
+      reason: "Progressing",
+      message: "not yet read by every replica of the control plane",
+    };
+  }
+  if (done < affected) {
+    return { status: "False", reason: "Progressing", message: `${ratio(progress)}${waitingFor(progress)}` };
+  }
+  if (affected === 0) return { status: "True", reason: "AffectsNoProxy", message: "It affects no proxy." };
+  return { status: "True", reason: "Programmed", message: ratio(progress) };
+}
+
+function waitingFor({ affected, programmed: done, behind }: ProxyProgress): string {
+  if (behind.length === 0) return "";
+  const more = affected - done - behind.length;
+  return `; waiting for ${behind.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 /** One line of bounded length without control characters, whatever an owner or a proxy wrote. */

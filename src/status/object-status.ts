@@ -10,6 +10,13 @@ export interface ObjectStatus {
   readonly reason?: string;
 }
 
+/** The status of a condition that OSM would have called an error. */
+const BAD: Readonly<Record<string, string>> = {
+  Accepted: "False",
+  ResolvedRefs: "False",
+  Conflicted: "True",
+};
+
 /** Kinds with OSM's own two fields, which its tools show as a column. */
 const WITH_CURRENT_STATUS: ReadonlySet<string> = new Set(["IngressBackend", "UpstreamTrafficSetting"]);
 
@@ -22,8 +29,8 @@ export function statusChange(
   status: unknown,
   facts: Omit<StatusFacts, "existing">,
 ): ObjectStatus | undefined {
-  const given = (typeof status === "object" && status !== null ? status : {}) as Record<string, unknown>;
-  const existing = readConditions(given["conditions"]);
+  const given = fieldsOf(status);
+  const existing = conditionsIn(status);
   const conditions = conditionsOf({ ...facts, existing });
   const extra = WITH_CURRENT_STATUS.has(kind) ? osmFields(conditions) : {};
   const same =
@@ -34,12 +41,19 @@ export function statusChange(
 }
 
 function osmFields(conditions: readonly Condition[]): Pick<ObjectStatus, "currentStatus" | "reason"> {
-  const accepted = conditions.find(condition => condition.type === "Accepted");
-  if (accepted?.status !== "False") return { currentStatus: "committed", reason: "" };
-  return { currentStatus: "error", reason: accepted.message };
+  const bad = conditions.find(({ type, status }) => BAD[type] === status);
+  return bad === undefined
+    ? { currentStatus: "committed", reason: "" }
+    : { currentStatus: "error", reason: bad.message };
 }
 
-function readConditions(value: unknown): readonly Condition[] {
+function fieldsOf(status: unknown): Readonly<Record<string, unknown>> {
+  return (typeof status === "object" && status !== null ? status : {}) as Record<string, unknown>;
+}
+
+/** The conditions in a status of whatever shape. */
+export function conditionsIn(status: unknown): readonly Condition[] {
+  const value = fieldsOf(status)["conditions"];
   if (!Array.isArray(value)) return [];
   return (value as readonly unknown[]).filter(isCondition);
 }

@@ -80,6 +80,8 @@ describe("status and events on a real API server", function () {
     const good = await kube.get<WithStatus>(`${RETRIES}/one`);
     expect(good.status?.conditions?.map(c => `${c.type}=${c.status}`)).to.deep.equal([
       "Accepted=True",
+      "ResolvedRefs=True",
+      "Conflicted=False",
       "Programmed=Unknown",
     ]);
     expect(good.status?.observedGeneration).to.equal(2);
@@ -135,7 +137,7 @@ describe("status and events on a real API server", function () {
       expect(
         status?.conditions?.map(c => `${c.type}=${c.status}`),
         kind,
-      ).to.deep.equal(["Accepted=True", "Programmed=Unknown"]);
+      ).to.deep.equal(["Accepted=True", "ResolvedRefs=True", "Conflicted=False", "Programmed=Unknown"]);
     }
   });
 

@@ -19,11 +19,12 @@ function contextOf(material: ServingMaterial): SecureContextOptions {
 
 /** Credentials whose certificate and trust can be replaced; open connections keep what they were made with. */
 export class RotatingCredentials extends ServerCredentials {
-  constructor(material: ServingMaterial) {
+  /** `demand`: a client without a certificate of these roots is refused at once. Default: it may prove itself otherwise. */
+  constructor(material: ServingMaterial, demand = false) {
     super(
       {
         requestCert: true,
-        rejectUnauthorized: false,
+        rejectUnauthorized: demand,
         minVersion: "TLSv1.3",
         handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       },

@@ -46,6 +46,11 @@ export interface Ledger {
   proxies(): readonly ProxyStanding[];
   /** Refusals that concern an object, e.g. for its `Programmed` condition. */
   refusedOf(origin: ObjectRef): readonly RefusedResource[];
+  /** All refusals. */
+  refusals(): readonly RefusedResource[];
+  /** The newest stream of each pod. */
+  newest(): Iterable<LedgerStream>;
+  readonly diffs: DiffCache;
   /** Called soon after something changed, many changes at once. */
   onChange(listener: () => void): { close(): void };
 }
@@ -65,7 +70,7 @@ export class StreamLedger implements Ledger {
 
   constructor(
     private readonly streams: () => Iterable<LedgerStream>,
-    private readonly diffs: DiffCache,
+    readonly diffs: DiffCache,
     private readonly defer: (run: () => void) => void,
   ) {}
 
@@ -85,12 +90,9 @@ export class StreamLedger implements Ledger {
   }
 
   summary(): LedgerSummary {
-    const pods = new Map<string, boolean>();
-    for (const { proxy, state } of this.newestFirst()) {
-      if (!pods.has(proxy.podUid)) pods.set(proxy.podUid, isSynced(state, this.diffs));
-    }
-    const synced = [...pods.values()].filter(Boolean).length;
-    return { connected: pods.size, synced, refused: this.refused() };
+    const newest = [...this.newest()];
+    const synced = newest.filter(({ state }) => isSynced(state, this.diffs)).length;
+    return { connected: newest.length, synced, refused: this.refusals() };
   }
 
   proxies(): readonly ProxyStanding[] {
@@ -107,16 +109,22 @@ export class StreamLedger implements Ledger {
 
   refusedOf(origin: ObjectRef): readonly RefusedResource[] {
     const key = objectRefKey(origin);
-    return this.refused().filter(refused => refused.origins.some(ref => objectRefKey(ref) === key));
+    return this.refusals().filter(refused => refused.origins.some(ref => objectRefKey(ref) === key));
   }
 
-  private newestFirst(): readonly LedgerStream[] {
-    return [...this.streams()].sort((a, b) => b.openedAt - a.openedAt);
+  newest(): Iterable<LedgerStream> {
+    const byPod = new Map<string, LedgerStream>();
+    for (const stream of this.streams()) {
+      const { podUid } = stream.proxy;
+      const other = byPod.get(podUid);
+      if (other === undefined || other.openedAt <= stream.openedAt) byPod.set(podUid, stream);
+    }
+    return byPod.values();
   }
 
-  private refused(): readonly RefusedResource[] {
+  refusals(): readonly RefusedResource[] {
     const found = new Map<string, RefusedResource & { readonly podUids: string[] }>();
-    for (const { proxy, state } of this.streams()) {
+    for (const { proxy, state } of this.newest()) {
       for (const type of state.types.values()) {
         for (const { name, version, message, origins } of type.rejected.values()) {
           const key = `${type.typeUrl} ${name} ${version}`;

@@ -1,23 +1,31 @@
 import { apiKind, validateCustomObject } from "../../api/kinds";
+import { createProjectors } from "../../ingest/index";
 import type { Diagnostic } from "../../model/diagnostic";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import { objectRefKey } from "../../model/object-ref";
 import type { DiagnosticMap, Engine } from "../engine";
 import type { KubeObject } from "../kube";
+import type { Fleet } from "../ledger/fleet";
+import type { RefusedRow } from "../ledger/rows";
+import { refusalText } from "../ledger/sum";
 import type { KeeperOptions } from "../ownership";
 import type { Settings } from "../settings";
-import type { EventWriter } from "../status/events";
+import type { EventWriter, MeshEvent } from "../status/events";
 import { createEventWriter } from "../status/events";
-import type { StatusSubject } from "../status/writer";
+import type { StatusSubject, StatusWriter } from "../status/writer";
 import { createStatusWriter } from "../status/writer";
 import type { ObjectName } from "./actions";
 import { ensureMeshConfig } from "./bootstrap";
 import { KeyedWorker } from "./keyed-worker";
+import type { Progress } from "./progress";
+import { followProgress, subjectKey } from "./progress";
 
 /** What the writer of status and events works with. */
 export interface ReportingOptions extends KeeperOptions {
   readonly settings: Settings;
   readonly engine: Engine;
+  /** What all replicas know of their proxies; undefined: nobody is asked, and nothing is ever counted. */
+  readonly fleet: Fleet | undefined;
 }
 
 /** Tells owners about their objects; runs in the single writer. */
@@ -30,6 +38,8 @@ export interface Reporting {
 
 /** Version of the core kinds that findings can be about. */
 const CORE_VERSION = "v1";
+/** Reason of events, and of the condition, when a proxy did not take what comes from an object. */
+const REFUSED_BY_PROXY = "RefusedByProxy";
 
 function ownFindings(engine: Engine, subject: StatusSubject, object: KubeObject): readonly Diagnostic[] {
   const group = apiKind(subject.kind)?.group ?? "";
@@ -37,54 +47,92 @@ function ownFindings(engine: Engine, subject: StatusSubject, object: KubeObject)
   return [...validateCustomObject(subject.kind, object), ...compiled];
 }
 
+const READ = new Set(Object.keys(createProjectors("")));
+
+/** Whether what the compiler found is about the object as it is now; kinds that it does not read are judged by their fields. */
+function isJudged(engine: Engine, subject: StatusSubject, { metadata }: KubeObject): boolean {
+  const stray = subject.kind === "MeshConfig" && subject.name !== MESH_CONFIG_NAME;
+  if (stray || !READ.has(subject.kind)) return true;
+  return (engine.generations().get(subjectKey(subject)) ?? -1) >= (metadata.generation ?? 0);
+}
+
+/** The object of an event about a custom object. */
+function regardingOf(subject: StatusSubject, object: KubeObject): MeshEvent["regarding"] | undefined {
+  const row = apiKind(subject.kind);
+  if (row === undefined) return undefined;
+  const { uid } = object.metadata;
+  const regarding = { ...subject, group: row.group, apiVersion: `${row.group}/${row.version}` };
+  return uid === undefined ? regarding : { ...regarding, uid };
+}
+
+/** The writer of status, which tells owners of refusals by an event as well. */
+function openWriter(
+  options: ReportingOptions,
+  events: EventWriter,
+  progress: () => Progress | undefined,
+): StatusWriter {
+  const warn = (
+    subject: StatusSubject,
+    object: KubeObject,
+    about: { reason: string; note: string },
+  ): void => {
+    const regarding = regardingOf(subject, object);
+    if (regarding !== undefined) events.emit({ regarding, type: "Warning", ...about });
+  };
+  return createStatusWriter({
+    ...options,
+    isJudged: (subject, object) => isJudged(options.engine, subject, object),
+    findings: (subject, object) => ownFindings(options.engine, subject, object),
+    progress: (subject, object) => progress()?.of(subject, object.metadata.generation ?? 0),
+    onRefusal: (subject, object, findings) => {
+      for (const { code, message } of findings.filter(({ severity }) => severity === "error")) {
+        warn(subject, object, { reason: code, note: message });
+      }
+    },
+    onRefused: (subject, object, { refusal = "" }) => {
+      warn(subject, object, { reason: REFUSED_BY_PROXY, note: refusal });
+    },
+  });
+}
+
+/** Objects of Kubernetes itself have no status of ours: an event tells what a proxy refused of what they shape. */
+function tellRefusal(events: EventWriter, row: RefusedRow): void {
+  for (const origin of row.origins.filter(({ group }) => group === "")) {
+    const regarding = { ...origin, apiVersion: CORE_VERSION };
+    events.emit({ regarding, type: "Warning", reason: REFUSED_BY_PROXY, note: refusalText(row) });
+  }
+}
+
 /** Starts reporting. */
 export function startReporting(options: ReportingOptions): Reporting {
-  const { engine, settings } = options;
+  const { engine, settings, fleet, clock } = options;
   // The API refuses an event whose reporter has no name.
   const instance = settings.podName === "" ? "outside-the-cluster" : settings.podName;
   const events = createEventWriter({ ...options, instance });
-  const status = createStatusWriter({
-    ...options,
-    findings: (subject, object) => ownFindings(engine, subject, object),
-    onRefusal: (subject, object, findings) => {
-      const row = apiKind(subject.kind);
-      if (row === undefined) return;
-      const { uid } = object.metadata;
-      const regarding = {
-        ...subject,
-        group: row.group,
-        apiVersion: `${row.group}/${row.version}`,
-        ...(uid === undefined ? {} : { uid }),
-      };
-      for (const finding of findings.filter(({ severity }) => severity === "error")) {
-        events.emit({ regarding, type: "Warning", reason: finding.code, note: finding.message });
-      }
-    },
+  const status = openWriter(options, events, () => progress);
+  const touch = (subject: StatusSubject): void => {
+    status.touch(subject);
+  };
+  const progress = fleet && followProgress({ engine, fleet, clock, touch });
+  const refusals = fleet?.onRefusal(row => {
+    tellRefusal(events, row);
   });
   const defaults = new KeyedWorker({ ...options, work: () => ensureMeshConfig(options) });
   /** Objects that Pepr has triggered; their status also follows what the compiler finds later. */
   const triggered = new Map<string, ObjectName>();
   const subscription = engine.onDiagnostics(changed => {
-    follow(changed, {
-      triggered,
-      events,
-      touch: subject => {
-        status.touch(subject);
-      },
-    });
+    follow(changed, { triggered, events, touch });
   });
   return {
     events,
     reconcile(object) {
-      const group = apiKind(object.kind)?.group ?? "";
-      triggered.set(objectRefKey({ group, ...object }), object);
-      status.touch(object);
+      triggered.set(subjectKey(object), object);
+      touch(object);
       if (object.kind === "MeshConfig" && object.name === MESH_CONFIG_NAME) defaults.enqueue(object.name);
     },
     stop: () => {
-      subscription.close();
-      status.stop();
-      defaults.stop();
+      for (const part of [subscription, refusals]) part?.close();
+      for (const part of [progress, status, defaults]) part?.stop();
     },
   };
 }

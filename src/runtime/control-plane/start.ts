@@ -19,6 +19,8 @@ import type { Duties } from "./duties";
 import { startDuties } from "./duties";
 import { openEndpoints } from "./endpoints";
 import { leave } from "./leaving";
+import type { Ledgers } from "./ledger";
+import { openLedgers } from "./ledger";
 import type { Namespaces } from "./namespaces";
 import { followNamespaces } from "./namespaces";
 import { watchOwnPod } from "./own-pod";
@@ -103,13 +105,24 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const serving = serves(options.role)
     ? await run("ADS", () => startServing({ ...options, ...foundation, world }))
     : undefined;
+  const { engine } = world;
+  const ledgers = await run("ledger", () => openLedgers({ ...options, ...foundation, engine, serving }));
   const endpoints = await run("HTTP endpoints", () => openEndpoints({ ...options, world, serving }));
   const admitPod = podAdmission({
     settings: injection,
     meshConfig: () => world.engine.meshConfig(),
     namespaces,
   });
-  return assemble(options, { ...foundation, server, namespaces, world, serving, endpoints, admitPod });
+  return assemble(options, {
+    ...foundation,
+    server,
+    namespaces,
+    world,
+    serving,
+    ledgers,
+    endpoints,
+    admitPod,
+  });
 }
 
 interface Parts extends Foundation {
@@ -117,6 +130,7 @@ interface Parts extends Foundation {
   readonly namespaces: Namespaces;
   readonly world: World;
   readonly serving: Serving | undefined;
+  readonly ledgers: Ledgers;
   readonly endpoints: { stop(): void };
   readonly admitPod: MeshActions["admitPod"];
 }
@@ -158,7 +172,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
     constructed() {
       log.info("ready");
       if (!writes(role)) return;
-      reporting = startReporting({ ...options, engine });
+      reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...options, ...parts, engine, identity, inCluster: role !== "dev" });
     },
@@ -168,6 +182,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
         reporting,
         skipped,
         endpoints,
+        parts.ledgers,
         own,
         follower,
         namespaces,

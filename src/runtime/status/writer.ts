@@ -1,7 +1,7 @@
 import { apiKind } from "../../api/kinds";
 import type { Diagnostic } from "../../model/diagnostic";
-import type { ProxyProgress } from "../../status/conditions";
-import { statusChange } from "../../status/object-status";
+import { isRelapse, type ProxyProgress, type StatusFacts } from "../../status/conditions";
+import { conditionsIn, statusChange } from "../../status/object-status";
 import { KeyedWorker } from "../control-plane/keyed-worker";
 import type { KubeClient, KubeObject } from "../kube";
 import { isNotFound } from "../kube/errors";
@@ -23,10 +23,14 @@ export interface StatusWriterOptions {
   readonly log: Log;
   /** All findings about an object as it stands: its own fields' and the compiler's. */
   readonly findings: (subject: StatusSubject, object: KubeObject) => readonly Diagnostic[];
+  /** False: the compiler has not seen this generation yet; whoever knows touches the object again. Default: it has. */
+  readonly isJudged?: (subject: StatusSubject, object: KubeObject) => boolean;
   /** How far the proxies are with what comes from the object; undefined: not counted. Default: not counted. */
-  readonly progress?: (subject: StatusSubject) => ProxyProgress | undefined;
+  readonly progress?: (subject: StatusSubject, object: KubeObject) => ProxyProgress | undefined;
   /** Told after a status changed from accepted to not, or to another reason. */
   readonly onRefusal?: (subject: StatusSubject, object: KubeObject, findings: readonly Diagnostic[]) => void;
+  /** Told after a status was written that names what a proxy refused. */
+  readonly onRefused?: (subject: StatusSubject, object: KubeObject, progress: ProxyProgress) => void;
 }
 
 /** The only writer of status in the mesh (it runs in the watcher). */
@@ -41,6 +45,10 @@ export interface StatusWriter {
 
 /** An object is looked at no more often than this, however fast its findings or its proxies change. */
 const MIN_INTERVAL_MS = 500;
+/** A look waits this long, so that a change which proxies acknowledge at once costs one write. */
+const SETTLE_MS = 100;
+/** `Programmed` falls back for the same generation only after this time: pods come and go, replicas roll. */
+const RELAPSE_MS = 5_000;
 
 /**
  * Keeps the status of custom objects: reads the object as it is now, judges it, and writes only what differs, with the
@@ -51,6 +59,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   const counts = { looks: 0, writes: 0 };
   const lastLook = new Map<string, number>();
   const delayed = new Map<string, { cancel(): void }>();
+  const relapsedAt = new Map<string, number>();
   const worker = new KeyedWorker({
     ...options,
     log: options.log.child("status"),
@@ -58,9 +67,18 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
       const subject = subjectOf(key);
       counts.looks += 1;
       lastLook.set(key, options.clock.now());
-      if ((await writeStatus(subject, options)) === "written") counts.writes += 1;
+      const outcome = await writeStatus(subject, options, () => lasts(key));
+      if (outcome === "written") counts.writes += 1;
+      if (outcome === "relapsing") later(key, RELAPSE_MS / 4);
+      else relapsedAt.delete(key);
     },
   });
+  /** Whether a relapse has lasted long enough to be told. */
+  const lasts = (key: string): boolean => {
+    const since = relapsedAt.get(key) ?? options.clock.now();
+    relapsedAt.set(key, since);
+    return options.clock.now() - since >= RELAPSE_MS;
+  };
   const later = (key: string, ms: number): void => {
     if (delayed.has(key)) return;
     const timer = options.clock.setTimeout(() => {
@@ -74,8 +92,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
       if (apiKind(subject.kind) === undefined) return;
       const key = keyOf(subject);
       const since = options.clock.now() - (lastLook.get(key) ?? -Infinity);
-      if (since >= 0 && since < MIN_INTERVAL_MS) later(key, MIN_INTERVAL_MS - since);
-      else worker.enqueue(key);
+      later(key, since >= 0 && since < MIN_INTERVAL_MS ? MIN_INTERVAL_MS - since : SETTLE_MS);
       forgetOld(lastLook, options.clock.now());
     },
     get pending() {
@@ -96,32 +113,56 @@ function forgetOld(lastLook: Map<string, number>, now: number): void {
   for (const [key, at] of lastLook) if (now - at > MIN_INTERVAL_MS || now < at) lastLook.delete(key);
 }
 
+type StatusedObject = KubeObject & { readonly status?: unknown };
+type Outcome = "written" | "same" | "gone" | "early" | "relapsing";
+
 async function writeStatus(
   subject: StatusSubject,
   options: StatusWriterOptions,
-): Promise<"written" | "same" | "gone"> {
+  relapseLasts: () => boolean,
+): Promise<Outcome> {
   const path = pathOf(subject);
   if (path === undefined) return "gone";
   try {
-    const object = await options.kube.get<KubeObject & { readonly status?: unknown }>(path);
-    const findings = options.findings(subject, object);
-    const status = statusChange(subject.kind, object.status, {
-      generation: object.metadata.generation ?? 0,
-      now: options.clock.now(),
-      diagnostics: findings,
-      progress: options.progress?.(subject),
-    });
-    if (status === undefined) return "same";
-    const { resourceVersion } = object.metadata;
-    await options.kube.mergePatch(`${path}/status`, { metadata: { resourceVersion }, status });
-    if (findings.some(finding => finding.severity === "error")) {
-      options.onRefusal?.(subject, object, findings);
+    const object = await options.kube.get<StatusedObject>(path);
+    if (options.isJudged?.(subject, object) === false) return "early";
+    const facts = factsOf(subject, object, options);
+    const relapsing = isRelapse({ ...facts, existing: conditionsIn(object.status) }) && !relapseLasts();
+    const status = statusChange(subject.kind, object.status, { ...facts, keepProgrammed: relapsing });
+    if (status !== undefined) {
+      const { resourceVersion } = object.metadata;
+      await options.kube.mergePatch(`${path}/status`, { metadata: { resourceVersion }, status });
+      tell({ subject, object, facts }, options);
     }
-    return "written";
+    if (relapsing) return "relapsing";
+    return status === undefined ? "same" : "written";
   } catch (error) {
     if (isNotFound(error)) return "gone";
     throw error;
   }
+}
+
+interface Written {
+  readonly subject: StatusSubject;
+  readonly object: KubeObject;
+  readonly facts: Facts;
+}
+
+function tell({ subject, object, facts }: Written, { onRefusal, onRefused }: StatusWriterOptions): void {
+  const { diagnostics, progress } = facts;
+  if (diagnostics.some(finding => finding.severity === "error")) onRefusal?.(subject, object, diagnostics);
+  if (progress !== undefined && progress.refused > 0) onRefused?.(subject, object, progress);
+}
+
+type Facts = Omit<StatusFacts, "existing">;
+
+function factsOf(subject: StatusSubject, object: KubeObject, options: StatusWriterOptions): Facts {
+  return {
+    generation: object.metadata.generation ?? 0,
+    now: options.clock.now(),
+    diagnostics: options.findings(subject, object),
+    progress: options.progress?.(subject, object),
+  };
 }
 
 function keyOf({ kind, namespace, name }: StatusSubject): string {

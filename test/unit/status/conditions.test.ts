@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Diagnostic } from "../../../src/model/diagnostic";
-import { conditionsOf, type Condition, type ProxyProgress } from "../../../src/status/conditions";
+import { conditionsOf, isRelapse, type Condition, type ProxyProgress } from "../../../src/status/conditions";
 import { statusChange } from "../../../src/status/object-status";
 
 const subject = { group: "policy.openservicemesh.io", kind: "Retry", namespace: "a", name: "b" };
@@ -21,23 +21,68 @@ function brief(conditions: readonly Condition[]): string[] {
   return conditions.map(c => `${c.type}=${c.status} ${c.reason}: ${c.message}`);
 }
 
-const whole: ProxyProgress = { live: 3, programmed: 3, refused: 0, complete: true };
+const whole: ProxyProgress = {
+  affected: 3,
+  programmed: 3,
+  refused: 0,
+  behind: [],
+  compiled: true,
+  complete: true,
+};
 
 const PROGRESS: readonly (readonly [string, ProxyProgress | undefined, string])[] = [
-  ["nobody counted", undefined, "Programmed=Unknown Pending: The proxies have not been counted."],
-  ["all have it", whole, "Programmed=True Programmed: 3 of 3 proxies"],
-  ["no proxies at all", { ...whole, live: 0, programmed: 0 }, "Programmed=True Programmed: 0 of 0 proxies"],
-  ["some lack it", { ...whole, programmed: 1 }, "Programmed=False Progressing: 1 of 3 proxies"],
+  ["nobody counted", undefined, "Unknown Pending: The proxies have not been counted."],
+  ["all have it", whole, "True Programmed: 3 of 3 affected proxies"],
+  [
+    "it concerns nobody",
+    { ...whole, affected: 0, programmed: 0 },
+    "True AffectsNoProxy: It affects no proxy.",
+  ],
+  ["some lack it", { ...whole, programmed: 1 }, "False Progressing: 1 of 3 affected proxies"],
+  [
+    "some are known by name",
+    { ...whole, programmed: 1, behind: ["shop/a"] },
+    "False Progressing: 1 of 3 affected proxies; waiting for shop/a and 1 more",
+  ],
+  [
+    "a replica has not read this generation",
+    { ...whole, compiled: false },
+    "False Progressing: not yet read by every replica of the control plane",
+  ],
   [
     "a replica cannot be asked, whatever the others say",
     { ...whole, complete: false },
-    "Programmed=Unknown ReplicaUnreachable: at least 3 of 3 proxies",
+    "Unknown ReplicaUnreachable: at least 3 of 3 affected proxies; a replica of the control plane cannot be asked",
   ],
   [
     "one refused it",
     { ...whole, programmed: 2, refused: 1, refusal: "bad\nregex" },
-    "Programmed=False Refused: 1 of 3 proxies refused it: bad regex",
+    "False RefusedByProxy: 1 of 3 affected proxies refused it: bad regex",
   ],
+];
+
+/** Which conditions a finding decides on. */
+const FINDINGS: readonly (readonly [string, Diagnostic["severity"], readonly string[]])[] = [
+  ["InvalidField", "error", ["Accepted=False InvalidField", "Programmed=False NotAccepted"]],
+  ["NoEffect", "warning", ["Accepted=True AcceptedWithWarnings", "Programmed=True Programmed"]],
+  [
+    "UnresolvedReference",
+    "error",
+    ["ResolvedRefs=False UnresolvedReference", "Programmed=False UnresolvedRefs"],
+  ],
+  [
+    "UnresolvedReference",
+    "warning",
+    ["ResolvedRefs=False UnresolvedReference", "Programmed=True Programmed"],
+  ],
+  ["Conflicted", "error", ["Conflicted=True Conflicted", "Programmed=False Conflicted"]],
+];
+
+const GOOD = [
+  "Accepted=True Accepted",
+  "ResolvedRefs=True ResolvedRefs",
+  "Conflicted=False NoConflicts",
+  "Programmed=True Programmed",
 ];
 
 describe("conditions", () => {
@@ -45,11 +90,42 @@ describe("conditions", () => {
     it(`Programmed when ${title}`, () => {
       const conditions = conditionsOf({ ...facts([], progress), existing: [] });
       expect(brief(conditions)).to.deep.equal([
-        "Accepted=True Accepted: All fields are understood and in effect.",
-        want,
+        "Accepted=True Accepted: All fields are understood.",
+        "ResolvedRefs=True ResolvedRefs: All references lead somewhere.",
+        "Conflicted=False NoConflicts: No other object contradicts it.",
+        `Programmed=${want}`,
       ]);
     });
   }
+
+  for (const [code, severity, want] of FINDINGS) {
+    it(`of a finding ${code} (${severity}): ${want.join(", ")}`, () => {
+      const conditions = conditionsOf({ ...facts([finding(severity, "x", code)], whole), existing: [] });
+      const named = new Set(want.map(each => each.split("=")[0]));
+      const others = GOOD.filter(each => !named.has(each.split("=")[0]));
+      expect(conditions.map(c => `${c.type}=${c.status} ${c.reason}`)).to.have.members([...others, ...want]);
+    });
+  }
+
+  it("tell of an object in part how far the rest is, and of a refusal before anything else", () => {
+    const found = [finding("error", "x")];
+    const part = conditionsOf({ ...facts(found, { ...whole, programmed: 2 }), existing: [] });
+    expect(part[3]?.message).to.equal(
+      "Not in force as written; the rest of it is on 2 of 3 affected proxies.",
+    );
+    const refused = conditionsOf({ ...facts(found, { ...whole, refused: 1 }), existing: [] });
+    expect(refused[3]?.reason).to.equal("RefusedByProxy");
+  });
+
+  it("know a relapse, which is written only when it lasts, from what happens to a new generation", () => {
+    const done = conditionsOf({ ...facts([], whole), existing: [] });
+    const late = facts([], { ...whole, programmed: 2 });
+    expect(isRelapse({ ...late, existing: done })).to.equal(true);
+    expect(conditionsOf({ ...late, existing: done, keepProgrammed: true })).to.deep.equal(done);
+    expect(isRelapse({ ...late, generation: 4, existing: done })).to.equal(false);
+    expect(isRelapse({ ...facts([], { ...whole, refused: 1 }), existing: done })).to.equal(false);
+    expect(isRelapse({ ...late, existing: [] })).to.equal(false);
+  });
 
   it("name what is wrong, in an order that does not depend on the steps that found it", () => {
     const found = [
@@ -60,15 +136,14 @@ describe("conditions", () => {
     const one = conditionsOf({ ...facts(found, whole), existing: [] });
     const other = conditionsOf({ ...facts([...found].reverse(), whole), existing: [] });
     expect(one).to.deep.equal(other);
-    expect(brief(one)).to.deep.equal([
+    expect(brief(one)[0]).to.equal(
       "Accepted=False InvalidField: spec.a is wrong; spec.b is wrong; spec.c is odd",
-      "Programmed=False NotAccepted: The object is not accepted in full.",
-    ]);
+    );
     expect(one[0]).to.include({ observedGeneration: 3, lastTransitionTime: "2026-05-06T07:08:09Z" });
   });
 
   it("tell one reason from several, and a caveat from a fault", () => {
-    const several = [finding("error", "x"), finding("error", "y", "Conflict")];
+    const several = [finding("error", "x"), finding("error", "y", "UnknownField")];
     expect(conditionsOf({ ...facts(several), existing: [] })[0]?.reason).to.equal("SeveralFindings");
     const caveat = conditionsOf({ ...facts([finding("warning", "spec.c is odd")]), existing: [] })[0];
     expect(brief(caveat === undefined ? [] : [caveat])).to.deep.equal([
@@ -104,10 +179,12 @@ describe("conditions", () => {
     const next = conditionsOf({ ...facts([finding("warning", "w")], { ...whole, programmed: 1 }), existing });
     expect(next.map(c => [c.type, c.lastTransitionTime])).to.deep.equal([
       ["Accepted", old],
+      ["ResolvedRefs", "2026-05-06T07:08:09Z"],
+      ["Conflicted", "2026-05-06T07:08:09Z"],
       ["Programmed", "2026-05-06T07:08:09Z"],
       ["Theirs", old],
     ]);
-    expect(next[2]).to.equal(foreign);
+    expect(next[4]).to.equal(foreign);
   });
 });
 
@@ -135,7 +212,7 @@ describe("status of an object", () => {
 
   it("is written over anything that is not a status", () => {
     for (const odd of [null, 5, "x", { conditions: "none" }, { conditions: [null, { type: 1 }] }]) {
-      expect(statusChange("Retry", odd, facts())?.conditions).to.have.length(2);
+      expect(statusChange("Retry", odd, facts())?.conditions).to.have.length(4);
     }
   });
 });

@@ -1,0 +1,139 @@
+import { ADMISSION_PODS } from "../../install/names";
+import { MESH_CONFIG_NAME, PEPR_NAMESPACE } from "../../model/mesh-words";
+import type { Engine } from "../engine";
+import type { KubeObject } from "../kube";
+import { startInformer } from "../kube/informer";
+import { Fleet, type Connect, type Replica } from "../ledger/fleet";
+import { ReplicaLedger } from "../ledger/replica";
+import type { LedgerMessage } from "../ledger/rows";
+import { LEDGER_PORT, startLedgerServer, watchLedger } from "../ledger/transport";
+import type { KeeperOptions } from "../ownership";
+import type { Role } from "../role";
+import { serves, writes } from "../role";
+import type { Authority } from "../secrets/authority";
+import type { Settings } from "../settings";
+import type { Serving } from "./serving";
+
+/** What the ledger of a pod works with. */
+export interface LedgerOptions extends KeeperOptions {
+  readonly role: Role;
+  readonly settings: Settings;
+  readonly authority: Authority;
+  readonly engine: Engine;
+  /** undefined: this pod serves no proxies. */
+  readonly serving: Serving | undefined;
+}
+
+/** The ledger's side of a pod: what it tells, and what it is told. */
+export interface Ledgers {
+  /** The sum over all replicas; only where it is needed, in the single writer. */
+  readonly fleet: Fleet | undefined;
+  stop(): void;
+}
+
+interface PodView extends KubeObject {
+  readonly status?: {
+    readonly podIP?: string;
+    readonly phase?: string;
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+  };
+}
+
+/** A pod that serves ADS; undefined before it has an address, and after its end. */
+function replicaOf({ metadata, status }: PodView): Replica | undefined {
+  const { podIP, phase, conditions } = status ?? {};
+  if (podIP === undefined || phase === "Succeeded" || phase === "Failed") return undefined;
+  const host = podIP.includes(":") ? `[${podIP}]` : podIP;
+  return {
+    uid: metadata.uid ?? metadata.name,
+    name: metadata.name,
+    address: `${host}:${LEDGER_PORT}`,
+    ready: conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false,
+  };
+}
+
+function followReplicas(options: LedgerOptions, fleet: Fleet): { stop(): void } {
+  const informer = startInformer<Replica | undefined>({
+    ...options,
+    source: {
+      kind: "Pod",
+      path: `/api/v1/namespaces/${PEPR_NAMESPACE}/pods`,
+      labelSelector: Object.entries(ADMISSION_PODS)
+        .map(([label, value]) => `${label}=${value}`)
+        .join(","),
+      project: object => replicaOf(object as PodView),
+    },
+    onChange: () => {
+      fleet.setReplicas([...informer.values().values()].flatMap(replica => replica ?? []));
+    },
+  });
+  return informer;
+}
+
+/** One process with all duties asks itself. */
+function followItself(ledger: ReplicaLedger | undefined): Connect {
+  return (_replica, handlers) => {
+    const watch = ledger?.watch(message => {
+      handlers.onMessage(JSON.parse(message) as LedgerMessage);
+      return true;
+    });
+    return { close: () => watch?.close() };
+  };
+}
+
+function openFleet(options: LedgerOptions, own: ReplicaLedger | undefined): { fleet: Fleet; stop(): void } {
+  const { engine, authority, clock, role } = options;
+  const connect: Connect =
+    role === "dev"
+      ? followItself(own)
+      : ({ address }, handlers) => watchLedger({ address, authority, clock, ...handlers });
+  const log = options.log.child("ledger");
+  const fleet = new Fleet({ ...options, log, connect, expected: () => engine.expectedProxies() });
+  const subscription = engine.onExpectedProxies(() => {
+    fleet.expectedChanged();
+  });
+  const self: Replica = { uid: "self", name: "self", address: "", ready: true };
+  const replicas = role === "dev" ? undefined : followReplicas(options, fleet);
+  if (replicas === undefined) fleet.setReplicas([self]);
+  return {
+    fleet,
+    stop: () => {
+      subscription.close();
+      replicas?.stop();
+      fleet.stop();
+    },
+  };
+}
+
+/** Opens this pod's ledger to the others where it serves proxies, and follows theirs where it writes. */
+export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
+  const { role, engine, serving, settings, clock } = options;
+  const meshConfig = {
+    group: "config.openservicemesh.io",
+    kind: "MeshConfig",
+    namespace: settings.osmNamespace,
+    name: MESH_CONFIG_NAME,
+  };
+  const own =
+    serving === undefined
+      ? undefined
+      : new ReplicaLedger({ streams: serving.ads.ledger, engine, meshConfig, clock });
+  const server =
+    own === undefined || !serves(role) || role === "dev"
+      ? undefined
+      : await listenOnFirst(host => startLedgerServer({ ...options, host, port: LEDGER_PORT, ledger: own }));
+  const following = writes(role) ? openFleet(options, own) : undefined;
+  return {
+    fleet: following?.fleet,
+    stop: () => {
+      following?.stop();
+      server?.stop();
+      own?.stop();
+    },
+  };
+}
+
+/** `::` takes both families where the kernel has IPv6. */
+function listenOnFirst<T>(start: (host: string) => Promise<T>): Promise<T> {
+  return start("::").catch(() => start("0.0.0.0"));
+}

@@ -1,0 +1,147 @@
+import { objectRefKey, type ObjectRef } from "../../model/object-ref";
+import type { DiffCache } from "../../xds/diff";
+import { isSettled, lagOf } from "../../xds/ledger";
+import type { StreamState } from "../../xds/stream";
+import { tallyOf, type Lag } from "../../xds/tally";
+import type { LedgerStream, RefusedResource } from "../ads/ledger";
+import type { EngineReports } from "../engine/reports";
+import type { Clock, Subscription } from "../ports";
+import {
+  messageBetween,
+  printRows,
+  type PrintedRows,
+  type ProxyRow,
+  type RefusedRow,
+  type ReplicaRows,
+} from "./rows";
+
+/** What the ADS server tells of its streams. */
+export interface StreamSource {
+  /** The newest stream of each pod. */
+  newest(): Iterable<LedgerStream>;
+  readonly diffs: DiffCache;
+  refusals(): readonly RefusedResource[];
+  /** Called soon after a stream came, went or moved. */
+  onChange(listener: () => void): Subscription;
+}
+
+/** What a replica's ledger is made of. */
+export interface ReplicaLedgerOptions {
+  readonly streams: StreamSource;
+  readonly engine: Pick<EngineReports, "generations" | "onCompiled">;
+  /** The object that concerns every proxy. */
+  readonly meshConfig: ObjectRef;
+  readonly clock: Clock;
+}
+
+/** Counting is put off this long, so that acknowledgements of a whole fleet are counted at once; milliseconds. */
+const COUNT_AFTER_MS = 25;
+
+interface Known {
+  readonly openedAt: number;
+  readonly state: StreamState;
+  readonly lag: Lag;
+  readonly row: ProxyRow;
+}
+
+/** The ledger of this replica, as rows that others subscribe to. */
+export class ReplicaLedger {
+  private readonly watchers = new Set<Watcher>();
+  private readonly subscriptions: readonly Subscription[];
+  private readonly meshConfig: string;
+  private known = new Map<string, Known>();
+  private timer: { cancel(): void } | undefined;
+
+  constructor(private readonly options: ReplicaLedgerOptions) {
+    this.meshConfig = objectRefKey(options.meshConfig);
+    const look = (): void => {
+      if (this.watchers.size > 0) this.countSoon();
+    };
+    this.subscriptions = [options.streams.onChange(look), options.engine.onCompiled(look)];
+  }
+
+  /**
+   * Sends the ledger as it is now, and then every change, until closed. `send` returns false when it wants no more for
+   * now; it is sent what has changed meanwhile after {@link ReplicaLedger.resume}.
+   */
+  watch(send: (message: string) => boolean): Subscription {
+    const watcher: Watcher = { send, sent: undefined, full: false };
+    this.watchers.add(watcher);
+    this.countSoon();
+    return { close: () => this.watchers.delete(watcher) };
+  }
+
+  /** Whoever wanted no more takes messages again. */
+  resume(): void {
+    for (const watcher of this.watchers) watcher.full = false;
+    this.countSoon();
+  }
+
+  /** Counts now. */
+  rows(): ReplicaRows {
+    const { streams, engine } = this.options;
+    const generation = engine.generations();
+    const config = generation.get(this.meshConfig) ?? 0;
+    const next = new Map<string, Known>();
+    for (const stream of streams.newest()) {
+      next.set(stream.proxy.podUid, this.look(stream, this.known.get(stream.proxy.podUid), config));
+    }
+    this.known = next;
+    const proxies = [...next.values()];
+    return {
+      generation,
+      object: tallyOf(
+        proxies.map(({ state, lag, row }) => ({ name: row.name, target: state.snapshot, lag })),
+      ),
+      proxy: new Map([...next].map(([uid, { row }]) => [uid, row])),
+      refused: this.refused(next),
+    };
+  }
+
+  stop(): void {
+    this.timer?.cancel();
+    for (const subscription of this.subscriptions) subscription.close();
+    this.watchers.clear();
+  }
+
+  private look({ proxy, state, openedAt }: LedgerStream, before: Known | undefined, config: number): Known {
+    if (before?.state === state && before.row.config === config) return before;
+    const { diffs } = this.options.streams;
+    const name = `${proxy.identity.namespace}/${proxy.podName}`;
+    // A new stream may be of a new process, which holds nothing.
+    const earlier = before?.openedAt === openedAt ? before.row.config : 0;
+    const settled = isSettled(state, diffs) ? config : earlier;
+    return { openedAt, state, lag: lagOf(state, diffs), row: { name, config: settled } };
+  }
+
+  private refused(proxies: ReadonlyMap<string, Known>): ReadonlyMap<string, RefusedRow> {
+    return new Map(
+      this.options.streams.refusals().map(({ typeUrl, name, version, message, origins, podUids }) => {
+        const proxy = podUids.map(uid => proxies.get(uid)?.row.name).find(known => known !== undefined) ?? "";
+        const row = { typeUrl, name, version, message, origins, count: podUids.length, proxy };
+        return [`${typeUrl} ${name} ${version}`, row];
+      }),
+    );
+  }
+
+  private countSoon(): void {
+    this.timer ??= this.options.clock.setTimeout(() => {
+      this.timer = undefined;
+      const now = printRows(this.rows());
+      for (const watcher of [...this.watchers]) tell(watcher, now);
+    }, COUNT_AFTER_MS);
+  }
+}
+
+interface Watcher {
+  readonly send: (message: string) => boolean;
+  sent: PrintedRows | undefined;
+  full: boolean;
+}
+
+function tell(watcher: Watcher, now: PrintedRows): void {
+  if (watcher.full) return;
+  const message = messageBetween(watcher.sent, now);
+  watcher.sent = now;
+  if (message !== undefined) watcher.full = !watcher.send(message);
+}
