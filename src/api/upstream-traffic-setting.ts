@@ -1,6 +1,8 @@
 import type { Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
+import { parseServiceHost } from "../model/service-host";
 import * as is from "./field";
+import { faults, loadBalancing, outlierDetection } from "./traffic-shaping";
 
 /** Requests per time that one sidecar lets through. */
 export interface HttpLocalRateLimit {
@@ -94,7 +96,37 @@ export interface UpstreamTrafficSettingSpec {
     /** RE2, equal to the path of an allowed route. */
     readonly path: string;
     readonly rateLimit?: { readonly local?: HttpLocalRateLimit; readonly global?: HttpGlobalDescriptors };
+    readonly faults?: Faults;
+    readonly timeout?: string;
   }[];
+  readonly faults?: Faults;
+  readonly outlierDetection?: OutlierDetection;
+  readonly loadBalancing?: LoadBalancingPolicy;
+  /** Of a whole request, retries included; a Go duration, `0s` for none. Default: none. */
+  readonly timeout?: string;
+}
+
+/** What is done to a share of the requests, at the client. */
+export interface Faults {
+  /** `percentage` of 0 to 100, with fractions; default 100. */
+  readonly delay?: { readonly duration: string; readonly percentage?: number };
+  readonly abort?: { readonly httpStatus: number; readonly percentage?: number };
+}
+
+/** When an endpoint is left out for a while. Defaults: 5 errors in a row, every 10s, for 30s, at most 10 percent. */
+export interface OutlierDetection {
+  readonly consecutiveErrors?: number;
+  readonly interval?: string;
+  readonly baseEjectionTime?: string;
+  /** 0 to 100. */
+  readonly maxEjectionPercent?: number;
+}
+
+/** How an endpoint is chosen. */
+export interface LoadBalancingPolicy {
+  readonly policy: "RoundRobin" | "LeastRequest" | "Random" | "HeaderHash" | "SourceAddress";
+  /** Only with `HeaderHash`, there required: its value decides. */
+  readonly header?: string;
 }
 
 const unit = is.word("second", "minute", "hour");
@@ -174,6 +206,20 @@ const rateLimit = is.object({
   }),
 });
 
+/** Of two with one path, nobody could say which one counts. */
+const uniquePaths: is.Check = (value, place) => {
+  const seen = new Set<unknown>();
+  is.itemsOf(value).forEach((item, index) => {
+    const { path } = is.fieldsOf(item);
+    if (seen.has(path))
+      place
+        .at(index)
+        .at("path")
+        .error(`repeats ${is.quote(path)}`);
+    if (path !== undefined) seen.add(path);
+  });
+};
+
 const spec = is.object(
   {
     host: is.host,
@@ -187,34 +233,47 @@ const spec = is.object(
       }),
     }),
     rateLimit,
-    httpRoutes: is.list(
-      is.object(
-        {
-          path: is.regex,
-          rateLimit: is.object({ local: localHttp, global: is.object({ descriptors }, ["descriptors"]) }),
-        },
-        ["path"],
+    httpRoutes: is.all(
+      is.list(
+        is.object(
+          {
+            path: is.regex,
+            rateLimit: is.object({ local: localHttp, global: is.object({ descriptors }, ["descriptors"]) }),
+            faults,
+            timeout: is.duration(),
+          },
+          ["path"],
+        ),
+        0,
+        64,
       ),
+      uniquePaths,
     ),
+    faults,
+    outlierDetection,
+    loadBalancing,
+    timeout: is.duration(),
   },
   ["host"],
 );
 
-/** A namespace's settings speak of its own services only. */
+/**
+ * A namespace's settings speak of its own services, or of hosts outside the mesh, which an Egress refers to. What looks like
+ * a service of another namespace is neither.
+ */
 const ownNamespace: is.Check = (value, place) => {
-  const { metadata, spec: given } = is.fieldsOf(value);
-  const host = is.textOf(is.fieldsOf(given)["host"]);
-  const namespace = is.textOf(is.fieldsOf(metadata)["namespace"]);
-  if (host === undefined || namespace === undefined) return;
-  const [service, of, ...rest] = host.replace(/[.]$/, "").split(".");
-  const suffix = rest.join(".");
-  if (service !== "" && of === namespace && (suffix === "" || suffix === "svc" || suffix.startsWith("svc.")))
-    return;
+  const host = is.textOf(is.fieldsOf(is.fieldsOf(value)["spec"])["host"]);
+  const own = is.namespaceOf(value);
+  if (host === undefined || own === undefined) return;
+  const service = parseServiceHost(host, own);
+  const labels = host.replace(/[.]$/, "").split(".");
+  // Two labels are a domain as well as a service of a namespace; more of them with `svc` are nothing but a service.
+  if (service === undefined || service.namespace === own || labels.length < 3) return;
   place
     .at("spec")
     .at("host")
     .error(
-      `must be <service>.${namespace}.svc.cluster.local, a service of this namespace; it is ${is.quote(host)}`,
+      `must be <service>.${own}.svc.cluster.local, a service of this namespace; it is ${is.quote(host)}`,
     );
 };
 
