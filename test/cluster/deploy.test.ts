@@ -220,14 +220,43 @@ describe("npx pepr deploy on a real cluster", function () {
     );
   });
 
-  it("makes the default MeshConfig again when it is deleted", async () => {
-    await deletedAndRepaired(["-n", "osm-system", "meshconfig/osm-mesh-config"]);
+  it("refuses the deletion of the MeshConfig", async () => {
+    const refused = await tryKubectl(["-n", "osm-system", "delete", "meshconfig", "osm-mesh-config"]);
+    expect(refused.code).to.not.equal(0);
+    expect(refused.stderr).to.include("osm-mesh-config steers the running mesh and cannot be deleted");
+  });
+
+  it("keeps the ingress gateway's certificate as long as the MeshConfig asks for it", async () => {
+    const secret = { name: "osm-nginx-client-cert", namespace: "osm-system" };
+    const set = async (ingressGateway: object | null): Promise<void> => {
+      const patch = JSON.stringify({ spec: { certificate: { ingressGateway } } });
+      await kubectl([
+        "-n",
+        "osm-system",
+        "patch",
+        "meshconfig",
+        "osm-mesh-config",
+        "--type=merge",
+        "-p",
+        patch,
+      ]);
+    };
+    const there = async (): Promise<boolean> =>
+      (await tryKubectl(["-n", secret.namespace, "get", "secret", secret.name])).code === 0;
+    try {
+      await set({ subjectAltNames: ["gateway.ingress.cluster.local"], validityDuration: "1h", secret });
+      await waitFor("the Secret", there, 60_000);
+    } finally {
+      await set(null);
+    }
+    await waitFor("its end", async () => !(await there()), 60_000);
   });
 
   const kept: readonly (readonly string[])[] = [
     ["mutatingwebhookconfiguration/pepr-osm"],
     ["validatingwebhookconfiguration/pepr-osm"],
     ["validatingadmissionpolicy/osm-sidecar-required"],
+    ["validatingadmissionpolicybinding/osm-mesh-config-kept"],
     ["-n", "pepr-system", "service/osm-webhook"],
     ["-n", "pepr-system", "service/osm-controller"],
     ["-n", "pepr-system", "pdb/osm-controller"],
