@@ -113,6 +113,8 @@ const PATHS: Partial<HttpConnectionManager> = {
 const LIMITS: Partial<HttpConnectionManager> = {
   requestHeadersTimeout: milliseconds(10_000),
   streamIdleTimeout: NO_LIMIT,
+  // Between telling a client of HTTP/2 to go elsewhere and taking no more: shorter than the second that draining takes.
+  drainTimeout: milliseconds(250),
   maxRequestHeadersKb: 60,
   commonHttpProtocolOptions: { maxHeadersCount: 100 },
   http2ProtocolOptions: HTTP2_LIMITS,

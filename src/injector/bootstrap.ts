@@ -48,6 +48,13 @@ const MAX_CONNECTIONS = 50_000;
 export function bootstrap(input: BootstrapInput, paths: BootstrapPaths = POD_PATHS): EnvoyJson {
   const adminAddress = { pipe: { path: `${paths.run}/${FILE_ADMIN_SOCKET}`, mode: 0o600 } };
   return {
+    // Callers' gates (src/envoy/listener/caller-gate.ts) are listeners inside of the process.
+    bootstrap_extensions: [
+      {
+        name: "envoy.bootstrap.internal_listener",
+        typed_config: typed("envoy.extensions.bootstrap.internal_listener.v3.InternalListener"),
+      },
+    ],
     admin: { address: adminAddress, ignore_global_conn_limit: true },
     dynamic_resources: {
       ads_config: adsConfig(),
@@ -77,6 +84,8 @@ export function bootstrap(input: BootstrapInput, paths: BootstrapPaths = POD_PAT
           static_layer: {
             "re2.max_program_size.error_level": MAX_REGEX_PROGRAM,
             "re2.max_program_size.warn_level": MAX_REGEX_PROGRAM,
+            // A TCP caller's gate is chosen by its certificate, so after the handshake; Envoy's own way is before.
+            "envoy.reloadable_features.tcp_proxy_delay_route_selection": true,
           },
         },
       ],

@@ -88,6 +88,11 @@ function bootstrap(adsSocket: string, adminSocket: string): JsonObject {
   const ads = { ads: {}, resourceApiVersion: "V3" };
   return {
     bootstrapExtensions: [INTERNAL_LISTENERS],
+    layeredRuntime: {
+      layers: [
+        { name: "osm", staticLayer: { "envoy.reloadable_features.tcp_proxy_delay_route_selection": true } },
+      ],
+    },
     admin: { address: { pipe: { path: adminSocket, mode: 0o777 } } },
     dynamicResources: {
       adsConfig: {

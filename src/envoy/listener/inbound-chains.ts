@@ -1,3 +1,4 @@
+import { callerGateName } from "../../model/caller-gate";
 import { MESH_ALPN } from "../../model/mesh-words";
 import type { InboundListenerLeaf, InboundPort, IngressChain, Permission } from "../../policy/types";
 import { cidrRange } from "../address";
@@ -33,7 +34,12 @@ function http(leaf: InboundListenerLeaf, inbound: InboundPort, handling: Http, k
   });
 }
 
-function tcp(leaf: InboundListenerLeaf, port: number, handling: Tcp, direction: "inbound" | "plain"): Filter {
+function tcp(
+  leaf: InboundListenerLeaf,
+  port: number,
+  handling: Pick<Tcp, "backends">,
+  direction: "inbound" | "plain",
+): Filter {
   const { backends } = handling;
   return tcpProxy({ direction, statPrefix: `inbound|${port}`, backends, accessLog: leaf.accessLog });
 }
@@ -44,8 +50,10 @@ function meshFilters(leaf: InboundListenerLeaf, inbound: InboundPort): Filter[] 
   const perCaller = inbound.perCaller === true;
   if (handling.kind === "http")
     return [http(leaf, inbound, handling, { routeTable: handling.routeTable, perCaller })];
-  const proxy = tcp(leaf, port, handling, "inbound");
-  return perCaller ? [chooseCallerGate(port), proxy] : [proxy];
+  if (!perCaller) return [tcp(leaf, port, handling, "inbound")];
+  // The gate is chosen by the certificate. Should that ever not happen, the way leads to nobody's gate, which is not there.
+  const nobody = { backends: [{ cluster: callerGateName(port, "nobody"), weight: 1 }] };
+  return [chooseCallerGate(port), tcp(leaf, port, nobody, "inbound")];
 }
 
 /**
