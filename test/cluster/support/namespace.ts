@@ -10,7 +10,7 @@ import {
 import type { Mesh, PodView } from "./mesh";
 
 /** Label on every namespace that these tests make. */
-const TEST_LABEL = "openservicemesh.io/test";
+export const TEST_LABEL = "openservicemesh.io/test";
 
 /** Whether a pod was given a sidecar. */
 export function hasSidecar(pod: PodView): boolean {
