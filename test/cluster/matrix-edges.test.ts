@@ -5,7 +5,7 @@ import { until } from "../../hack/cluster/progress";
 import { ANNOTATION_INJECTION } from "../../src/model/mesh-words";
 import type { Echo } from "../support/pod-operations";
 import { fetchText } from "./support/client-pod";
-import { serviceAccount } from "./support/manifests";
+import { CONTROL_PORT, serviceAccount } from "./support/manifests";
 import type { AwkwardAnswer, AwkwardCall, BulkCall } from "./support/matrix-bulk";
 import {
   expectNothing,
@@ -83,6 +83,8 @@ describe("edges of permissive mode on the real cluster", function () {
       matrixService("shop", "server", ROWS),
       matrixService("deaf", "server", DEAF),
       matrixService("empty", "nobody", ROWS),
+      matrixService("excluded", "server", [["http-control", 80, CONTROL_PORT]]),
+      matrixService("node", "server", [["http-shop", 80, PORTS.http]], { type: "NodePort" }),
       matrixService("mixed-shop", "mixed", [["http-shop", 80, "web"]]),
       matrixService("half", "half", ROWS),
       matrixService("out", "half", ROWS, { selector: { role: "out" } }),
@@ -309,6 +311,51 @@ describe("edges of permissive mode on the real cluster", function () {
     ]);
     const { http, tcp } = PORTS;
     await expectNothing(appAt(out), server, { http, tcp });
+  });
+
+  it("has the limits that are written down in docs/reference/traffic.md", async () => {
+    const nodePort = await shop.kubectl([
+      "get",
+      "service",
+      "node",
+      "-o",
+      "jsonpath={.spec.ports[0].nodePort}",
+    ]);
+    const node = await shop.kubectl(["get", "pod", "server", "-o", "jsonpath={.status.hostIP}"]);
+    const headers = Object.fromEntries(Array.from({ length: 110 }, (_, n) => [`x-${n}`, "v"]));
+    await runMatrix("limits", [
+      {
+        name: "several slashes become one",
+        call: awkward({ path: "//a///b?c=//" }, ({ body }) => {
+          expect(body).to.equal("/a/b?c=//");
+        }),
+      },
+      {
+        name: "an encoded slash in the path: 400",
+        call: awkward({ path: "/a%2Fb" }, ({ status }) => {
+          expect(status).to.equal(400);
+        }),
+      },
+      {
+        name: "more than 100 headers: 431",
+        call: awkward({ headers }, ({ status }) => {
+          expect(status).to.equal(431);
+        }),
+      },
+      {
+        name: "a port that the server's sidecar leaves alone, by its Service: 503",
+        call: async () => {
+          expect((await client.callHttp({ host: "excluded", port: 80 })).status).to.equal(503);
+        },
+      },
+      {
+        name: "a node port: refused",
+        call: async () => {
+          const call = { host: node, port: Number(nodePort), send: "GET / HTTP/1.0\r\n\r\n" };
+          expect(await client.callTcp(call)).to.deep.equal({ received: "", outcome: "closed" });
+        },
+      },
+    ]);
   });
 
   it("lets an operator in by port-forward, which is the kubelet's way", async () => {
