@@ -1,14 +1,16 @@
 import { isIP } from "node:net";
 import { objectRefKey } from "../../src/model/object-ref";
-import type { Decision } from "../../src/policy/decide";
+import { type Decision, decide } from "../../src/policy/decide";
+import type { Leaf } from "../../src/policy/types";
+import type { PolicyDescription } from "../../src/runtime/engine";
 import type { TestObject } from "./objects";
 import { documentsOf, podAddresses, podName, type Scene } from "./scene";
-import { hostNames } from "./scene-services";
+import { carriedTo, hostNames } from "./scene-services";
 import { proxyOf } from "./world";
 
 /** A call as a scene's `calls.yaml` has it. */
 export interface SceneCall {
-  /** `namespace/name` of the calling pod; without a sidecar, only real Envoys are asked. */
+  /** `namespace/name` of the calling pod, with or without a sidecar. */
   readonly from: string;
   /** URL, scheme one of {@link SCHEMES}; its host a Service, a pod of a headless Service, or an address. */
   readonly to: string;
@@ -23,6 +25,8 @@ export interface SceneCall {
   readonly at?: string | readonly string[];
   /** The real call is made so often, in which each pod of `at` must answer at least once. Default 1. */
   readonly times?: number;
+  /** `false`: the evaluator does not speak of what decides here (limits, faults), only real Envoys are asked. */
+  readonly evaluator?: false;
   /** Exactly the objects that decide, `Kind/namespace/name`. Default: not looked at. */
   readonly by?: string | readonly string[];
 }
@@ -57,7 +61,7 @@ export interface ResolvedCall {
   readonly times: number;
 }
 
-const FIELDS = new Set(["from", "to", "method", "headers", "as", "expect", "at", "times", "by"]);
+const FIELDS = new Set(["from", "to", "method", "headers", "as", "expect", "at", "times", "by", "evaluator"]);
 
 /** Calls of a scene as given, or after a step: the content of `calls.yaml` or `steps/NN-name.calls.yaml`. */
 export function callsOf(scene: string, step?: string): readonly SceneCall[] {
@@ -161,30 +165,41 @@ function find(scene: Scene, kind: string, name = "", namespace = ""): TestObject
   );
 }
 
-/** What the evaluator says to a call; undefined when the caller has no sidecar and there is nobody to ask. */
-export function evaluated(scene: Scene, call: ResolvedCall): Evaluation | undefined {
-  const { address, port, method, path, headers } = call;
-  const http = isHttp(call) ? { method, path, headers } : undefined;
-  const decision = scene.world.engine.explain(proxyOf(call.from).podUid, {
-    address,
-    port,
-    ...(http === undefined ? {} : { http }),
-  });
-  if (decision === undefined) return undefined;
-  const destination = decision.destination?.address;
-  const pod = scene.pods.find(candidate => podAddresses(candidate).includes(destination ?? ""));
+/** What the evaluator says to a call. */
+export function evaluated(scene: Scene, call: ResolvedCall): Evaluation {
+  const { method, path, headers } = call;
+  const leavesOf = (pod: TestObject | undefined): readonly Leaf[] | undefined =>
+    pod && describe(scene, pod)?.leaves;
+  const at = (address: string | undefined): TestObject | undefined =>
+    scene.pods.find(pod => podAddresses(pod).includes(address ?? ""));
+  const client = describe(scene, call.from);
+  const from = client?.group.identity;
+  // Between a caller without a sidecar and a Service stands only the node.
+  const { address, port } = from === undefined ? carriedTo(scene.objects, call) : call;
+  const decision = decide(
+    { client: client?.leaves ?? [], server: dialled => leavesOf(at(dialled)) },
+    { from, address, port, ...(isHttp(call) ? { http: { method, path, headers } } : {}) },
+  );
+  const reached = [decision, ...decision.possible].flatMap(
+    ({ destination }) => at(destination?.address) ?? [],
+  );
   return {
-    answer: answerTo(decision, http !== undefined),
-    at: pod === undefined ? undefined : podName(pod),
+    answer: answerTo(decision, isHttp(call)),
+    at: [...new Set(reached.map(podName))],
     by: decision.by.map(ref => objectRefKey({ ...ref, group: "" })).sort(),
     steps: decision.steps,
   };
 }
 
+function describe(scene: Scene, pod: TestObject): PolicyDescription | undefined {
+  return scene.world.engine.describe(proxyOf(pod).podUid);
+}
+
 /** A decision in the words of `calls.yaml`. */
 export interface Evaluation {
   readonly answer: Answer;
-  readonly at: string | undefined;
+  /** The pods that can be reached, of each destination the first. */
+  readonly at: readonly string[];
   readonly by: readonly string[];
   /** For the message of a failure. */
   readonly steps: readonly string[];

@@ -11,6 +11,9 @@ import type { TestObject } from "./objects";
 import type { Scene, SceneGroup } from "./scene";
 import { keyOf, type SceneStep } from "./scene-step";
 
+/** Sorts before whatever a name consists of, so that order does not depend on what follows the name. */
+const SEPARATOR = "\u0000";
+
 /** Things that some groups have, each once, with the groups that have it ("all" when every group does). */
 function once<T>(
   groups: readonly SceneGroup[],
@@ -52,7 +55,7 @@ export function printPolicy(scene: Scene): string {
   const leaves = once(
     groups,
     group => group.description.leaves,
-    leaf => `${leaf.kind}|${leaf.name}|${JSON.stringify(leaf)}`,
+    leaf => [leaf.kind, leaf.name, JSON.stringify(leaf)].join(SEPARATOR),
   );
   return yaml({
     groups: groups.map(({ pods, description: { group } }) => ({ pods, ...group })),
@@ -69,7 +72,7 @@ export function printEnvoy(scene: Scene): string {
   const resources = once(
     scene.groups(),
     group => group.resources,
-    resource => `${resource.typeUrl}|${resource.name}|${resource.version}`,
+    resource => [resource.typeUrl, resource.name, resource.version].join(SEPARATOR),
   );
   return yaml(
     resources.map(entry => ({

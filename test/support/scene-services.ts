@@ -65,21 +65,45 @@ function rulesOf(objects: readonly TestObject[], service: TestObject, family: Fa
     .flatMap(({ name, port }) => {
       const target = firstReady(slicesOf(objects, service), name, family);
       if (target === undefined) return [];
-      return [`-A ${CHAIN} -d ${address} -p tcp --dport ${port} -j DNAT --to-destination ${target}`];
+      const host = family === "ipv6" ? `[${target.address}]` : target.address;
+      return [
+        `-A ${CHAIN} -d ${address} -p tcp --dport ${port} -j DNAT --to-destination ${host}:${target.port}`,
+      ];
     });
 }
 
-function firstReady(slices: readonly Slice[], name: string | undefined, family: Family): string | undefined {
+/** An address and port. */
+export interface Target {
+  readonly address: string;
+  readonly port: number;
+}
+
+function firstReady(slices: readonly Slice[], name: string | undefined, family: Family): Target | undefined {
   for (const { ports = [], endpoints = [] } of slices) {
     const port = ports.find(candidate => candidate.name === name)?.port;
     const address = endpoints
       .filter(({ conditions }) => conditions?.ready !== false)
       .flatMap(({ addresses }) => addresses)
       .find(candidate => isIP(candidate) === version(family));
-    if (port === undefined || address === undefined) continue;
-    return family === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
+    if (port !== undefined && address !== undefined) return { address, port };
   }
   return undefined;
+}
+
+/** The Service that has an address. */
+function serviceAt(objects: readonly TestObject[], address: string): TestObject | undefined {
+  return objects.find(
+    object => object.kind === "Service" && (object["spec"] as Service).clusterIPs?.includes(address) === true,
+  );
+}
+
+/** Where a node carries a connection: to an endpoint of the Service that has the address, else where it was dialled to. */
+export function carriedTo(objects: readonly TestObject[], dialled: Target): Target {
+  const service = serviceAt(objects, dialled.address);
+  if (service === undefined) return dialled;
+  const port = (service["spec"] as Service).ports?.find(candidate => candidate.port === dialled.port);
+  const family = isIP(dialled.address) === 6 ? "ipv6" : "ipv4";
+  return (port && firstReady(slicesOf(objects, service), port.name, family)) ?? dialled;
 }
 
 /** Hosts that a pod outside of the mesh stands for: `name` or `name:port`, separated by commas. */
@@ -139,9 +163,7 @@ function slicePorts(objects: readonly TestObject[], pod: TestObject): readonly n
 
 /** Container ports that a call may arrive at. */
 function targetPorts(objects: readonly TestObject[], { address, port }: ResolvedCall): readonly number[] {
-  const service = objects.find(
-    object => object.kind === "Service" && (object["spec"] as Service).clusterIPs?.includes(address) === true,
-  );
+  const service = serviceAt(objects, address);
   if (service === undefined) return [port];
   const name = (service["spec"] as Service).ports?.find(candidate => candidate.port === port)?.name;
   return slicesOf(objects, service).flatMap(({ ports = [] }) =>

@@ -186,4 +186,4 @@ const operations: StreamOperations = {
   },
 };
 
-answerParent<StreamOperations>(operations);
+answerParent(operations);
