@@ -135,6 +135,7 @@ const notReserved: is.Check = (value, place) => {
 };
 
 const traffic = is.object({
+  pathRegexMatch: is.word("Prefix", "Full"),
   ...flags("enableEgress", "enablePermissiveTrafficPolicyMode"),
   outboundIPRangeExclusionList: is.list(is.cidr),
   outboundIPRangeInclusionList: is.list(is.cidr),

@@ -63,6 +63,11 @@ export interface MeshConfigSpec {
     readonly inboundPortExclusionList: readonly number[];
     readonly networkInterfaceExclusionList: readonly string[];
     readonly enablePermissiveTrafficPolicyMode: boolean;
+    /**
+     * How much of a path (without its query) a `pathRegex` must fit: `Prefix` its beginning, as SMI says; `Full` all of it, as
+     * Open Service Mesh read it.
+     */
+    readonly pathRegexMatch: "Prefix" | "Full";
     readonly inboundExternalAuthorization: {
       readonly enable: boolean;
       readonly address: string;
@@ -128,6 +133,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfigSpec = {
     inboundPortExclusionList: [],
     networkInterfaceExclusionList: [],
     enablePermissiveTrafficPolicyMode: true,
+    pathRegexMatch: "Prefix",
     inboundExternalAuthorization: {
       enable: false,
       address: "",

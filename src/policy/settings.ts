@@ -78,6 +78,6 @@ export function createSettings({ graph, meshConfig, meshConfigRef, trustDomain }
     egress: setting("egress", spec => spec.traffic.enableEgress),
     tracing: setting("tracing", tracingOf),
     authorization: setting("authorization", spec => authorizationOf(spec, meshConfigRef)),
-    pathReading: setting("pathReading", () => "Prefix"),
+    pathReading: setting("pathReading", ({ traffic }) => traffic.pathRegexMatch),
   };
 }

@@ -303,7 +303,7 @@ describe("ingest of MeshConfig", () => {
         ingressGateway: {
           subjectAltNames: ["gw"],
           validityDuration: "24h",
-          secret: { name: "gw", namespace: "osm-system" },
+          secret: { name: "osm-ingress-client-cert", namespace: "osm-system" },
         },
       },
     };
@@ -314,7 +314,7 @@ describe("ingest of MeshConfig", () => {
     expect(value.sidecar.resources).to.deep.equal({ limits: { cpu: "1" } });
     expect(value.traffic.enableEgress).to.equal(false);
     expect(value.traffic.outboundPortExclusionList).to.deep.equal([22]);
-    expect(value.certificate.ingressGateway?.secret.name).to.equal("gw");
+    expect(value.certificate.ingressGateway?.secret.name).to.equal("osm-ingress-client-cert");
   });
 
   for (const bad of [...BAD_FIELDS, ...BAD_ONLY_BY_VALIDATION]) {
