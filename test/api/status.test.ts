@@ -184,6 +184,7 @@ const account = { kind: "ServiceAccount", name: "a", namespace: "default" };
 
 /** A right object of each kind. */
 const SAMPLES: Readonly<Record<string, Record<string, unknown>>> = {
+  IdentityBinding: { spec: { schemes: { serviceAccount: "a" } } },
   MeshConfig: { metadata: { name: "sample" }, spec: {} },
   MeshRootCertificate: {
     spec: {

@@ -1,11 +1,10 @@
 import { expect } from "chai";
-import { encodeLeaf } from "../../src/envoy/encode";
 import { EMBEDDED_CRDS } from "../../src/install/crds";
 import { controlPlaneNamespace } from "../../src/install/namespaces";
 import { objectPath } from "../../src/install/object";
 import { ensureDefinitions } from "../../src/runtime/control-plane/bootstrap";
 import { startReporting, type Reporting } from "../../src/runtime/control-plane/reporting";
-import { createEngine } from "../../src/runtime/engine";
+import { startWorld, type World } from "../../src/runtime/control-plane/world";
 import { systemClock } from "../../src/runtime/clock";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
@@ -42,6 +41,7 @@ describe("Reconcile is what writes status and defaults", function () {
   let server: TestApiServer;
   let kube: ClosableKubeClient;
   let reporting: Reporting;
+  let world: World;
 
   const accepted = async (name: string): Promise<string | undefined> => {
     const { status } = await kube.get<WithStatus>(`${TARGETS}/${name}`);
@@ -63,11 +63,13 @@ describe("Reconcile is what writes status and defaults", function () {
     const around = { kube, clock: systemClock, log: silentLog, random: Math.random, settings };
     await createIfAbsent(kube, controlPlaneNamespace(settings));
     await ensureDefinitions({ ...around, mayChange: true }, EMBEDDED_CRDS);
-    const engine = createEngine({ log: silentLog, clock: systemClock, encode: encodeLeaf });
-    reporting = startReporting({ ...around, engine });
+    world = startWorld(settings, around);
+    await world.synced;
+    reporting = startReporting({ ...around, engine: world.engine, fleet: undefined });
   });
   after(async () => {
     reporting.stop();
+    world.stop();
     kube.close();
     await server.stop();
   });

@@ -109,19 +109,22 @@ export function startReporting(options: ReportingOptions): Reporting {
   // The API refuses an event whose reporter has no name.
   const instance = settings.podName === "" ? "outside-the-cluster" : settings.podName;
   const events = createEventWriter({ ...options, instance });
+  /** Objects that Pepr has triggered; their status also follows what the compiler and the proxies say later. */
+  const triggered = new Map<string, ObjectName>();
   const status = openWriter(options, events, () => progress);
   const touch = (subject: StatusSubject): void => {
-    status.touch(subject);
+    if (triggered.has(subjectKey(subject))) status.touch(subject);
   };
   const progress = fleet && followProgress({ engine, fleet, clock, touch });
   const refusals = fleet?.onRefusal(row => {
     tellRefusal(events, row);
   });
   const defaults = new KeyedWorker({ ...options, work: () => ensureMeshConfig(options) });
-  /** Objects that Pepr has triggered; their status also follows what the compiler finds later. */
-  const triggered = new Map<string, ObjectName>();
   const subscription = engine.onDiagnostics(changed => {
     follow(changed, { triggered, events, touch });
+  });
+  const ends = engine.onCompiled(changed => {
+    for (const key of changed) if (!engine.generations().has(key)) triggered.delete(key);
   });
   return {
     events,
@@ -131,7 +134,7 @@ export function startReporting(options: ReportingOptions): Reporting {
       if (object.kind === "MeshConfig" && object.name === MESH_CONFIG_NAME) defaults.enqueue(object.name);
     },
     stop: () => {
-      for (const part of [subscription, refusals]) part?.close();
+      for (const part of [subscription, refusals, ends]) part?.close();
       for (const part of [progress, status, defaults]) part?.stop();
     },
   };
