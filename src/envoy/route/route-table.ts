@@ -1,11 +1,12 @@
 import type { Backend, HttpRule, RouteTableLeaf, VirtualHost as HostRules } from "../../policy/types";
 import type { Any } from "../api/generated/google/protobuf/any";
 import type { RouteConfiguration } from "../api/generated/envoy/config/route/v3/route";
-import type {
-  Route,
-  RouteAction,
-  RouteAction_HashPolicy,
-  VirtualHost,
+import {
+  type Route,
+  type RouteAction,
+  RouteAction_ClusterNotFoundResponseCode,
+  type RouteAction_HashPolicy,
+  type VirtualHost,
 } from "../api/generated/envoy/config/route/v3/route_components";
 import { CALLER_GATE_HEADER } from "../caller-gate-header";
 import { milliseconds, NO_LIMIT } from "../duration";
@@ -48,6 +49,12 @@ function terms(rule: HttpRule): RouteAction {
   };
 }
 
+/** A backend that leads nowhere is the configuration's fault (500), a cluster that is late is not (503). */
+function unresolved(backends: readonly Backend[]): Partial<RouteAction> {
+  if (!backends.some(backend => backend.unresolved === true)) return {};
+  return { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR };
+}
+
 /**
  * Forwards, without a time limit of the mesh's own. A rule whose backends can get nothing answers 500 (Gateway API).
  */
@@ -61,6 +68,7 @@ function action(rule: HttpRule, perCaller: boolean): NonNullable<Route["action"]
       clusterSpecifier: perCaller
         ? { $case: "clusterHeader", value: CALLER_GATE_HEADER }
         : destination(rule.backends),
+      ...unresolved(rule.backends),
       timeout: rule.timeoutMs === undefined ? NO_LIMIT : milliseconds(rule.timeoutMs),
       ...terms(rule),
     },
