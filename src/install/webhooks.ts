@@ -126,7 +126,7 @@ export function validationWebhook(settings: InstallSettings, material: WebhookMa
             ["egresses", "ingressbackends", "retries", "upstreamtrafficsettings", "telemetries"],
           ),
           rule(["config.openservicemesh.io"], ["extensionservices"]),
-          rule(["access.smi-spec.io"], ["traffictargets"]),
+          rule(["access.smi-spec.io"], ["traffictargets", "identitybindings"]),
           rule(["specs.smi-spec.io"], ["httproutegroups", "tcproutes", "udproutes"]),
           rule(["split.smi-spec.io"], ["trafficsplits"]),
         ],

@@ -39,8 +39,8 @@ export interface ObjectName {
 export interface MeshActions {
   /** Decides about a new pod. May wait, for at most two seconds, for news of its namespace. */
   admitPod(request: PodRequest): Promise<PodVerdict>;
-  /** What its owner has to know of a custom object before it is stored. */
-  judge(kind: string, object: AdmittedObject): Judgement;
+  /** What its owner has to know of a custom object before it is stored; `before`: what an update changes. */
+  judge(kind: string, object: AdmittedObject, before?: AdmittedObject): Judgement;
   /** A level trigger: look at this object again soon and write what follows (status, defaults). Returns at once. */
   reconcile(object: ObjectName): void;
   /** A minute has passed: renew what is due. Never rejects. */

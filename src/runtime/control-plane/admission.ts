@@ -79,10 +79,18 @@ export function podAdmission(options: PodAdmissionOptions): (request: PodRequest
   };
 }
 
-/** Judges a custom object by its own fields; what depends on other objects is the compiler's to find. */
-export function judgeObject(kind: string, object: AdmittedObject): Judgement {
+/**
+ * Judges a custom object by its own fields; what depends on other objects is the compiler's to find. Faults that the object
+ * had `before` are told as warnings: it was stored while nobody judged, and has to stay changeable, if only to be deleted.
+ */
+export function judgeObject(kind: string, object: AdmittedObject, before?: AdmittedObject): Judgement {
   const found = validateCustomObject(kind, object);
-  const messages = (severity: "error" | "warning"): string[] =>
-    found.filter(finding => finding.severity === severity).map(finding => finding.message);
-  return { faults: messages("error"), warnings: messages("warning") };
+  const messages = (of: typeof found, severity: "error" | "warning"): string[] =>
+    of.filter(finding => finding.severity === severity).map(finding => finding.message);
+  const faults = messages(found, "error");
+  const warnings = messages(found, "warning");
+  const old = new Set(before === undefined ? [] : messages(validateCustomObject(kind, before), "error"));
+  return faults.every(fault => old.has(fault))
+    ? { faults: [], warnings: [...faults, ...warnings] }
+    : { faults, warnings };
 }

@@ -11,6 +11,8 @@ interface Recorder extends MeshActions {
   verdict: PodVerdict;
   readonly reconciled: ObjectName[];
   faults: readonly string[];
+  /** The object that the last one judged replaces. */
+  before?: unknown;
 }
 
 function recorder(): Recorder {
@@ -20,7 +22,10 @@ function recorder(): Recorder {
     faults: [],
     reconciled,
     admitPod: () => Promise.resolve(self.verdict),
-    judge: () => ({ faults: self.faults, warnings: ["a caveat"] }),
+    judge: (_kind, _object, before) => {
+      self.before = before;
+      return { faults: self.faults, warnings: ["a caveat"] };
+    },
     reconcile: object => void reconciled.push(object),
     tick: () => Promise.resolve(),
   };
@@ -134,11 +139,24 @@ describe("bindings of Pepr", function () {
     const wrapped = new pepr.PeprValidateRequest(request(object, binding.kind as never) as never);
     actions.faults = ["one", "two"];
     const refused = await binding.validateCallback?.(wrapped);
-    expect(refused).to.include({ allowed: false, statusMessage: "one; two" });
+    expect(refused).to.include({ allowed: false, statusMessage: "MeshConfig /m: one; two" });
     actions.faults = [];
     const passed = await binding.validateCallback?.(wrapped);
     expect(passed?.allowed).to.equal(true);
     expect(passed?.warnings).to.deep.equal(["a caveat"]);
+  });
+
+  it("judge an update beside what it changes, and a creation alone", async () => {
+    const binding = find(b => b.kind.kind === "Retry" && b.isValidate === true);
+    const object = { metadata: { name: "r", namespace: "shop" } };
+    const judge = async (oldObject: object | null): Promise<unknown> => {
+      const review = { ...(request(object, binding.kind as never) as object), oldObject };
+      await binding.validateCallback?.(new pepr.PeprValidateRequest(review as never));
+      return actions.before;
+    };
+    const old = { metadata: { name: "r", namespace: "shop" }, spec: {} };
+    expect(await judge(old)).to.deep.equal(old);
+    expect(await judge(null)).to.equal(undefined);
   });
 
   it("hand a stored object on by name, and return at once", async () => {
