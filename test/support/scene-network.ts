@@ -100,6 +100,7 @@ export class SceneNetwork {
     await Promise.all([...this.sidecars.values()].map(sidecar => sidecar.stop()));
     this.sidecars.clear();
     this.parts.clear();
+    for (const { place } of this.actors) setAddresses(place, []);
     await this.go(scene, calls);
   }
 
@@ -109,6 +110,7 @@ export class SceneNetwork {
     for (const name of [...this.parts.keys()].filter(part => !present.has(part))) {
       await this.sidecars.get(name)?.stop();
       this.sidecars.delete(name);
+      setAddresses(this.part(name).place, []);
       this.parts.delete(name);
     }
     for (const pod of scene.pods) this.engage(podName(pod), scene.meshed.includes(podName(pod)));
@@ -162,7 +164,7 @@ export class SceneNetwork {
   private wire(scene: Scene): void {
     for (const pod of scene.pods) {
       const { place } = this.part(podName(pod));
-      place.run(["ip", "-batch", "-"], `${addressCommands(podAddresses(pod)).join("\n")}\n`);
+      setAddresses(place, podAddresses(pod));
       for (const family of FAMILIES) {
         place.run([RESTORE[family], "--noflush"], serviceRules(scene.objects, family, false));
       }
@@ -215,11 +217,11 @@ function resolverFile(workshop: Workshop): string {
   return path.join(workshop.folder, "resolv.conf");
 }
 
-/** What `ip -batch` reads so that a namespace has exactly these addresses, and everything else is one link away. */
-function addressCommands(addresses: readonly string[]): readonly string[] {
+/** Gives a namespace exactly these addresses, and everything else is one link away. */
+function setAddresses(place: NetworkPod, addresses: readonly string[]): void {
   const ipv4 = addresses.find(address => !isIPv6(address));
   const ipv6 = addresses.find(isIPv6);
-  return [
+  const commands = [
     "addr flush dev eth0 scope global",
     ...addresses.map(address =>
       isIPv6(address) ? `addr add ${address}/128 dev eth0 nodad` : `addr add ${address}/32 dev eth0`,
@@ -229,4 +231,5 @@ function addressCommands(addresses: readonly string[]): readonly string[] {
     // An address may have been played by another namespace in the scene before.
     "neigh flush dev eth0",
   ];
+  place.run(["ip", "-batch", "-"], `${commands.join("\n")}\n`);
 }
