@@ -7,6 +7,7 @@ import { objectPath } from "../../install/object";
 import type { MeshConfigSpec } from "../../api/mesh-config";
 import { CLOSED_MESH_CONFIG } from "../../api/mesh-config";
 import { CA_SECRET_NAME } from "../../model/mesh-words";
+import { firstMeshConfig } from "../../ingest/mesh-config";
 import { isAsWanted } from "../../install/covers";
 import type { KubeClient } from "../kube";
 import { isConflict, isNotFound } from "../kube/errors";
@@ -119,6 +120,11 @@ export async function ensureMeshConfig(options: MeshConfigOptions): Promise<void
   } catch (error) {
     options.log.warn("no MeshConfig yet, the mesh is closed or stays as it was", { error: String(error) });
   }
+}
+
+/** The MeshConfig to begin with; see {@link firstMeshConfig}. */
+export async function readMeshConfig(kube: KubeClient, settings: Settings): Promise<MeshConfigSpec> {
+  return firstMeshConfig(await read(kube, objectPath(defaultMeshConfig(settings, {}))));
 }
 
 /** Creates an object, or reads the one that somebody else created first. */

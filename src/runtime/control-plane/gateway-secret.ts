@@ -95,8 +95,8 @@ export class GatewaySecretKeeper {
   private async deleteOthers(wanted: Place | undefined): Promise<void> {
     const { kube, log } = this.options;
     const keep = wanted && secretPath(wanted);
-    for (const place of [...this.made.values(), ...(await this.ours())]) {
-      const path = secretPath(place);
+    const found = (await this.ours()).map(place => [secretPath(place), place] as const);
+    for (const [path, place] of new Map([...this.made, ...found])) {
       if (path === keep) continue;
       await kube.delete(path).catch((error: unknown) => {
         if (!isNotFound(error)) throw error;

@@ -1,3 +1,4 @@
+import type { MeshConfigSpec } from "../../api/mesh-config";
 import { EMBEDDED_CRDS } from "../../install/crds";
 import { WEBHOOK_PORT } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
@@ -12,7 +13,7 @@ import { ensureAuthority } from "../secrets/ca-secret";
 import type { Settings } from "../settings";
 import type { MeshActions } from "./actions";
 import { injectorSettings, judgeObject, ownAddresses, podAdmission } from "./admission";
-import { ensureDefinitions, ensureGuards, ensureMeshConfig } from "./bootstrap";
+import { ensureDefinitions, ensureGuards, ensureMeshConfig, readMeshConfig } from "./bootstrap";
 import { step } from "./bounded";
 import { sizeAtStart } from "./deployments";
 import type { Duties } from "./duties";
@@ -69,6 +70,8 @@ type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
 interface Foundation {
   readonly authority: Authority;
   readonly identity: WebhookIdentity;
+  /** In force until the informers have seen a usable MeshConfig. */
+  readonly meshConfig: MeshConfigSpec;
 }
 
 async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation> {
@@ -79,9 +82,10 @@ async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation>
   await run("namespace and admission policy", () => ensureGuards(bootstrap));
   await run("custom resource definitions", () => ensureDefinitions(bootstrap, EMBEDDED_CRDS));
   await run("default MeshConfig", () => ensureMeshConfig(bootstrap));
+  const meshConfig = await run("MeshConfig", () => readMeshConfig(kube, settings));
   const authority = await run("root certificate", () => ensureAuthority(root));
   const identity = await run("webhook identity", () => ensureWebhookIdentity(kube, settings, clock));
-  return { authority, identity };
+  return { authority, identity, meshConfig };
 }
 
 /** Starts everything a role needs, each step within its time; resolves when this process is ready to serve. */
@@ -92,7 +96,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   handToPepr(foundation.identity, settings.temporaryFolder, env);
   const server = steerWebhookServer(WEBHOOK_PORT);
   const namespaces = followNamespaces(settings, options);
-  const world = startWorld(settings, options);
+  const world = startWorld(settings, options, foundation.meshConfig);
   await run("informers", () => Promise.all([namespaces.synced, world.synced]));
   log.setLevel(world.engine.meshConfig().observability.osmLogLevel);
   world.engine.onMeshConfig(spec => {

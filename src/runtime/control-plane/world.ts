@@ -1,3 +1,4 @@
+import type { MeshConfigSpec } from "../../api/mesh-config";
 import { CLOSED_MESH_CONFIG } from "../../api/mesh-config";
 import { encodeLeaf } from "../../envoy/encode";
 import { createProjectors } from "../../ingest/index";
@@ -19,16 +20,22 @@ export interface World {
   stop(): void;
 }
 
-/** Starts following the cluster and compiling. The same in every pod of the control plane. */
-export function startWorld(settings: Settings, options: KeeperOptions): World {
+/**
+ * Starts following the cluster and compiling. The same in every pod of the control plane. `initial` is in force until a
+ * MeshConfig has been seen that can be used; by default nothing passes that nobody has allowed.
+ */
+export function startWorld(
+  settings: Settings,
+  options: KeeperOptions,
+  initial: MeshConfigSpec = CLOSED_MESH_CONFIG,
+): World {
   const { osmNamespace, trustDomain, meshName } = settings;
   const engine = createEngine({ ...options, encode: encodeLeaf, osmNamespace, trustDomain });
-  // Until a MeshConfig has been seen, nothing passes that nobody has allowed.
   engine.apply({
     kind: "MeshConfig",
     type: "upsert",
     key: `${osmNamespace}/${MESH_CONFIG_NAME}`,
-    compiled: { value: CLOSED_MESH_CONFIG, diagnostics: [] },
+    compiled: { value: initial, diagnostics: [] },
   });
   const informers = startInformers({
     ...options,
