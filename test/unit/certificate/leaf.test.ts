@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
-import { BACKDATE_MS, planServing, planWorkload } from "../../../src/certificate/plan";
+import { BACKDATE_MS, planGateway, planServing, planWorkload } from "../../../src/certificate/plan";
 import { parseSpiffeId } from "../../../src/model/identity";
 import { createRoot, issueServing, loadAuthority } from "../../../src/runtime/secrets/authority";
 
@@ -47,6 +47,11 @@ describe("certificates of the built-in CA", () => {
     }).certPem;
     expect(verify(serving, "sslserver")).to.contain(": OK");
     expect(() => verify(serving, "sslclient")).to.throw();
+    // An ingress gateway calls and is no workload: it has no URI name.
+    const gateway = authority.issue(planGateway(["gateway"], { now: NOW, validityMs: HOUR })).certPem;
+    expect(verify(gateway, "sslclient")).to.contain(": OK");
+    expect(() => verify(gateway, "sslserver")).to.throw();
+    expect(new X509Certificate(gateway).subjectAltName).to.equal("DNS:gateway");
   });
 
   it("say what X.509-SVID asks for: one URI, no CA, critical digitalSignature, both usages", () => {
