@@ -24,8 +24,16 @@ export async function openEndpoints(options: EndpointsOptions): Promise<{ stop()
   observeProcess(metrics);
   if (serving !== undefined) {
     const streams = metrics.gauge({ name: "osm_proxy_connect_count", help: "ADS streams of this replica." });
+    const refused = metrics.counter({
+      name: "osm_proxy_refused_resources_total",
+      help: "Resources that proxies of this replica refused, each counted per proxy.",
+    });
+    let counted = 0;
     metrics.onCollect(() => {
-      streams.set(serving.ads.stats().streams);
+      const stats = serving.ads.stats();
+      streams.set(stats.streams);
+      refused.inc({}, stats.rejections - counted);
+      counted = stats.rejections;
     });
   }
   const notReady = (): string | undefined => {
