@@ -8,6 +8,7 @@ import type { ObjectRef } from "../model/object-ref";
 import { matches } from "./matching";
 import type { Answer, NearMiss } from "./permits";
 import { ask } from "./permits";
+import { requestPath } from "./request-path";
 import type {
   Backend,
   Handling,
@@ -54,6 +55,8 @@ export type Outcome =
   | "unavailable"
   /** The rule has no destination for it: no backend, all of weight 0, or one that does not exist (500, connection closed). */
   | "no-backend"
+  /** The path is written in a way that no proxy judges (400). */
+  | "malformed"
   /** No rule matches (404). */
   | "no-rule"
   /** A permission excludes the caller or the request (403, connection closed). */
@@ -91,8 +94,15 @@ interface Judged extends Verdict {
   readonly steps: readonly string[];
 }
 
+/** The call with the path as proxies read it. */
+function asRead(call: Call): Call {
+  const path = call.http === undefined ? undefined : requestPath(call.http.path);
+  return call.http === undefined || path === undefined ? call : { ...call, http: { ...call.http, path } };
+}
+
 /** Decides a call. Of weighted backends the heaviest is followed, of endpoints the first; the others are `possible`. */
-export function decide(world: CallWorld, call: Call): Decision {
+export function decide(world: CallWorld, sent: Call): Decision {
+  const call = asRead(sent);
   const [{ steps, ...verdict }, possible] =
     call.from === undefined ? [decidePlain(world, call), []] : decideClient(world, call);
   const allowed = verdict.outcome === "delivered" || verdict.outcome === "passthrough";
@@ -164,17 +174,17 @@ function choose(
   const { handling } = frontend;
   if (handling.kind === "tcp") return { backends: handling.backends, by: frontend.origins };
   const rule = ruleOf(leaves, handling.routeTable, call);
-  if (rule === undefined) return { outcome: "no-rule", by: frontend.origins };
+  if (typeof rule === "string") return { outcome: rule, by: frontend.origins };
   steps.push(`rule ${handling.routeTable}/${rule.name}`);
   return { backends: rule.backends, by: rule.origins };
 }
 
-function ruleOf(leaves: readonly Leaf[], table: string, { http }: Call): HttpRule | undefined {
+/** The first rule that matches, or why there is none. Bytes that are no HTTP request match no rule. */
+function ruleOf(leaves: readonly Leaf[], table: string, { http }: Call): HttpRule | "no-rule" | "malformed" {
+  if (http === undefined) return "no-rule";
+  if (requestPath(http.path) === undefined) return "malformed";
   const routes = find(leaves, "route-table", leaf => leaf.name === table);
-  // Bytes that are no HTTP request match no rule.
-  return http === undefined
-    ? undefined
-    : routes?.rules.find(rule => rule.matches.some(match => matches(match, http)));
+  return routes?.rules.find(rule => rule.matches.some(match => matches(match, http))) ?? "no-rule";
 }
 
 /** What happens at each of a backend's pods, each different end once. */
@@ -263,7 +273,7 @@ function decideInbound(leaves: readonly Leaf[], { listener, port, table }: Door,
     return verdictOf(ask(port.permission, { from: call.from }, port.grants), listener.origins, steps);
   }
   const rule = ruleOf(leaves, table, call);
-  if (rule === undefined) return { outcome: "no-rule", by: listener.origins };
+  if (typeof rule === "string") return { outcome: rule, by: listener.origins };
   steps.push(`rule ${table}/${rule.name}`);
   return verdictOf(ask(rule.permission, call), rule.origins, steps);
 }
