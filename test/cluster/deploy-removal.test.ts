@@ -38,8 +38,11 @@ describe("removing the mesh as README says", function () {
   });
 
   after(async () => {
-    await mesh.settled().catch(() => mesh.deploy());
-    await TestNamespace.removeAll();
+    try {
+      await mesh.settled().catch(() => mesh.deploy());
+    } finally {
+      await TestNamespace.removeAll();
+    }
   });
 
   /** Every object whose name is of the mesh, outside the tests' own namespaces: `kind namespace name`. */

@@ -120,6 +120,40 @@ describe("MeshConfig, changed while traffic flows", function () {
     await shop.under("permissive again", () => Promise.resolve());
   });
 
+  it("pathRegexMatch says how much of a path a route's expression must fit", async () => {
+    const account = { kind: "ServiceAccount", name: "default", namespace: shop.namespace.name };
+    const routes = { matches: [{ name: "read", pathRegex: "/shelf", methods: ["GET"] }] };
+    const rules = [{ kind: "HTTPRouteGroup", name: "shelf" }];
+    const [routeVersion, targetVersion] = ["specs.smi-spec.io/v1alpha4", "access.smi-spec.io/v1alpha3"];
+    const metadata = { name: "shelf" };
+    await shop.namespace.apply(
+      { apiVersion: routeVersion, kind: "HTTPRouteGroup", metadata, spec: routes },
+      {
+        apiVersion: targetVersion,
+        kind: "TrafficTarget",
+        metadata,
+        spec: { destination: account, sources: [account], rules },
+      },
+    );
+    await config.patch({ traffic: { enablePermissiveTrafficPolicyMode: false } });
+    await shop.refuses(shop.http);
+    const [exact, longer] = [`${shop.http}shelf`, `${shop.http}shelf/one`];
+    await shop.answers(exact);
+    await shop.refuses(`${shop.http}other`);
+    await shop.under(
+      "an allowed path",
+      async () => {
+        await shop.answers(longer);
+        await config.patch({ traffic: { pathRegexMatch: "Full" } });
+        expect(await shop.refuses(longer)).to.equal(403);
+        await config.patch({ traffic: { pathRegexMatch: "Prefix" } });
+        await shop.answers(longer);
+      },
+      { urls: [exact] },
+    );
+    await shop.namespace.kubectl(["delete", "traffictarget/shelf", "httproutegroup/shelf"]);
+  });
+
   it("enableEgress off refuses what is outside the mesh, and nothing else", async () => {
     const foreign = [HTTP_PORT, TCP_PORT].map(port => `http://server.${outside.name}:${port}/`);
     await shop.under("egress off and on", async () => {
