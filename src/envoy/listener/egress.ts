@@ -17,6 +17,7 @@ import { milliseconds } from "../duration";
 import { httpConnectionManager } from "../http-connection-manager";
 import { refuse, tcpProxy } from "../tcp-filters";
 import { covers } from "./cidr";
+import { ORIGINAL_DESTINATION } from "./original-destination";
 
 /** What may be dialled on one port at one range of addresses; `cidr` undefined: any address. */
 interface Cell {
@@ -53,6 +54,8 @@ function inspection(entries: readonly EgressPort[]): Inspection {
   if (entries.some(({ serverFirst }) => serverFirst === true)) return { tls: false, http: false };
   return { tls: kinds.has("tls"), http: kinds.has("http") && kinds.has("tcp") };
 }
+
+const PLAIN = { transportProtocol: "raw_buffer" };
 
 /** Application protocols that Envoy's inspector tells apart. */
 const HTTP_PROTOCOLS = ["http/1.0", "http/1.1", "h2c"];
@@ -119,27 +122,25 @@ function chains(leaf: OutboundCatchAllLeaf, cell: Cell, look: Inspection): Filte
     `egress|${entry.name}${cell.cidr === undefined ? "" : `|${cell.cidr}`}`;
   const tcp = cell.entries.find(({ kind }) => kind === "tcp");
   const http = cell.entries.find(({ kind }) => kind === "http");
-  const anyBytes = (entry: EgressPort): FilterChain => ({
-    name: chainName(entry),
-    filterChainMatch: match(cell, {}),
+  const bytesChain = (entry: EgressPort, part: FilterChainMatch): FilterChain => ({
+    name: `${chainName(entry)}${part.transportProtocol === undefined ? "" : "|plain"}`,
+    filterChainMatch: match(cell, part),
     filters: [bytes(leaf, entry)],
   });
-  if (tcp?.serverFirst === true || (tcp !== undefined && !look.tls && !look.http)) return [anyBytes(tcp)];
-  const httpMatch = look.http
-    ? { transportProtocol: "raw_buffer", applicationProtocols: HTTP_PROTOCOLS }
-    : { transportProtocol: "raw_buffer" };
+  if (tcp !== undefined && !look.tls && !look.http) return [bytesChain(tcp, {})];
+  const httpMatch = { ...PLAIN, ...(look.http ? { applicationProtocols: HTTP_PROTOCOLS } : {}) };
+  const httpChain = (entry: EgressPort): FilterChain => ({
+    name: chainName(entry),
+    filterChainMatch: match(cell, httpMatch),
+    filters: [httpFilter(leaf, entry)],
+  });
   return [
     ...(look.tls ? tlsChains(leaf, cell, chainName) : []),
-    ...(http === undefined
+    ...(http === undefined ? [] : [httpChain(http)]),
+    // Plain bytes need a chain beside that of HTTP: Envoy does not look back from "plain" to "any".
+    ...(tcp === undefined
       ? []
-      : [
-          {
-            name: chainName(http),
-            filterChainMatch: match(cell, httpMatch),
-            filters: [httpFilter(leaf, http)],
-          },
-        ]),
-    ...(tcp === undefined ? [] : [anyBytes(tcp)]),
+      : [...(http === undefined ? [] : [bytesChain(tcp, PLAIN)]), bytesChain(tcp, {})]),
   ];
 }
 
@@ -193,7 +194,7 @@ export function egress(leaf: OutboundCatchAllLeaf): Pick<
     ...(listenerFilters.length === 0
       ? {}
       : {
-          listenerFilters,
+          listenerFilters: [ORIGINAL_DESTINATION, ...listenerFilters],
           listenerFiltersTimeout: milliseconds(5000),
           continueOnListenerFiltersTimeout: true,
         }),

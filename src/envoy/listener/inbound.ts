@@ -4,19 +4,16 @@ import { pack } from "../any";
 import { TrafficDirection } from "../api/generated/envoy/config/core/v3/base";
 import type { Listener } from "../api/generated/envoy/config/listener/v3/listener";
 import type { ListenerFilter } from "../api/generated/envoy/config/listener/v3/listener_components";
-import { OriginalDst } from "../api/generated/envoy/extensions/filters/listener/original_dst/v3/original_dst";
 import { TlsInspector } from "../api/generated/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector";
 import { milliseconds } from "../duration";
 import { refuse } from "../tcp-filters";
 import { boundToAll } from "./bound";
 import { inboundChains } from "./inbound-chains";
+import { ORIGINAL_DESTINATION } from "./original-destination";
 
 /** First the port the caller dialled, then whether it speaks the mesh's TLS: both choose the chain. */
 const LISTENER_FILTERS: ListenerFilter[] = [
-  {
-    name: "envoy.filters.listener.original_dst",
-    configType: { $case: "typedConfig", value: pack(OriginalDst, {}) },
-  },
+  ORIGINAL_DESTINATION,
   {
     name: "envoy.filters.listener.tls_inspector",
     configType: { $case: "typedConfig", value: pack(TlsInspector, {}) },
