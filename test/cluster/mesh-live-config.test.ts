@@ -60,16 +60,18 @@ describe("MeshConfig, changed while traffic flows", function () {
     await TestNamespace.removeAll();
   });
 
-  /** Waits until the configuration in force in both sidecars is (or is not) like this. */
+  /** Waits until the configuration in force in both sidecars is (or is not) like this. There must be traffic. */
   async function inForce(what: RegExp, present = true): Promise<void> {
     await until(`${String(what)} in force: ${String(present)}`, 60_000, async () => {
       const active = await Promise.all(sidecars.map(sidecar => sidecar.active()));
       return active.every(text => what.test(text) === present) ? true : undefined;
     });
+    await Promise.all(sidecars.map(sidecar => sidecar.workersTurned()));
   }
 
   async function onlyCounts(pattern: string, wanted: string): Promise<void> {
     await Promise.all(sidecars.map(sidecar => sidecar.onlyCounts(pattern, wanted)));
+    await Promise.all(sidecars.map(sidecar => sidecar.workersTurned()));
   }
 
   async function observe(page: string): Promise<Seen> {

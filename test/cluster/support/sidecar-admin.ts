@@ -65,6 +65,20 @@ export class SidecarAdmin {
     );
   }
 
+  /**
+   * Waits until each worker has taken connections since now. The main thread shows configuration as active before the workers
+   * have it, and on a machine that is short of time they may have it a second later.
+   */
+  public async workersTurned(): Promise<void> {
+    const pattern = String.raw`listener\..*\.(worker_\d+)\.downstream_cx_total`;
+    const before = await this.counters(pattern);
+    await until("connections at each worker", 60_000, async () => {
+      const now = await this.counters(pattern);
+      const turned = Object.entries(now).every(([worker, count]) => count >= (before[worker] ?? 0) + 2);
+      return turned ? true : undefined;
+    });
+  }
+
   /** The configuration that is in force: clusters and listeners from ADS that serve, not those that are warming. */
   public async active(): Promise<string> {
     const parts = ["dynamic_active_clusters", "dynamic_listeners"];
