@@ -168,10 +168,13 @@ function bulkHttp({ host, port, bytes }: BulkCall): Promise<BulkAnswer> {
   });
 }
 
+/** MiB that Node lets one HTTP/2 session hold; what is over ends the stream. Bulk is not what it is meant for. */
+const SESSION = { maxSessionMemory: 1000 };
+
 function bulkHttp2({ host, port, bytes }: BulkCall): Promise<BulkAnswer> {
   const parcel = new Parcel(bytes);
   return new Promise((resolve, reject) => {
-    const session = http2.connect(`http://${host}:${port}`).on("error", reject);
+    const session = http2.connect(`http://${host}:${port}`, SESSION).on("error", reject);
     const stream = session.request({ ":method": "POST", ":path": "/" }).on("error", reject);
     let status: number | undefined;
     stream.on("response", headers => (status = headers[":status"]));
@@ -296,7 +299,7 @@ export const BULK: BulkOperations = {
   serveEcho: port => listening(net.createServer({ allowHalfOpen: true }, echo), port),
   serveAwkward,
   serveEcho2: port => {
-    const server = http2.createServer();
+    const server = http2.createServer(SESSION);
     server.on("stream", stream => {
       stream.respond({ ":status": 200 });
       stream.pipe(stream);

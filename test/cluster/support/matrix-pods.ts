@@ -1,4 +1,5 @@
 /** Pods of the protocol matrix and how they are steered. */
+import http from "node:http";
 import { build } from "esbuild";
 import { IMAGES } from "../../../hack/images/names";
 import { ANNOTATION_INBOUND_PORT_EXCLUSION, PORT_METRICS } from "../../../src/model/mesh-words";
@@ -155,11 +156,26 @@ interface Reply {
 /** What the application of a pod can be told to do. */
 export type MatrixApp = Operations & BulkOperations;
 
+/** Waits for the answer as long as it takes: what is asked for may be silence. */
+function post(url: string, body: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = http.request(url, { method: "POST", agent: false }, response => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => (text += part));
+      response.on("error", reject).on("end", () => {
+        if (response.statusCode === 200) resolve(text);
+        else reject(new Error(`${url}: ${response.statusCode ?? 0} ${text}`));
+      });
+    });
+    request.on("error", reject).end(body);
+  });
+}
+
 /** The application of a pod: each operation runs there. */
 export function appAt(address: string): MatrixApp {
   const call = async (operation: string, args: unknown[]): Promise<unknown> => {
     const url = `http://${address}:${CONTROL_PORT}/${operation}`;
-    const { value, error } = JSON.parse(await fetchText(url, "POST", JSON.stringify(args))) as Reply;
+    const { value, error } = JSON.parse(await post(url, JSON.stringify(args))) as Reply;
     if (error !== undefined) throw new Error(error);
     return value;
   };
