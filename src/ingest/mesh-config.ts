@@ -35,7 +35,7 @@ const DECISIVE = [
  */
 export function firstMeshConfig(object: unknown): MeshConfigSpec {
   if (object === undefined) return CLOSED_MESH_CONFIG;
-  let rest = object;
+  let rest: unknown = object;
   // What needs a field that is left out goes with it: each round takes away one level more.
   for (let above = 0; above < DEEPEST; above += 1) {
     const { value, diagnostics } = ingestMeshConfig(rest);
