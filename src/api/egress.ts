@@ -23,21 +23,24 @@ export interface EgressSpec {
 }
 
 /** Group (with version, as OSM's manifests write it) that each kind of `matches` belongs to. */
-const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  HTTPRouteGroup: ["specs.smi-spec.io", "specs.smi-spec.io/v1alpha4"],
-  UpstreamTrafficSetting: ["policy.openservicemesh.io", "policy.openservicemesh.io/v1alpha1"],
-};
+const GROUPS: ReadonlyMap<unknown, readonly string[]> = new Map([
+  ["HTTPRouteGroup", ["specs.smi-spec.io", "specs.smi-spec.io/v1alpha4"]],
+  ["UpstreamTrafficSetting", ["policy.openservicemesh.io", "policy.openservicemesh.io/v1alpha1"]],
+]);
 
 const match = is.all(
-  is.object({ kind: is.word(...Object.keys(GROUPS)), name: is.objectName }, ["kind", "name"]),
+  is.object({ kind: is.word("HTTPRouteGroup", "UpstreamTrafficSetting"), name: is.objectName }, [
+    "kind",
+    "name",
+  ]),
   (value, place) => {
     const { kind, apiGroup } = is.fieldsOf(value);
-    const groups = GROUPS[String(kind)];
+    const groups = GROUPS.get(kind);
     if (groups === undefined || apiGroup === undefined || apiGroup === null) return;
     if (typeof apiGroup === "string" && groups.includes(apiGroup)) return;
     place
       .at("apiGroup")
-      .error(`must be ${groups[1] ?? ""} for kind ${String(kind)}; it is ${is.quote(apiGroup)}`);
+      .error(`must be ${groups[1] ?? ""} for kind ${is.textOf(kind) ?? ""}; it is ${is.quote(apiGroup)}`);
   },
 );
 

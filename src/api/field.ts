@@ -24,6 +24,8 @@ export type Check = (value: unknown, place: Place) => void;
 const CODE = "InvalidField";
 /** Reason of a finding about what is valid and does nothing. */
 export const NO_EFFECT = "NoEffect";
+/** Longest message of one finding. */
+const MAX_MESSAGE = 1_000;
 /** Longest quotation of a wrong value. */
 const QUOTED = 80;
 
@@ -64,6 +66,11 @@ export function validateObject(subject: ObjectRef, object: unknown, check: Check
   return found;
 }
 
+/** A part of a path: names of maps are their owner's, and may be of any length. */
+function shortened(part: string): string {
+  return part.length > QUOTED ? `${part.slice(0, QUOTED)}…` : part;
+}
+
 function placeIn(subject: ObjectRef, found: Diagnostic[], path: string): Place {
   const report = (severity: Severity, sentence: string, code = CODE): void => {
     found.push({
@@ -71,7 +78,7 @@ function placeIn(subject: ObjectRef, found: Diagnostic[], path: string): Place {
       code,
       subject,
       ...(path === "" ? {} : { field: path }),
-      message: `${path === "" ? subject.kind : path} ${sentence}`,
+      message: `${path === "" ? subject.kind : path} ${sentence}`.slice(0, MAX_MESSAGE),
     });
   };
   return {
@@ -80,7 +87,7 @@ function placeIn(subject: ObjectRef, found: Diagnostic[], path: string): Place {
       placeIn(
         subject,
         found,
-        typeof part === "number" ? `${path}[${part}]` : path === "" ? part : `${path}.${part}`,
+        typeof part === "number" ? `${path}[${part}]` : `${path === "" ? "" : `${path}.`}${shortened(part)}`,
       ),
     error: sentence => {
       report("error", sentence);

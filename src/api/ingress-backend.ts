@@ -45,7 +45,7 @@ const noDuplicates: is.Check = (value, place) => {
   const seen = new Set<string>();
   is.itemsOf(value).forEach((item, index) => {
     const { name, port } = is.fieldsOf(item);
-    const key = `${String(name)}:${String(is.fieldsOf(port)["number"])}`;
+    const key = `${is.quote(name)} on port ${is.quote(is.fieldsOf(port)["number"])}`;
     if (seen.has(key)) place.at(index).error(`repeats the backend ${key}`);
     seen.add(key);
   });
@@ -57,7 +57,7 @@ const principalForTls: is.Check = (value, place) => {
   if (is.itemsOf(sources).some(item => is.fieldsOf(item)["kind"] === "AuthenticatedPrincipal")) return;
   is.itemsOf(backends).forEach((item, index) => {
     const { port, tls } = is.fieldsOf(item);
-    const secure = String(is.fieldsOf(port)["protocol"]).toLowerCase() === "https";
+    const secure = is.textOf(is.fieldsOf(port)["protocol"])?.toLowerCase() === "https";
     if (!secure || is.fieldsOf(tls)["skipClientCertValidation"] === true) return;
     place
       .at("backends")

@@ -30,6 +30,6 @@ export const loadBalancing = is.all(
     const given = header !== undefined && header !== null;
     if (policy === "HeaderHash" && !given) place.at("header").error("is required for policy HeaderHash");
     if (policy !== "HeaderHash" && given)
-      place.at("header").warn(`has no effect with policy ${String(policy)}`, is.NO_EFFECT);
+      place.at("header").warn(`has no effect with policy ${is.quote(policy)}`, is.NO_EFFECT);
   },
 );

@@ -36,15 +36,15 @@ export interface TrafficTargetV1Alpha1 {
 }
 
 /** API group of each kind of subject; v1alpha4 may name it. */
-const GROUPS: Readonly<Record<string, string>> = {
-  ServiceAccount: "",
-  IdentityBinding: "access.smi-spec.io",
-};
+const GROUPS: ReadonlyMap<unknown, string> = new Map([
+  ["ServiceAccount", ""],
+  ["IdentityBinding", "access.smi-spec.io"],
+]);
 
 const subjectOf = is.all(
   is.object(
     {
-      kind: is.word(...Object.keys(GROUPS)),
+      kind: is.word("ServiceAccount", "IdentityBinding"),
       name: is.objectName,
       namespace: is.labelName,
       port: is.port,
@@ -53,10 +53,12 @@ const subjectOf = is.all(
   ),
   (value, place) => {
     const { kind, group } = is.fieldsOf(value);
-    const wanted = kind === "ServiceAccount" || kind === "IdentityBinding" ? GROUPS[kind] : undefined;
+    const wanted = GROUPS.get(kind);
     if (wanted === undefined || group === undefined || group === null || group === "" || group === wanted)
       return;
-    place.at("group").error(`must be ${is.quote(wanted)} for kind ${String(kind)}; it is ${is.quote(group)}`);
+    place
+      .at("group")
+      .error(`must be ${is.quote(wanted)} for kind ${is.quote(kind)}; it is ${is.quote(group)}`);
   },
 );
 

@@ -18,7 +18,7 @@ export const ingestIngressBackend = policyIngest<IngressBackend>({
       backends: reading.items("backends").flatMap(({ json }) => backendOf(json, reading)),
       services: sources
         .filter(source => source["kind"] === "Service")
-        .map(({ namespace, name }) => `${String(namespace)}/${String(name)}`),
+        .map(({ namespace, name }) => `${asText(namespace) ?? ""}/${asText(name) ?? ""}`),
       ipRanges: named("IPRange"),
       principals: named("AuthenticatedPrincipal"),
       routeGroups: asArray(reading.body["matches"]).map(match => reading.own(asObject(match)["name"])),

@@ -72,7 +72,7 @@ function readingOf(
       asArray(at.body[list])
         .map((json, index) => ({ json: asObject(json), field: `${at.path}${list}[${index}]` }))
         .filter(({ field }) => !isWrong(field)),
-    own: of => `${namespace}/${String(of)}`,
+    own: of => `${namespace}/${asText(of) ?? ""}`,
   };
 }
 

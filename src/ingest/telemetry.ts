@@ -18,7 +18,7 @@ function accessLogOf(written: unknown): Telemetry["accessLog"] {
   const { format, openTelemetry } = asObject(written);
   const { extensionService, attributes } = asObject(openTelemetry);
   const { namespace, name } = asObject(extensionService);
-  const key = `${String(namespace)}/${String(name)}`;
+  const key = `${asText(namespace) ?? ""}/${asText(name) ?? ""}`;
   return {
     format: asText(format),
     openTelemetry:

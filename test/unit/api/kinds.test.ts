@@ -168,7 +168,7 @@ const ROWS: readonly Row[] = [
       },
     },
     [
-      "spec.backends[1] repeats the backend s:1",
+      'spec.backends[1] repeats the backend "s" on port 1',
       "spec.sources[0].namespace must be a name of at most 63 lower-case letters, digits and -; it is nothing",
       'spec.sources[1].name must be an address range like 10.0.0.0/8 or fd00::/8; it is "10.0.0.1"',
     ],
