@@ -80,4 +80,15 @@ describe("hostile objects", function () {
       { numRuns: RUNS },
     );
   });
+
+  it("validation never throws, whatever the JSON", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...API_KINDS), fc.jsonValue(), ({ kind }, value) => {
+        const json = value as unknown;
+        expect(validateCustomObject(kind, json)).to.be.an("array");
+        expect(validateCustomObject(kind, { spec: json })).to.be.an("array");
+      }),
+      { numRuns: 1_000 },
+    );
+  });
 });
