@@ -1,4 +1,4 @@
-import { structurallyEqual } from "../graph/equality";
+import { sameElements, structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
 import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
@@ -37,6 +37,8 @@ export interface Standing {
 export interface EndpointCatalog {
   readonly backing: Family<string, Backing>;
   readonly standing: Family<string, Standing>;
+  /** All addresses behind a Service, with or without a sidecar, ready or not, sorted. */
+  readonly addresses: Family<string, readonly string[]>;
 }
 
 /** The pod an endpoint names, if it is the one whose address the endpoint gives. */
@@ -88,6 +90,15 @@ function standingOf({ endpoints, readyOutsideMesh }: Backing): Standing {
   };
 }
 
+function addressesOf(read: Read, { slices }: Inputs, service: string): readonly string[] {
+  const found = read(slices.by("service", service)).flatMap(key => {
+    const slice = read(slices.row(key));
+    if (slice === undefined || slice.addressType === "FQDN") return [];
+    return slice.endpoints.map(({ address }) => address);
+  });
+  return [...new Set(found)].sort();
+}
+
 /** Endpoints as cells. Slices of Services that nobody asks about are never looked at. */
 export function createEndpointCatalog(inputs: Inputs): EndpointCatalog {
   const { graph } = inputs;
@@ -104,5 +115,11 @@ export function createEndpointCatalog(inputs: Inputs): EndpointCatalog {
     compute: (read, service) => standingOf(read(backing(service))),
     equals: structurallyEqual,
   });
-  return { backing, standing };
+  const addresses = graph.family<string, readonly string[]>({
+    label: "addresses",
+    keyOf: byKey,
+    compute: (read, service) => addressesOf(read, inputs, service),
+    equals: sameElements,
+  });
+  return { backing, standing, addresses };
 }

@@ -4,11 +4,13 @@ import type { AddressOwners } from "./addresses";
 import { createAddressOwners } from "./addresses";
 import type { EndpointCatalog } from "./endpoints";
 import { createEndpointCatalog } from "./endpoints";
+import type { Family } from "../graph/graph";
 import type { Inputs } from "./inputs";
 import type { Membership } from "./mesh";
 import { createMembership } from "./mesh";
 import type { NodeGroups } from "./node-groups";
 import { createNodeGroups } from "./node-groups";
+import { createTelemetryOf } from "./telemetry";
 import { createViews } from "./views";
 
 /** Relations between the objects of the mesh, as cells. */
@@ -18,17 +20,21 @@ export interface Catalog {
   readonly owners: AddressOwners;
   readonly access: Access;
   readonly nodeGroups: NodeGroups;
+  /** Key of the Telemetry that says how a pod's proxy logs, by pod key. */
+  readonly telemetryOf: Family<string, string | undefined>;
 }
 
 /** The catalog of some inputs. */
 export function createCatalog(inputs: Inputs): Catalog {
   const membership = createMembership(inputs);
   const access = createAccess(inputs);
+  const telemetryOf = createTelemetryOf(inputs);
   return {
     membership,
     endpoints: createEndpointCatalog(inputs),
     owners: createAddressOwners(inputs, membership),
     access,
-    nodeGroups: createNodeGroups(inputs, { membership, access, viewOf: createViews(inputs) }),
+    nodeGroups: createNodeGroups(inputs, { membership, access, viewOf: createViews(inputs, telemetryOf) }),
+    telemetryOf,
   };
 }

@@ -29,6 +29,10 @@ export interface ServedPort {
  */
 export interface View {
   readonly kind: "mesh";
+  /** Keys of the Retries of the client's identity, sorted; absent: it has none. */
+  readonly retries?: readonly string[];
+  /** Key of the Telemetry that says how calls are logged; absent: the default. */
+  readonly telemetry?: string;
 }
 
 /** Map key of a view. */
@@ -50,6 +54,8 @@ export interface NodeGroup {
   readonly plaintext: boolean;
   /** Keys of the TrafficTargets whose destination the pod is, sorted; none where `permissive`, which makes them idle. */
   readonly targets: readonly string[];
+  /** The pod's own word on external authorization, see {@link MeshPod.externalAuthorization}. */
+  readonly externalAuthorization?: string;
 }
 
 /** Groups of pods, by pod key. */
@@ -127,8 +133,8 @@ function servedPorts(read: Read, inputs: Inputs, pod: MeshPod): readonly ServedP
 export interface GroupSources {
   readonly membership: Membership;
   readonly access: Access;
-  /** What an identity is told. */
-  readonly viewOf: (identity: ServiceIdentity) => Cell<View>;
+  /** What a pod is told, by its key. */
+  readonly viewOf: (pod: string) => Cell<View>;
 }
 
 /** Node groups as cells. */
@@ -150,16 +156,17 @@ export function createNodeGroups(inputs: Inputs, { membership, access, viewOf }:
     compute: (read, key) => {
       const pod = read(pods.row(key));
       if (pod?.meshed !== true) return undefined;
-      const { identity, ips, namespace } = pod;
+      const { identity, ips, namespace, externalAuthorization } = pod;
       const permissive = read(access.permissive(namespace));
       return {
         identity,
         served: read(served(key)),
         ipv6: ips.some(ip => ip.includes(":")),
-        view: read(viewOf(identity)),
+        view: read(viewOf(key)),
         permissive,
         plaintext: read(access.plaintext(namespace)),
         targets: permissive ? [] : read(access.targets(key)),
+        ...(externalAuthorization === undefined ? {} : { externalAuthorization }),
       };
     },
     equals: structurallyEqual,

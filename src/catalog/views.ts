@@ -1,5 +1,5 @@
+import { structurallyEqual } from "../graph/equality";
 import type { Family } from "../graph/graph";
-import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
 import type { Inputs } from "./inputs";
 import type { View } from "./node-groups";
@@ -7,11 +7,31 @@ import type { View } from "./node-groups";
 /** One object, so that all who are told the same share it. */
 export const MESH: View = { kind: "mesh" };
 
-/** What an identity is told of the mesh. */
-export function createViews({ graph }: Inputs): Family<ServiceIdentity, View> {
-  return graph.family<ServiceIdentity, View>({
+/** What the proxy of a pod is told of the mesh, by pod key. */
+export function createViews(
+  inputs: Inputs,
+  telemetryOf: Family<string, string | undefined>,
+): Family<string, View> {
+  const { graph, pods, retries, meshConfig } = inputs;
+  const retriesOn = graph.derive(
+    "enableRetryPolicy",
+    read => read(meshConfig).featureFlags.enableRetryPolicy,
+  );
+  return graph.family<string, View>({
     label: "view",
-    keyOf: identityKey,
-    compute: () => MESH,
+    keyOf: key => key,
+    compute: (read, key) => {
+      const pod = read(pods.row(key));
+      if (pod === undefined) return MESH;
+      const own = read(retriesOn) ? read(retries.by("source", identityKey(pod.identity))) : [];
+      const telemetry = read(telemetryOf(key));
+      if (own.length === 0 && telemetry === undefined) return MESH;
+      return {
+        kind: "mesh",
+        ...(own.length === 0 ? {} : { retries: [...own].sort() }),
+        ...(telemetry === undefined ? {} : { telemetry }),
+      };
+    },
+    equals: structurallyEqual,
   });
 }

@@ -1,5 +1,5 @@
 import type { Compiled } from "../model/diagnostic";
-import { LABEL_PROXY_UUID, SIDECAR_CONTAINER } from "../model/mesh-words";
+import { ANNOTATION_EXTERNAL_AUTHORIZATION, LABEL_PROXY_UUID, SIDECAR_CONTAINER } from "../model/mesh-words";
 import type { MeshPod } from "../model/workload";
 import type { Json, ObjectMeta } from "./fields";
 import { asArray, asObject, asPort, asText, metaOf } from "./fields";
@@ -10,6 +10,7 @@ export function ingestPod(object: unknown): Compiled<MeshPod> {
   const meta = metaOf(object);
   const spec = asObject(asObject(object)["spec"]);
   const status = asObject(asObject(object)["status"]);
+  const externalAuthorization = meta.annotations[ANNOTATION_EXTERNAL_AUTHORIZATION];
   const containers = [...asArray(spec["initContainers"]), ...asArray(spec["containers"])].map(asObject);
   return clean({
     namespace: meta.namespace,
@@ -25,6 +26,7 @@ export function ingestPod(object: unknown): Compiled<MeshPod> {
     namedPorts: namedPortsOf(containers),
     terminated: status["phase"] === "Succeeded" || status["phase"] === "Failed",
     terminating: meta.deleting,
+    ...(externalAuthorization === undefined ? {} : { externalAuthorization }),
     workload: workloadOf(object, meta),
   });
 }

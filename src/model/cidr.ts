@@ -33,3 +33,54 @@ function isIpv6(address: string): boolean {
   if (!groups.every(group => GROUP.test(group))) return false;
   return halves.length === 2 ? groups.length <= 7 : groups.length === 8;
 }
+
+interface Range {
+  /** The bits of the address as a number. */
+  readonly value: bigint;
+  /** Bits of an address of the family. */
+  readonly length: number;
+  readonly prefix: number;
+}
+
+function bytesOf(ipv4: string): readonly number[] {
+  return ipv4.split(".").map(Number);
+}
+
+/** An IPv4 tail as the two groups that it stands for. */
+function withoutTail(address: string): string {
+  const tail = address.slice(address.lastIndexOf(":") + 1);
+  if (!tail.includes(".")) return address;
+  const [a = 0, b = 0, c = 0, d = 0] = bytesOf(tail);
+  return `${address.slice(0, -tail.length)}${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+}
+
+function valueOf(address: string): Omit<Range, "prefix"> {
+  if (!address.includes(":")) {
+    return { value: bytesOf(address).reduce((sum, part) => (sum << 8n) | BigInt(part), 0n), length: 32 };
+  }
+  const [head = "", tail] = withoutTail(address).split("::");
+  const groups = (text: string): string[] => (text === "" ? [] : text.split(":"));
+  const [before, after] = [groups(head), tail === undefined ? [] : groups(tail)];
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0");
+  const all = [...before, ...zeros, ...after];
+  return { value: all.reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n), length: 128 };
+}
+
+function rangeOf(cidr: string): Range {
+  const [address = "", prefix] = cidr.split("/");
+  const { value, length } = valueOf(address);
+  return { value, length, prefix: prefix === undefined ? length : Number(prefix) };
+}
+
+/** Whether every address of `narrower` is one of `wider`; both valid, an address alone is a range of one. */
+export function covers(wider: string, narrower: string): boolean {
+  const [outer, inner] = [rangeOf(wider), rangeOf(narrower)];
+  if (outer.length !== inner.length || outer.prefix > inner.prefix) return false;
+  const shift = BigInt(outer.length - outer.prefix);
+  return outer.value >> shift === inner.value >> shift;
+}
+
+/** Length of a range's prefix in bits. */
+export function prefixLength(cidr: string): number {
+  return rangeOf(cidr).prefix;
+}

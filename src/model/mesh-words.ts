@@ -12,6 +12,8 @@ export const ANNOTATION_METRICS = "openservicemesh.io/metrics";
 export const ANNOTATION_PERMISSIVE = "openservicemesh.io/permissive-traffic-policy-mode";
 /** Annotation on a Namespace: its pods also take plaintext from callers without a sidecar, during migration. */
 export const ANNOTATION_INBOUND_PLAINTEXT = "openservicemesh.io/inbound-plaintext";
+/** Annotation on a Pod: `<namespace>/<ExtensionService>` that is asked for its inbound HTTP requests, or `disabled`. */
+export const ANNOTATION_EXTERNAL_AUTHORIZATION = "openservicemesh.io/external-authorization";
 export const ANNOTATION_OUTBOUND_PORT_EXCLUSION = "openservicemesh.io/outbound-port-exclusion-list";
 export const ANNOTATION_INBOUND_PORT_EXCLUSION = "openservicemesh.io/inbound-port-exclusion-list";
 export const ANNOTATION_OUTBOUND_IP_EXCLUSION = "openservicemesh.io/outbound-ip-range-exclusion-list";

@@ -82,6 +82,8 @@ export interface MeshPod {
   readonly terminated: boolean;
   /** deletionTimestamp is set. */
   readonly terminating: boolean;
+  /** Annotation `openservicemesh.io/external-authorization`, as written; absent: as MeshConfig says. */
+  readonly externalAuthorization?: string;
   /** Owner workload for telemetry labels, Deployment rather than ReplicaSet. */
   readonly workload: { readonly kind: string; readonly name: string };
 }

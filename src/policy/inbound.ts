@@ -2,14 +2,19 @@
 import type { NodeGroup, ServedPort } from "../catalog/node-groups";
 import { tcpPortsOf } from "../catalog/node-groups";
 import { callerGateName } from "../model/caller-gate";
+import { oldestFirst } from "../model/age";
 import type { Diagnostic } from "../model/diagnostic";
 import { spiffeId } from "../model/identity";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
 import { objectRefKey } from "../model/object-ref";
+import type { UpstreamTrafficSetting } from "../model/traffic";
 import type { MeshService } from "../model/workload";
 import type { PortAccess, TargetGrants } from "./access";
 import { grantOrigins, portAccess } from "./access";
+import type { WorkloadAuthorization } from "./authorization";
+import type { EgressParts } from "./egress";
+import type { IngressParts } from "./ingress";
 import { ANY_REQUEST } from "./matching";
 import {
   AUTHORIZATION_CLUSTER,
@@ -23,9 +28,11 @@ import {
 } from "./names";
 import { serviceRef } from "./outbound";
 import type { Transport } from "./outbound";
+import type { PathReading } from "./path-pattern";
 import { mergeProtocols, selectProtocol } from "./protocol";
-import type { AuthorizationMode } from "./settings";
+import type { Logging } from "./telemetry";
 import type {
+  AccessLog,
   AppProtocol,
   ExternalClusterLeaf,
   Grant,
@@ -35,18 +42,30 @@ import type {
   RouteTableLeaf,
   Tracing,
 } from "./types";
+import { portTerms, rateLimitClusters, servingSetting, withServerLimits } from "./upstream";
+
+/** What is let out to where the mesh is not: everything, or what Egresses open. */
+export type EgressMode = { readonly kind: "all" } | ({ readonly kind: "some" } & EgressParts);
 
 /** Settings of the mesh that a group's own side needs. */
 export interface GroupContext {
   readonly meshConfig: ObjectRef;
   readonly transport: Transport;
-  readonly egress: boolean;
+  readonly egress: EgressMode;
   readonly tracing: Tracing | undefined;
-  readonly authorization: AuthorizationMode;
+  readonly authorization: WorkloadAuthorization;
   /** What the TrafficTargets of the group let through, in their order. */
   readonly targets: readonly TargetGrants[];
   /** Service by key. */
   readonly service: (key: string) => MeshService | undefined;
+  /** How the group's proxies log; undefined: the default. */
+  readonly logging: Logging | undefined;
+  /** The UpstreamTrafficSetting of a Service. */
+  readonly setting: (service: string) => UpstreamTrafficSetting | undefined;
+  /** How the paths of settings are read. */
+  readonly reading: PathReading;
+  /** What IngressBackends open of a port that Services lead to. */
+  readonly ingress: (port: number, services: readonly string[]) => IngressParts;
 }
 
 /** One served port with what its Services say about it, and who may call. */
@@ -55,6 +74,9 @@ interface Port extends ServedPort {
   /** Its Services. */
   readonly services: readonly ObjectRef[];
   readonly access: PortAccess;
+  /** Whose limits callers are held to. */
+  readonly setting: UpstreamTrafficSetting | undefined;
+  readonly ingress: IngressParts;
 }
 
 /** Leaves of a group's own. */
@@ -65,13 +87,32 @@ export function groupLeaves(group: NodeGroup, context: GroupContext): readonly L
       const claims = claimsOf(served.frontends, context.service);
       const protocol = mergeProtocols(claims.map(claim => claim.protocol));
       const access = accessOf(served, protocol, { group, context });
-      return { ...served, protocol, access, services: unique(claims.map(claim => claim.subject)) };
+      const services = unique(claims.map(claim => claim.subject));
+      return { ...served, protocol, access, services, ...termsOf(served, protocol, context) };
     });
-  return [...outboundEdge(group, context), ...inboundSide(group, ports, context), ...externals(context)];
+  return [
+    ...outboundEdge(group, context),
+    ...inboundSide(group, ports, context),
+    ...externals(ports, context),
+  ];
+}
+
+/** What UpstreamTrafficSettings and IngressBackends of a port's Services say. */
+function termsOf(
+  { port, frontends }: ServedPort,
+  protocol: AppProtocol,
+  context: GroupContext,
+): Pick<Port, "setting" | "ingress"> {
+  const keys = [...new Set(frontends.map(({ service }) => service))];
+  return {
+    setting: servingSetting(oldestFirst(keys.flatMap(key => context.setting(key) ?? []))),
+    ingress: protocol === "tcp" ? NO_INGRESS : context.ingress(port, keys),
+  };
 }
 
 const EVERYBODY: PortAccess = { permission: { kind: "any-mesh-identity" }, grants: [] };
 const NOBODY: Permission = { kind: "allow", identities: [] };
+const NO_INGRESS: IngressParts = { chains: [], tables: [], diagnostics: [] };
 
 /** Who may call a port: everybody of the mesh in permissive mode, else whom the group's TrafficTargets name. */
 function accessOf(
@@ -134,9 +175,11 @@ function unique(refs: readonly ObjectRef[]): readonly ObjectRef[] {
 
 function inboundSide(group: NodeGroup, ports: readonly Port[], context: GroupContext): readonly Leaf[] {
   const { trustDomain, tls } = context.transport;
-  const origins = ports.flatMap(({ protocol, services, access }) =>
-    protocol === "tcp" ? [...services, ...grantOrigins(access.grants)] : services,
-  );
+  const origins = [
+    ...ports.flatMap(portOrigins),
+    ...context.authorization.origins,
+    ...(context.logging?.origins ?? []),
+  ];
   return [
     ...ports.map(
       ({ port, protocol, services }): Leaf => ({
@@ -158,8 +201,20 @@ function inboundSide(group: NodeGroup, ports: readonly Port[], context: GroupCon
       tls,
       ports: ports.map(port => inboundPort(port, group, context)),
       ipv6: group.ipv6,
+      ...logged(context),
     },
   ];
+}
+
+function logged({ logging }: GroupContext): { readonly accessLog?: AccessLog } {
+  return logging === undefined ? {} : { accessLog: logging.accessLog };
+}
+
+/** Objects that a port of the listener is made of; those of its rules are of its route tables. */
+function portOrigins({ protocol, services, access, setting }: Port): readonly ObjectRef[] {
+  const limits = portTerms(setting, { http: protocol !== "tcp" });
+  const limited = setting !== undefined && Object.keys(limits).length > 0 ? [setting.ref] : [];
+  return [...services, ...(protocol === "tcp" ? grantOrigins(access.grants) : []), ...limited];
 }
 
 /** Callers known one by one have a way of their own, which ends with their permission. */
@@ -187,8 +242,9 @@ function callerGates({ port, protocol, access }: Port, trustDomain: string): rea
 }
 
 function inboundPort(served: Port, group: NodeGroup, context: GroupContext): InboundPort {
-  const { port, protocol, access } = served;
-  const { authorization } = context;
+  const { port, protocol, access, setting, ingress } = served;
+  const { mode } = context.authorization;
+  const limits = portTerms(setting, { http: protocol !== "tcp" });
   if (protocol === "tcp") {
     const open = group.plaintext && group.permissive;
     return {
@@ -197,6 +253,7 @@ function inboundPort(served: Port, group: NodeGroup, context: GroupContext): Inb
       permission: access.permission,
       ...(access.grants.length === 0 ? {} : { grants: access.grants }),
       externalAuthorization: undefined,
+      ...limits,
       ...perCaller(served),
       ...(open ? { plaintext: { routeTable: undefined } } : {}),
     };
@@ -206,65 +263,66 @@ function inboundPort(served: Port, group: NodeGroup, context: GroupContext): Inb
     handling: { kind: "http", routeTable: inboundRouteTableName(port), tracing: context.tracing },
     // Its rules decide; so a change of access never touches the listener, whose connections would end.
     permission: EVERYBODY.permission,
-    externalAuthorization: authorization.kind === "ask" ? authorization.server : undefined,
+    externalAuthorization: mode.kind === "ask" ? mode.server : undefined,
+    ...limits,
     ...perCaller(served),
+    ...(ingress.chains.length === 0 ? {} : { ingress: ingress.chains }),
     ...(group.plaintext ? { plaintext: { routeTable: plaintextRouteTableName(port) } } : {}),
   };
 }
 
-/** The rules of an HTTP port: of mesh identities and, where plaintext is taken, of callers that have none. */
+/** The rules of an HTTP port: of mesh identities and, where others are let in, of callers that have none. */
 function inboundTables(port: Port, group: NodeGroup, context: GroupContext): readonly RouteTableLeaf[] {
-  const ofMesh = {
-    ...inboundTable(inboundRouteTableName(port.port), port, { access: port.access, context }),
-    ...perCaller(port),
+  const { trustDomain } = context.transport;
+  const table = (name: string, access: PortAccess): RouteTableLeaf => {
+    const origins = unique([...port.services, ...grantOrigins(access.grants)]);
+    const backends = [{ cluster: localClusterName(port.port), weight: 1 }];
+    const { permission } = access;
+    const rules = [{ name: "any", matches: [ANY_REQUEST], permission, backends, origins }];
+    return { kind: "route-table", name, direction: "inbound", origins, trustDomain, rules };
   };
-  if (!group.plaintext) return [ofMesh];
-  const access: PortAccess = { permission: group.permissive ? { kind: "anyone" } : NOBODY, grants: [] };
-  return [ofMesh, inboundTable(plaintextRouteTableName(port.port), port, { access, context })];
+  const plain: PortAccess = { permission: group.permissive ? { kind: "anyone" } : NOBODY, grants: [] };
+  return [
+    { ...table(inboundRouteTableName(port.port), port.access), ...perCaller(port) },
+    ...(group.plaintext ? [table(plaintextRouteTableName(port.port), plain)] : []),
+    ...port.ingress.tables,
+  ].map(own => authorized(withServerLimits(own, port.setting, context.reading), context));
 }
 
-function inboundTable(
-  name: string,
-  { port, services }: Port,
-  { access, context }: { readonly access: PortAccess; readonly context: GroupContext },
-): RouteTableLeaf {
-  const denied = context.authorization.kind === "deny";
-  const origins = unique([...services, ...grantOrigins(access.grants)]);
+/** A table of which no request may be let through where nobody can be asked for it. */
+function authorized(table: RouteTableLeaf, { authorization, meshConfig }: GroupContext): RouteTableLeaf {
+  if (authorization.mode.kind !== "deny") return table;
   return {
-    kind: "route-table",
-    name,
-    direction: "inbound",
-    origins,
-    trustDomain: context.transport.trustDomain,
-    rules: [
-      {
-        name: "any",
-        matches: [ANY_REQUEST],
-        permission: denied ? NOBODY : access.permission,
-        backends: [{ cluster: localClusterName(port), weight: 1 }],
-        origins: denied ? [...origins, context.meshConfig] : origins,
-      },
-    ],
+    ...table,
+    rules: table.rules.map(rule => ({
+      ...rule,
+      permission: NOBODY,
+      origins: [...rule.origins, meshConfig],
+    })),
   };
 }
 
 /** The listener that takes what is dialled, and where unknown destinations go. */
-function outboundEdge(group: NodeGroup, { meshConfig, egress }: GroupContext): readonly Leaf[] {
+function outboundEdge(group: NodeGroup, context: GroupContext): readonly Leaf[] {
+  const { meshConfig, egress, logging } = context;
   const origins = [meshConfig];
   const listener: Leaf = {
     kind: "outbound-catch-all",
     name: OUTBOUND_LISTENER,
-    origins,
-    passthroughCluster: egress ? PASSTHROUGH_CLUSTER : undefined,
+    origins: [...origins, ...(logging?.origins ?? [])],
+    passthroughCluster: egress.kind === "all" ? PASSTHROUGH_CLUSTER : undefined,
     ipv6: group.ipv6,
+    ...(egress.kind === "all" || egress.ports.length === 0 ? {} : { egress: egress.ports }),
+    ...logged(context),
   };
-  return egress
+  return egress.kind === "all"
     ? [{ kind: "passthrough-cluster", name: PASSTHROUGH_CLUSTER, origins }, listener]
-    : [listener];
+    : [...egress.leaves, listener];
 }
 
-/** Servers that the proxies themselves call. */
-function externals({ meshConfig, tracing, authorization }: GroupContext): readonly Leaf[] {
+/** Servers that the proxies themselves call, each once. */
+function externals(ports: readonly Port[], context: GroupContext): readonly Leaf[] {
+  const { meshConfig, tracing, authorization, logging } = context;
   const external = (
     name: string,
     http2: boolean,
@@ -277,8 +335,15 @@ function externals({ meshConfig, tracing, authorization }: GroupContext): readon
     port: at.port,
     http2,
   });
-  return [
+  const { mode, cluster } = authorization;
+  const all = [
     ...(tracing === undefined ? [] : [external(TRACING_CLUSTER, false, tracing)]),
-    ...(authorization.kind === "ask" ? [external(AUTHORIZATION_CLUSTER, true, authorization.server)] : []),
+    ...(mode.kind === "ask" && cluster === undefined
+      ? [external(AUTHORIZATION_CLUSTER, true, mode.server)]
+      : []),
+    ...(cluster === undefined ? [] : [cluster]),
+    ...(logging?.cluster === undefined ? [] : [logging.cluster]),
+    ...rateLimitClusters(ports.flatMap(({ setting }) => setting ?? [])),
   ];
+  return all.filter(({ name }, i) => all.findIndex(other => other.name === name) === i);
 }

@@ -39,6 +39,31 @@ export function localClusterName(port: number): string {
   return `local|${port}`;
 }
 
+/** A host of the outside that an Egress names, at a port. */
+export function egressClusterName(host: string, port: number): string {
+  return `egress|${host}|${port}`;
+}
+
+/** Route table of HTTP that Egresses open on a port, of a range of dialled addresses or (undefined) of all. */
+export function egressRouteTableName(port: number, range: string | undefined): string {
+  return range === undefined ? `egress|${port}` : `egress|${port}|${range}`;
+}
+
+/** Route table of an ingress chain of a served port. */
+export function ingressRouteTableName(port: number, chain: string): string {
+  return `ingress|${port}|${chain}`;
+}
+
+/** Cluster of an ExtensionService, by its key. */
+export function extensionClusterName(key: string): string {
+  return `extension|${key}`;
+}
+
+/** Cluster of a rate limit service. */
+export function rateLimitClusterName(host: string, port: number): string {
+  return `rate-limit|${host}|${port}`;
+}
+
 /** The listener that takes all redirected outbound connections. */
 export const OUTBOUND_LISTENER = "outbound";
 /** The listener that takes all redirected inbound connections. */

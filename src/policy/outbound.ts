@@ -5,12 +5,16 @@ import { carriedPorts, tcpPortsOf } from "../catalog/node-groups";
 import type { Diagnostic } from "../model/diagnostic";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
+import type { Retry, UpstreamTrafficSetting } from "../model/traffic";
 import type { MeshService, ServicePort } from "../model/workload";
 import { ANY_REQUEST } from "./matching";
 import { directClusterName, frontendName, podListenerName } from "./names";
+import type { PathReading } from "./path-pattern";
 import { selectProtocol } from "./protocol";
+import { withRetry } from "./retry";
 import type { ActiveSplit } from "./split";
 import { sharesOf } from "./split";
+import type { Logging } from "./telemetry";
 import type {
   AppProtocol,
   Discovery,
@@ -24,6 +28,7 @@ import type {
   Tracing,
   UpstreamClusterLeaf,
 } from "./types";
+import { clusterTerms, withClientTerms } from "./upstream";
 
 /** Transport settings of the mesh that clusters need. */
 export interface Transport {
@@ -49,24 +54,31 @@ function isKnown(standing: Standing): boolean {
 export function serviceClusters(
   service: MeshService,
   standing: Standing,
-  transport: Transport,
+  {
+    transport,
+    setting,
+  }: { readonly transport: Transport; readonly setting?: UpstreamTrafficSetting | undefined },
 ): readonly UpstreamClusterLeaf[] {
   if (!isKnown(standing)) return [];
   const cluster = (
     name: string,
     protocol: AppProtocol,
     discovery: Discovery["kind"],
-  ): UpstreamClusterLeaf => ({
-    kind: "upstream-cluster",
-    name,
-    origins: [serviceRef(service)],
-    discovery: { kind: discovery },
-    protocol,
-    sni: `${service.name}.${service.namespace}.svc.cluster.local`,
-    serverIdentities: standing.identities,
-    trustDomain: transport.trustDomain,
-    tls: transport.tls,
-  });
+  ): UpstreamClusterLeaf => {
+    const { by, ...terms } = clusterTerms(setting, { balanced: discovery === "endpoints" });
+    return {
+      kind: "upstream-cluster",
+      name,
+      origins: [serviceRef(service), ...by],
+      discovery: { kind: discovery },
+      protocol,
+      sni: `${service.name}.${service.namespace}.svc.cluster.local`,
+      serverIdentities: standing.identities,
+      trustDomain: transport.trustDomain,
+      tls: transport.tls,
+      ...terms,
+    };
+  };
   return carriedPorts(service).flatMap(port => {
     const frontend = frontendOf(service, port);
     const { protocol } = selectProtocol(port);
@@ -102,11 +114,21 @@ function readyEndpoints(endpoints: readonly MeshEndpoint[], port: ServicePort): 
   });
 }
 
+/** What route tables of a Service need besides the Service. */
+export interface RouteContext {
+  readonly trustDomain: string;
+  readonly splits: readonly ActiveSplit[];
+  readonly setting?: UpstreamTrafficSetting | undefined;
+  readonly reading: PathReading;
+  /** That of the clients which are told. */
+  readonly retry?: Retry | undefined;
+}
+
 /** Route tables of a Service's HTTP ports. Whatever the Host says: the address that was dialled decides. */
 export function serviceRouteTables(
   service: MeshService,
   standing: Standing,
-  { trustDomain, splits }: { readonly trustDomain: string; readonly splits: readonly ActiveSplit[] },
+  { trustDomain, splits, setting, reading, retry }: RouteContext,
 ): readonly RouteTableLeaf[] {
   if (!(service.kind === "headless" ? isKnown(standing) : standing.served)) return [];
   return carriedPorts(service).flatMap((port): RouteTableLeaf[] => {
@@ -119,7 +141,7 @@ export function serviceRouteTables(
         direction: "outbound",
         origins: [...origins, ...splits.flatMap(split => split.origins)],
         trustDomain,
-        rules: splitRules(service, port, splits),
+        rules: withRetry(withClientTerms(splitRules(service, port, splits), setting, reading), retry),
       },
     ];
   });
@@ -167,6 +189,9 @@ export interface ListenerContext {
   readonly addresses: readonly string[];
   readonly tracing: Tracing | undefined;
   readonly splits: readonly ActiveSplit[];
+  readonly setting?: UpstreamTrafficSetting | undefined;
+  /** That of the clients which are told; absent: the default. */
+  readonly logging?: Logging | undefined;
 }
 
 /** Listeners of a Service's addresses, of those given. Headless Services have none: see {@link podListeners}. */
@@ -182,7 +207,7 @@ export function serviceListeners(
     return {
       kind: "outbound-listener",
       name,
-      origins,
+      ...logged(origins, context.logging),
       addresses: context.addresses,
       port: port.port,
       handling,
@@ -190,20 +215,37 @@ export function serviceListeners(
   });
 }
 
+/** A listener's access log, and the objects that it is made of with those that say how it logs. */
+function logged(
+  origins: readonly ObjectRef[],
+  logging: Logging | undefined,
+): Pick<OutboundListenerLeaf, "origins" | "accessLog"> {
+  if (logging === undefined) return { origins };
+  return { origins: [...origins, ...logging.origins], accessLog: logging.accessLog };
+}
+
 /** Bytes are shared by the split of all requests; HTTP is left to the route table. */
 function frontendHandling(
   service: MeshService,
   port: ServicePort,
-  { splits, tracing }: ListenerContext,
+  { splits, tracing, setting }: ListenerContext,
 ): Pick<OutboundListenerLeaf, "handling" | "origins"> {
   const { protocol } = selectProtocol(port);
-  const split = protocol === "tcp" ? splits.find(candidate => candidate.matches === undefined) : undefined;
-  const backends = split === undefined ? undefined : sharesOf(split, port.port);
-  if (split === undefined || backends === undefined) {
-    const handling = handlingOf(frontendName(frontendOf(service, port)), protocol, tracing);
-    return { handling, origins: [serviceRef(service)] };
-  }
-  return { handling: { kind: "tcp", backends }, origins: [serviceRef(service), ...split.origins] };
+  const name = frontendName(frontendOf(service, port));
+  const origins = [serviceRef(service)];
+  if (protocol !== "tcp") return { handling: handlingOf(name, protocol, tracing), origins };
+  const split = splits.find(candidate => candidate.matches === undefined);
+  const backends = split && sharesOf(split, port.port);
+  const shared = split === undefined || backends === undefined ? [] : split.origins;
+  const bySource = setting?.loadBalancing?.kind === "source-address" ? [setting.ref] : [];
+  return {
+    handling: {
+      kind: "tcp",
+      backends: backends ?? [{ cluster: name, weight: 1 }],
+      ...(bySource.length === 0 ? {} : { hashSource: true }),
+    },
+    origins: [...origins, ...shared, ...bySource],
+  };
 }
 
 /** A Service port that leads to a pod's port, with the facts that decide how the pod's address is called. */
@@ -220,7 +262,7 @@ export interface PodFrontend {
 export function podListeners(
   address: string,
   served: readonly (ServedPort & { readonly candidates: readonly PodFrontend[] })[],
-  tracing: Tracing | undefined,
+  { tracing, logging }: Pick<ListenerContext, "tracing" | "logging">,
 ): readonly OutboundListenerLeaf[] {
   return served.flatMap(({ port, candidates }): OutboundListenerLeaf[] => {
     if (RESERVED_PORTS.includes(port)) return [];
@@ -231,7 +273,7 @@ export function podListeners(
       {
         kind: "outbound-listener",
         name: podListenerName(address, port),
-        origins: [serviceRef(chosen.service)],
+        ...logged([serviceRef(chosen.service)], logging),
         addresses: [address],
         port,
         handling: podHandling(chosen, tracing),

@@ -2,12 +2,17 @@ import type { Catalog } from "../catalog/index";
 import type { Inputs } from "../catalog/inputs";
 import type { NodeGroup, View } from "../catalog/node-groups";
 import { nodeGroupKey, viewKey } from "../catalog/node-groups";
-import { sameElements, structurallyEqual } from "../graph/equality";
+import { structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
 import type { Diagnostic } from "../model/diagnostic";
+import { oldestFirst } from "../model/age";
+import { identityKey } from "../model/identity";
 import type { MeshService } from "../model/workload";
+import { workloadAuthorization } from "./authorization";
 import type { Sources } from "./findings";
 import { createFindings } from "./findings";
+import { egressParts } from "./egress";
+import type { EgressMode } from "./inbound";
 import { groupLeaves } from "./inbound";
 import type { Transport } from "./outbound";
 import {
@@ -19,6 +24,7 @@ import {
 } from "./outbound";
 import type { Settings } from "./settings";
 import { createSettings } from "./settings";
+import type { Logging } from "./telemetry";
 import type { Traffic } from "./traffic";
 import { createTraffic } from "./traffic";
 import type { Leaf } from "./types";
@@ -49,14 +55,14 @@ export function partOf(leaf: Leaf): Part {
 
 /** The intermediate representation as cells. */
 export interface Policy {
-  /** Keys of the Services that a view shows, sorted. */
-  readonly services: Family<View, readonly string[]>;
-  /** Keys of the pods that a view shows, sorted. */
-  readonly pods: Family<View, readonly string[]>;
-  /** Leaves of one Service, by part and Service key. */
-  readonly ofService: Readonly<Record<Part, Family<string, readonly Leaf[]>>>;
-  /** Leaves of one pod's addresses (listeners only), by pod key. */
-  readonly ofPod: Family<string, readonly Leaf[]>;
+  /** The Services that a view shows, in order of their keys. */
+  readonly services: Family<{ readonly view: View; readonly part: Part }, readonly Shown[]>;
+  /** The pods that a view shows, in order of their keys. */
+  readonly pods: Family<View, readonly Shown[]>;
+  /** Leaves of one Service, by part. */
+  readonly ofService: Readonly<Record<Part, Family<Shown, readonly Leaf[]>>>;
+  /** Leaves of one pod's addresses (listeners only). */
+  readonly ofPod: Family<Shown, readonly Leaf[]>;
   /** Leaves of a node group's own, all parts. */
   readonly own: Family<NodeGroup, readonly Leaf[]>;
   /** Findings about the objects of the whole mesh, by `objectRefKey`; each list sorted, without duplicates. */
@@ -68,26 +74,55 @@ export function createPolicy(inputs: Inputs, catalog: Catalog): Policy {
   const settings = createSettings(inputs);
   const traffic = createTraffic(inputs, catalog, settings);
   return {
-    services: shownBy(inputs, "visibleServices", catalog.membership.services),
-    pods: shownBy(inputs, "visiblePods", catalog.membership.pods),
+    ...shownBy(inputs, catalog, traffic),
     ofService: serviceLeaves({ inputs, catalog, settings, traffic }),
-    ofPod: podLeaves(inputs, catalog, settings),
-    own: ownLeaves(inputs, settings, traffic),
+    ofPod: podLeaves({ inputs, catalog, settings, traffic }),
+    own: ownLeaves({ inputs, catalog, settings, traffic }),
     diagnostics: createFindings({ inputs, catalog, settings, traffic }),
   };
 }
 
-function shownBy(
-  { graph }: Inputs,
-  label: string,
-  all: Cell<readonly string[]>,
-): Family<View, readonly string[]> {
-  return graph.family<View, readonly string[]>({
-    label,
-    keyOf: viewKey,
-    compute: read => read(all),
-    equals: sameElements,
-  });
+/** A Service or a pod as some clients are told of it: what differs between clients of its parts that they see. */
+export interface Shown {
+  /** Key of the Service or the pod. */
+  readonly key: string;
+  /** Key of the clients' Retry; routes only. */
+  readonly retry?: string;
+  /** Key of the clients' Telemetry; listeners only. */
+  readonly telemetry?: string;
+}
+
+/** Map key. */
+export function shownKey({ key, retry, telemetry }: Shown): string {
+  return retry === undefined && telemetry === undefined ? key : `${key}|${retry ?? ""}|${telemetry ?? ""}`;
+}
+
+function shownBy({ graph }: Inputs, catalog: Catalog, traffic: Traffic): Pick<Policy, "services" | "pods"> {
+  const loggedAs = (keys: readonly string[], { telemetry }: View): readonly Shown[] =>
+    keys.map(key => (telemetry === undefined ? { key } : { key, telemetry }));
+  return {
+    services: graph.family({
+      label: "visibleServices",
+      keyOf: ({ view, part }) => `${part}|${viewKey(view)}`,
+      compute: (read, { view, part }) => {
+        const keys = read(catalog.membership.services);
+        if (part === "listener") return loggedAs(keys, view);
+        if (part !== "route") return keys.map(key => ({ key }));
+        const retries = read(traffic.retries(view));
+        return keys.map((key): Shown => {
+          const retry = retries[key];
+          return retry === undefined ? { key } : { key, retry };
+        });
+      },
+      equals: structurallyEqual,
+    }),
+    pods: graph.family({
+      label: "visiblePods",
+      keyOf: viewKey,
+      compute: (read, view) => loggedAs(read(catalog.membership.pods), view),
+      equals: structurallyEqual,
+    }),
+  };
 }
 
 function transportOf(read: Read, settings: Settings): Transport {
@@ -96,43 +131,55 @@ function transportOf(read: Read, settings: Settings): Transport {
 
 function serviceLeaves({ inputs, catalog, settings, traffic }: Sources): Policy["ofService"] {
   const { endpoints, owners } = catalog;
-  type Compile = (read: Read, service: MeshService, key: string) => readonly Leaf[];
-  const family = (part: Part, compile: Compile): Family<string, readonly Leaf[]> =>
+  type Compile = (read: Read, service: MeshService, shown: Shown) => readonly Leaf[];
+  const family = (part: Part, compile: Compile): Family<Shown, readonly Leaf[]> =>
     inputs.graph.family({
       label: `service.${part}`,
-      keyOf: (key: string) => key,
-      compute: (read, key) => {
-        const service = read(inputs.services.row(key));
-        return service === undefined ? [] : compile(read, service, key);
+      keyOf: shownKey,
+      compute: (read, shown) => {
+        const service = read(inputs.services.row(shown.key));
+        return service === undefined ? [] : compile(read, service, shown);
       },
       equals: structurallyEqual,
     });
   return {
-    cluster: family("cluster", (read, service, key) =>
-      serviceClusters(service, read(endpoints.standing(key)), transportOf(read, settings)),
+    cluster: family("cluster", (read, service, { key }) =>
+      serviceClusters(service, read(endpoints.standing(key)), {
+        transport: transportOf(read, settings),
+        setting: read(traffic.setting(key)).value,
+      }),
     ),
-    endpoint: family("endpoint", (read, service, key) =>
+    endpoint: family("endpoint", (read, service, { key }) =>
       serviceEndpoints(service, read(endpoints.standing(key)), read(endpoints.backing(key)).endpoints),
     ),
-    route: family("route", (read, service, key) =>
+    route: family("route", (read, service, { key, retry }) =>
       serviceRouteTables(service, read(endpoints.standing(key)), {
         trustDomain: read(settings.trustDomain),
         splits: read(traffic.splits(key)).value,
+        setting: read(traffic.setting(key)).value,
+        reading: read(settings.pathReading),
+        retry: retry === undefined ? undefined : read(inputs.retries.row(retry)),
       }),
     ),
-    listener: family("listener", (read, service, key) => {
+    listener: family("listener", (read, service, { key, telemetry }) => {
       const addresses = service.addresses.filter(address => read(owners.service(address)) === key);
       return serviceListeners(service, read(endpoints.standing(key)), {
         addresses,
         tracing: read(settings.tracing),
         splits: read(traffic.splits(key)).value,
+        setting: read(traffic.setting(key)).value,
+        logging: loggingOf(read, traffic, telemetry),
       });
     }),
   };
 }
 
-function podLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Policy["ofPod"] {
-  const compute = (read: Read, key: string): readonly Leaf[] => {
+function loggingOf(read: Read, traffic: Traffic, telemetry: string | undefined): Logging | undefined {
+  return telemetry === undefined ? undefined : read(traffic.logging(telemetry))?.value;
+}
+
+function podLeaves({ inputs, catalog, settings, traffic }: Sources): Policy["ofPod"] {
+  const compute = (read: Read, { key, telemetry }: Shown): readonly Leaf[] => {
     const pod = read(inputs.pods.row(key));
     const served = read(catalog.nodeGroups.served(key)).map(port => ({
       ...port,
@@ -143,17 +190,19 @@ function podLeaves(inputs: Inputs, catalog: Catalog, settings: Settings): Policy
       }),
     }));
     const addresses = pod?.ips.filter(address => read(catalog.owners.pod(address)) === key) ?? [];
-    return addresses.flatMap(address => podListeners(address, served, read(settings.tracing)));
+    const context = { tracing: read(settings.tracing), logging: loggingOf(read, traffic, telemetry) };
+    return addresses.flatMap(address => podListeners(address, served, context));
   };
   return inputs.graph.family({
     label: "pod.listener",
-    keyOf: key => key,
+    keyOf: shownKey,
     compute,
     equals: structurallyEqual,
   });
 }
 
-function ownLeaves(inputs: Inputs, settings: Settings, traffic: Traffic): Policy["own"] {
+function ownLeaves(sources: Sources): Policy["own"] {
+  const { inputs, settings, traffic } = sources;
   return inputs.graph.family({
     label: "own",
     keyOf: nodeGroupKey,
@@ -161,12 +210,35 @@ function ownLeaves(inputs: Inputs, settings: Settings, traffic: Traffic): Policy
       groupLeaves(group, {
         meshConfig: settings.origin,
         transport: transportOf(read, settings),
-        egress: read(settings.egress),
+        egress: egressOf(read, sources, group),
         tracing: read(settings.tracing),
-        authorization: read(settings.authorization).value,
+        authorization: workloadAuthorization(
+          group.externalAuthorization,
+          read(settings.authorization).value,
+          key => read(inputs.extensionServices.row(key)),
+        ),
         targets: group.targets.flatMap(key => read(traffic.target(key))?.value ?? []),
         service: key => read(inputs.services.row(key)),
+        logging: loggingOf(read, traffic, group.view.telemetry),
+        setting: key => read(traffic.setting(key)).value,
+        reading: read(settings.pathReading),
+        ingress: (port, services) => read(traffic.ingress({ port, services })),
       }),
     equals: structurallyEqual,
   });
+}
+
+/** What leads out of the mesh: everything, or what the Egresses of the identity open. */
+function egressOf(read: Read, { inputs, settings, traffic }: Sources, { identity }: NodeGroup): EgressMode {
+  if (read(settings.egress)) return { kind: "all" };
+  const keys = read(inputs.egresses.by("source", identityKey(identity)));
+  const egresses = keys.flatMap(key => read(inputs.egresses.row(key)) ?? []);
+  return {
+    kind: "some",
+    ...egressParts(oldestFirst(egresses), {
+      group: key => read(traffic.group(key)),
+      setting: key => read(inputs.upstreamTrafficSettings.row(key)),
+      trustDomain: read(settings.trustDomain),
+    }),
+  };
 }

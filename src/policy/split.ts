@@ -6,7 +6,6 @@ import type { Standing } from "../catalog/endpoints";
 import { carriedPorts } from "../catalog/node-groups";
 import type { Compiled, Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
-import { objectRefKey } from "../model/object-ref";
 import type { TrafficSplit } from "../model/traffic";
 import type { MeshService } from "../model/workload";
 import { frontendName, unresolvedClusterName } from "./names";
@@ -44,7 +43,7 @@ export interface SplitFacts {
 
 const NONE: readonly ActiveSplit[] = [];
 
-/** The splits of one root, as given by {@link oldestFirst}. */
+/** The splits of one root, as given by `oldestFirst`. */
 export function readSplits(
   root: string,
   splits: readonly TrafficSplit[],
@@ -63,16 +62,6 @@ export function readSplits(
   ];
   found.push(...active.flatMap(split => portFindings(root, split, facts)));
   return { value: ordered, diagnostics: found };
-}
-
-/** By age, then by key; the first of a kind wins. */
-export function oldestFirst<T extends { readonly ref: ObjectRef; readonly createdAt: number }>(
-  objects: readonly T[],
-): readonly T[] {
-  return [...objects].sort((a, b) => {
-    if (a.createdAt !== b.createdAt) return a.createdAt - b.createdAt;
-    return objectRefKey(a.ref) < objectRefKey(b.ref) ? -1 : 1;
-  });
 }
 
 function rootFinding(

@@ -80,10 +80,12 @@ export function createCompiler(settings: InputSettings, encode: Encode): Compile
 
 /** Every leaf of a group, what it shares with others first. */
 function leavesOf(read: Read, policy: Policy, group: NodeGroup): readonly Leaf[] {
-  const services = read(policy.services(group.view));
+  const { view } = group;
   return [
-    ...PARTS.flatMap(part => services.flatMap(key => read(policy.ofService[part](key)))),
-    ...read(policy.pods(group.view)).flatMap(key => read(policy.ofPod(key))),
+    ...PARTS.flatMap(part =>
+      read(policy.services({ view, part })).flatMap(shown => read(policy.ofService[part](shown))),
+    ),
+    ...read(policy.pods(view)).flatMap(shown => read(policy.ofPod(shown))),
     ...read(policy.own(group)),
   ];
 }

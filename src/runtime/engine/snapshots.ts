@@ -2,8 +2,8 @@ import type { NodeGroup, View } from "../../catalog/node-groups";
 import { nodeGroupKey, viewKey } from "../../catalog/node-groups";
 import { sameElements } from "../../graph/equality";
 import type { Family, Graph, Read } from "../../graph/graph";
-import type { Part, Policy } from "../../policy/policy";
-import { partOf } from "../../policy/policy";
+import type { Part, Policy, Shown } from "../../policy/policy";
+import { partOf, shownKey } from "../../policy/policy";
 import type { Leaf } from "../../policy/types";
 import type { EncodedResource, Layer, ResourceSet, Snapshot } from "../../xds/resource";
 import { resourceSet, TYPE_URLS } from "../../xds/resource";
@@ -47,11 +47,11 @@ function createViewLayers(
   policy: Policy,
   encodeAll: EncodeAll,
 ): Family<{ readonly view: View; readonly part: Part }, Layer> {
-  const encodedFamily = (label: string, leaves: Family<string, readonly Leaf[]>) =>
-    graph.family<string, readonly EncodedResource[]>({
+  const encodedFamily = (label: string, leaves: Family<Shown, readonly Leaf[]>) =>
+    graph.family<Shown, readonly EncodedResource[]>({
       label: `encoded.${label}`,
-      keyOf: key => key,
-      compute: (read, key) => encodeAll(read, read(leaves(key))),
+      keyOf: shownKey,
+      compute: (read, shown) => encodeAll(read, read(leaves(shown))),
       equals: sameElements,
     });
   const ofPod = encodedFamily("pod", policy.ofPod);
@@ -65,9 +65,9 @@ function createViewLayers(
     label: "viewLayer",
     keyOf: ({ view, part }) => `${part}|${viewKey(view)}`,
     compute: (read, { view, part }) => {
-      const services = read(policy.services(view)).flatMap(key => read(ofService[part](key)));
+      const services = read(policy.services({ view, part })).flatMap(shown => read(ofService[part](shown)));
       if (part !== "listener") return layerOf(services);
-      return layerOf([...services, ...read(policy.pods(view)).flatMap(key => read(ofPod(key)))]);
+      return layerOf([...services, ...read(policy.pods(view)).flatMap(shown => read(ofPod(shown)))]);
     },
     equals: sameLayer,
   });

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { createInputs } from "../../../src/catalog/inputs";
 import { createGraph } from "../../../src/graph/graph";
+import { meshAuthorization } from "../../../src/policy/authorization";
 import { groupLeaves } from "../../../src/policy/inbound";
 import { meshConfig, namespace, pod, service } from "../../support/objects";
 import { buyer, PORTS, shopPod, shopService, ShopMesh, thief } from "../../support/shop-mesh";
@@ -258,9 +259,13 @@ describe("modes of a namespace", () => {
         trustDomain: "cluster.local",
         tls: { minVersion: "TLSv1_2", maxVersion: "TLSv1_3", cipherSuites: [], ecdhCurves: [] },
       },
-      egress: false,
+      egress: { kind: "some", ports: [], leaves: [] },
       tracing: undefined,
-      authorization: { kind: "deny" },
+      authorization: meshAuthorization({ kind: "deny" }),
+      logging: undefined,
+      setting: () => undefined,
+      reading: "Prefix",
+      ingress: () => ({ chains: [], tables: [], diagnostics: [] }),
       targets: [],
       service: () => ({
         namespace: "shop",

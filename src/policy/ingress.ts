@@ -1,0 +1,206 @@
+/**
+ * IngressBackends: callers from outside the mesh that are let in to HTTP ports, by address, by client certificate, or both.
+ * Of several about the same callers of a port the oldest counts.
+ */
+import type { Diagnostic } from "../model/diagnostic";
+import type { ObjectRef } from "../model/object-ref";
+import type { IngressBackend } from "../model/traffic";
+import { ANY_REQUEST } from "./matching";
+import { ingressRouteTableName, localClusterName } from "./names";
+import type { RouteGroup } from "./route-group";
+import type { IngressChain, Permission, RouteTableLeaf } from "./types";
+
+/** What IngressBackends refer to. */
+export interface IngressFacts {
+  /** Addresses behind a Service, with or without a sidecar, by its key. */
+  readonly addresses: (service: string) => readonly string[];
+  /** HTTPRouteGroup by key. */
+  readonly group: (key: string) => RouteGroup | undefined;
+}
+
+/** What IngressBackends open of one port. */
+export interface IngressParts {
+  readonly chains: readonly IngressChain[];
+  readonly tables: readonly RouteTableLeaf[];
+  /** About those that came too late. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Of which port. */
+export interface IngressPort {
+  /** Container port. */
+  readonly port: number;
+  /** Keys of the Services that lead to it. */
+  readonly services: readonly string[];
+  readonly trustDomain: string;
+}
+
+type BackendItem = IngressBackend["backends"][number];
+
+const ANYWHERE = ["0.0.0.0/0", "::/0"];
+
+/** The ways in that some IngressBackends, as given by `oldestFirst`, open of a port. */
+export function ingressParts(
+  policies: readonly IngressBackend[],
+  at: IngressPort,
+  facts: IngressFacts,
+): IngressParts {
+  const chains: IngressChain[] = [];
+  const tables: RouteTableLeaf[] = [];
+  const diagnostics: Diagnostic[] = [];
+  const taken = new Map<string, IngressBackend>();
+  for (const policy of policies) {
+    for (const item of policy.backends) {
+      if (item.port !== at.port || !at.services.includes(item.service)) continue;
+      const wanted = cidrsOf(policy, item, facts);
+      const free = wanted.filter(cidr => claims(item, cidr).every(claim => !taken.has(claim)));
+      const winner = wanted
+        .flatMap(cidr => claims(item, cidr))
+        .map(claim => taken.get(claim))
+        .find(other => other !== undefined);
+      for (const claim of free.flatMap(cidr => claims(item, cidr))) taken.set(claim, policy);
+      if (winner !== undefined && winner.ref !== policy.ref)
+        diagnostics.push(conflict(policy.ref, winner.ref, { item, all: free.length === 0 }));
+      if (free.length === 0) continue;
+      const name = `${policy.ref.namespace}/${policy.ref.name}${item.tls === undefined ? "" : "|tls"}`;
+      if (chains.some(chain => chain.name === name)) continue;
+      const table = tableOf(name, policy, { item, at, facts });
+      tables.push(table);
+      const tls = item.tls && { verifyClient: item.tls.verifyClient, serverNames: item.tls.sniHosts };
+      chains.push({ name, cidrs: free, tls, routeTable: table.name, origins: table.origins });
+    }
+  }
+  return { chains, tables, diagnostics };
+}
+
+/** Envoy takes each combination of protocol, server name and address of the caller once. */
+function claims({ tls }: BackendItem, cidr: string): readonly string[] {
+  if (tls === undefined) return [`plain|${cidr}`];
+  return (tls.sniHosts.length === 0 ? ["*"] : tls.sniHosts).map(name => `tls|${name}|${cidr}`);
+}
+
+function conflict(
+  subject: ObjectRef,
+  winner: ObjectRef,
+  { item, all }: { readonly item: BackendItem; readonly all: boolean },
+): Diagnostic {
+  const end = all ? "this one lets nobody in there" : "it decides about those";
+  return {
+    severity: all ? "error" : "warning",
+    code: "Conflicted",
+    subject,
+    field: "spec.sources",
+    message: `IngressBackend ${winner.namespace}/${winner.name} is older and speaks of the same callers of container port ${item.port}; ${end}`,
+  };
+}
+
+/** Whether the names in certificates of callers can be known. */
+function asksForNames({ tls }: BackendItem): boolean {
+  return tls?.verifyClient === true;
+}
+
+/** Addresses that may call: those of the sources, or any where names in certificates are what counts. */
+function cidrsOf(policy: IngressBackend, item: BackendItem, { addresses }: IngressFacts): readonly string[] {
+  const { services, ipRanges, principals } = policy;
+  if (services.length === 0 && ipRanges.length === 0) {
+    return principals.length > 0 && asksForNames(item) ? ANYWHERE : [];
+  }
+  const pods = services.flatMap(key => addresses(key)).map(ip => `${ip}/${ip.includes(":") ? 128 : 32}`);
+  return [...new Set([...pods, ...ipRanges])].sort();
+}
+
+function permissionOf({ principals }: IngressBackend, item: BackendItem): Permission {
+  return asksForNames(item) && principals.length > 0
+    ? { kind: "principals", names: principals }
+    : { kind: "anyone" };
+}
+
+function tableOf(
+  chain: string,
+  policy: IngressBackend,
+  { item, at, facts }: { readonly item: BackendItem; readonly at: IngressPort; readonly facts: IngressFacts },
+): RouteTableLeaf {
+  const groups = policy.routeGroups.flatMap(key => facts.group(key) ?? []);
+  const origins = [policy.ref, ...groups.map(({ ref }) => ref)];
+  const matches =
+    policy.routeGroups.length === 0
+      ? [ANY_REQUEST]
+      : groups.flatMap(group => group.matches.map(({ match }) => match));
+  const rule = {
+    name: `${policy.ref.namespace}/${policy.ref.name}`,
+    matches,
+    permission: permissionOf(policy, item),
+    backends: [{ cluster: localClusterName(at.port), weight: 1 }],
+    origins,
+  };
+  return {
+    kind: "route-table",
+    name: ingressRouteTableName(at.port, chain),
+    direction: "ingress",
+    origins,
+    trustDomain: at.trustDomain,
+    rules: matches.length === 0 ? [] : [rule],
+  };
+}
+
+/** What the owner of an IngressBackend should know, besides conflicts. */
+export function ingressFindings(
+  policy: IngressBackend,
+  facts: IngressFacts & {
+    /** How a container port of a Service is carried; `absent`: it has none; undefined: the Service is not of the mesh. */
+    readonly carried: (service: string, port: number) => "http" | "bytes" | "absent" | undefined;
+  },
+): readonly Diagnostic[] {
+  const tell = (code: string, field: string, message: string, warning = false): Diagnostic => ({
+    severity: warning ? "warning" : "error",
+    code,
+    subject: policy.ref,
+    field,
+    message,
+  });
+  const { backends, services, ipRanges, principals, routeGroups } = policy;
+  const found: Diagnostic[] = [];
+  for (const item of backends) {
+    const problem = backendProblem(item, facts.carried(item.service, item.port));
+    if (problem !== undefined) found.push(tell(problem.code, "spec.backends", problem.message));
+  }
+  for (const key of services.filter(service => facts.addresses(service).length === 0)) {
+    const message = `Service ${key} has no endpoints, so nobody of it can call`;
+    found.push(tell("UnresolvedReference", "spec.sources", message));
+  }
+  for (const key of routeGroups.filter(group => facts.group(group) === undefined)) {
+    const message = `there is no HTTPRouteGroup ${key}; no request is let in for it`;
+    found.push(tell("UnresolvedReference", "spec.matches", message));
+  }
+  const anonymous = backends.filter(item => !asksForNames(item));
+  if (principals.length > 0 && anonymous.length > 0) {
+    const ports = anonymous.map(({ port }) => port).join(", ");
+    const bounded = services.length > 0 || ipRanges.length > 0;
+    const end = bounded ? "the other sources alone decide there" : "nobody can call there";
+    const message = `callers of port ${ports} present no certificate, so an AuthenticatedPrincipal cannot be known; ${end}`;
+    found.push(tell("NoEffect", "spec.sources", message, bounded));
+  }
+  return found;
+}
+
+function backendProblem(
+  { service, port }: BackendItem,
+  carried: "http" | "bytes" | "absent" | undefined,
+): Pick<Diagnostic, "code" | "message"> | undefined {
+  switch (carried) {
+    case undefined:
+      return { code: "UnresolvedReference", message: `Service ${service} is not of the mesh` };
+    case "absent":
+      return {
+        code: "UnresolvedReference",
+        message: `no port of Service ${service} leads to container port ${port}`,
+      };
+    case "bytes":
+      return {
+        code: "NoEffect",
+        message: `container port ${port} of Service ${service} is carried as tcp; ingress is HTTP`,
+      };
+    case "http":
+      return undefined;
+  }
+}

@@ -1,0 +1,41 @@
+/** What two path matches have in common, as far as a match can say it. */
+import { compileRegex } from "../api/regex";
+import type { HttpMatch } from "./types";
+
+type Path = HttpMatch["path"];
+
+/**
+ * The paths that fit both; undefined: there are none, or no match says which (two patterns, a pattern and a prefix).
+ * Whoever asks then leaves the rule as it is.
+ */
+export function commonPath(a: Path, b: Path): Path | undefined {
+  if (a.kind === "any") return b;
+  if (b.kind === "any") return a;
+  if (a.kind === b.kind && a.value === b.value) return a;
+  if (a.kind === "exact") return fits(b, a.value) ? a : undefined;
+  if (b.kind === "exact") return fits(a, b.value) ? b : undefined;
+  if (a.kind === "regex" || b.kind === "regex") return undefined;
+  if (a.value.startsWith(b.value)) return a;
+  return b.value.startsWith(a.value) ? b : undefined;
+}
+
+function fits(match: Path, path: string): boolean {
+  switch (match.kind) {
+    case "any":
+      return true;
+    case "exact":
+      return match.value === path;
+    case "prefix":
+      return path.startsWith(match.value);
+    case "regex":
+      return compileRegex(match.value)?.matchesAll(path) === true;
+  }
+}
+
+/** Matches held to a path as well. */
+export function narrowed(matches: readonly HttpMatch[], path: Path): readonly HttpMatch[] {
+  return matches.flatMap(match => {
+    const common = commonPath(match.path, path);
+    return common === undefined ? [] : [{ ...match, path: common }];
+  });
+}

@@ -1,0 +1,127 @@
+/**
+ * Telemetries: how the proxies of a pod log. What is nearest to the pod counts alone: one that selects its labels, then one of
+ * its whole namespace, then one of the whole mesh; of several as near the oldest. One that says nothing of logs is left out.
+ */
+import type { Compiled, Diagnostic } from "../model/diagnostic";
+import type { ObjectRef } from "../model/object-ref";
+import type { ExtensionService, Telemetry } from "../model/traffic";
+import { extensionClusterName } from "./names";
+import type { AccessLog, ExternalClusterLeaf } from "./types";
+
+/** The cluster of an ExtensionService that is spoken to by gRPC. */
+export function extensionCluster(
+  { ref, host, port, connectTimeoutMs }: ExtensionService,
+  by: readonly ObjectRef[],
+): ExternalClusterLeaf {
+  return {
+    kind: "external-cluster",
+    name: extensionClusterName(`${ref.namespace}/${ref.name}`),
+    origins: [...by, ref],
+    address: host,
+    port,
+    http2: true,
+    ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+  };
+}
+
+/** How a Telemetry says that proxies log. */
+export interface Logging {
+  readonly accessLog: AccessLog;
+  /** The collector that it names, if there is one. */
+  readonly cluster: ExternalClusterLeaf | undefined;
+  readonly origins: readonly ObjectRef[];
+}
+
+/** Reads a Telemetry that says something of logs. A collector that is not there costs only what would be sent to it. */
+export function readTelemetry(
+  { ref, accessLog }: Telemetry,
+  service: (key: string) => ExtensionService | undefined,
+): Compiled<Logging> {
+  const { format, openTelemetry } = accessLog ?? {};
+  const text = format === undefined ? {} : { format };
+  if (openTelemetry === undefined) {
+    return { value: { accessLog: text, cluster: undefined, origins: [ref] }, diagnostics: [] };
+  }
+  const found = service(openTelemetry.service);
+  const problem = problemOf(openTelemetry.service, found);
+  if (found === undefined || problem !== undefined) {
+    const field = "spec.accessLog.openTelemetry.extensionService";
+    const message = `${problem?.message ?? ""}; logs are written to standard output only`;
+    return {
+      value: { accessLog: text, cluster: undefined, origins: [ref] },
+      diagnostics: [
+        { severity: "error", code: problem?.code ?? "UnresolvedReference", subject: ref, field, message },
+      ],
+    };
+  }
+  const cluster = extensionCluster(found, [ref]);
+  const { attributes } = openTelemetry;
+  return {
+    value: {
+      accessLog: { ...text, openTelemetry: { cluster: cluster.name, attributes } },
+      cluster,
+      origins: [ref, found.ref],
+    },
+    diagnostics: [],
+  };
+}
+
+function problemOf(
+  key: string,
+  service: ExtensionService | undefined,
+): Pick<Diagnostic, "code" | "message"> | undefined {
+  if (service === undefined)
+    return { code: "UnresolvedReference", message: `there is no ExtensionService ${key}` };
+  if (service.http2) return undefined;
+  return {
+    code: "InvalidField",
+    message: `ExtensionService ${key} speaks http1, and log records are sent by gRPC`,
+  };
+}
+
+/** What a Telemetry's pods are told in the end. */
+export interface TelemetryFacts {
+  /** Live pods that it speaks of. */
+  readonly pods: readonly {
+    /** The Telemetry that counts for the pod. */
+    readonly winner: Telemetry | undefined;
+  }[];
+  /** Something nearer to a pod is no rival. */
+  readonly isRival: (winner: Telemetry) => boolean;
+}
+
+/** What the owner of a Telemetry should know about its effect. */
+export function telemetryFindings(telemetry: Telemetry, facts: TelemetryFacts): readonly Diagnostic[] {
+  const { ref, accessLog } = telemetry;
+  const tell = (severity: Diagnostic["severity"], code: string, message: string): readonly Diagnostic[] => [
+    { severity, code, subject: ref, field: "spec.selector", message },
+  ];
+  if (accessLog === undefined) {
+    return [
+      {
+        severity: "warning",
+        code: "NoEffect",
+        subject: ref,
+        field: "spec.accessLog",
+        message: "nothing is said of access logs, so it has no effect",
+      },
+    ];
+  }
+  const { pods } = facts;
+  if (pods.length === 0) return tell("warning", "NoEffect", "no pod of the mesh is meant");
+  const lost = pods.flatMap(({ winner }) =>
+    winner !== undefined && !isSame(winner.ref, ref) && facts.isRival(winner) ? [winner] : [],
+  );
+  const [winner] = lost;
+  const own = pods.some(pod => pod.winner !== undefined && isSame(pod.winner.ref, ref));
+  if (winner !== undefined) {
+    const end = own ? `it counts for ${lost.length} of its pods` : "this one has no effect";
+    const message = `Telemetry ${winner.ref.name} is older and speaks of the same pods; ${end}`;
+    return tell(own ? "warning" : "error", "Conflicted", message);
+  }
+  return own ? [] : tell("warning", "NoEffect", "other Telemetries are nearer to each of its pods");
+}
+
+function isSame(a: ObjectRef, b: ObjectRef): boolean {
+  return a.namespace === b.namespace && a.name === b.name;
+}
