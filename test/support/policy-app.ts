@@ -158,7 +158,7 @@ const operations: PolicyOperations = {
       let received = "";
       const socket = tls.connect({ host, port, servername, rejectUnauthorized: false });
       socket.setTimeout(8000, () => socket.destroy());
-      socket.on("data", chunk => (received += chunk.toString()));
+      socket.on("data", chunk => (received += String(chunk)));
       socket.on("error", () => socket.destroy());
       socket.on("close", () => {
         resolve(received);

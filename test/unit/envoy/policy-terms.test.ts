@@ -7,7 +7,7 @@ import { all, at, built } from "./json-path";
 import { INBOUND, TCP_PORT, UPSTREAM } from "./leaves";
 import { CONNECTION, EGRESS, INGRESS_HTTP, LIMITED_HTTP, POLICY_LEAVES } from "./terms";
 
-function leaf<K extends Leaf["kind"]>(kind: K, name: string): Leaf {
+function leaf(kind: Leaf["kind"], name: string): Leaf {
   const found = POLICY_LEAVES.find(item => item.kind === kind && item.name === name);
   if (found === undefined) throw new Error(`no leaf ${name}`);
   return found;
