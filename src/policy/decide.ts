@@ -5,6 +5,7 @@
 import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
+import { decideEgress, ingressChainOf } from "./decide-edge";
 import { matches } from "./matching";
 import type { Answer, NearMiss } from "./permits";
 import { ask } from "./permits";
@@ -33,6 +34,10 @@ export interface Call {
   /** Where the application dials; of a caller without sidecar, the address and port of a pod. */
   readonly address: string;
   readonly port: number;
+  /** The caller's own address, where ingress is decided by it. */
+  readonly source?: string;
+  /** The server name of the application's own TLS. */
+  readonly serverName?: string;
   /** undefined: a connection of which only bytes matter. */
   readonly http?: HttpRequest;
 }
@@ -72,6 +77,8 @@ export interface Possibility {
   readonly cluster: string;
   /** The first of the backend's pods at which this happens. */
   readonly destination?: { readonly address: string; readonly port: number };
+  /** What a caller that is not let through is answered by HTTP; absent: its connection ends. */
+  readonly status?: number;
   /** Objects that the deciding part comes from. */
   readonly by: readonly ObjectRef[];
   /** The grant or rule that lets it through, by name. */
@@ -89,9 +96,24 @@ export interface Decision extends Omit<Possibility, "share" | "cluster"> {
   readonly possible: readonly Possibility[];
 }
 
-type Verdict = Pick<Possibility, "outcome" | "by" | "destination" | "rule" | "nearest">;
+type Verdict = Pick<Possibility, "outcome" | "status" | "by" | "destination" | "rule" | "nearest">;
 interface Judged extends Verdict {
   readonly steps: readonly string[];
+}
+
+/** What a proxy that speaks HTTP answers. */
+const STATUS = {
+  malformed: 400,
+  forbidden: 403,
+  "no-rule": 404,
+  "no-backend": 500,
+  unavailable: 503,
+} as const;
+
+/** What a client's proxy makes of an end that the server gave no answer to. */
+function atClient<V extends Verdict>(verdict: V, { kind }: Handling): V {
+  if (kind === "tcp" || verdict.outcome === "delivered" || verdict.status !== undefined) return verdict;
+  return { ...verdict, status: verdict.outcome === "no-backend" ? STATUS["no-backend"] : STATUS.unavailable };
 }
 
 /** The call with the path as proxies read it. */
@@ -123,14 +145,19 @@ function decideClient(world: CallWorld, call: Call): readonly [Judged, readonly 
     "outbound-listener",
     leaf => leaf.port === call.port && leaf.addresses.includes(call.address),
   );
-  if (listener === undefined) return [decideUnknown(world.client), []];
+  if (listener === undefined) return [decideUnknown(world.client, call), []];
   const steps = [`listener ${listener.name}`];
   const chosen = choose(world.client, listener, { call, steps });
   if (!("backends" in chosen)) return [{ ...chosen, steps }, []];
   const weighted = chosen.backends
     .filter(backend => backend.weight > 0)
     .sort((a, b) => b.weight - a.weight)
-    .map(backend => ({ backend, judged: decideBackend(world, call, { backend, by: chosen.by }) }));
+    .map(backend => ({
+      backend,
+      judged: decideBackend(world, call, { backend, by: chosen.by }).map(end =>
+        atClient(end, listener.handling),
+      ),
+    }));
   const all = weighted.reduce((sum, { backend }) => sum + backend.weight, 0);
   const possible = weighted.flatMap(({ backend, judged }) =>
     judged.map(verdict => ({
@@ -139,7 +166,8 @@ function decideClient(world: CallWorld, call: Call): readonly [Judged, readonly 
       share: backend.weight / all,
     })),
   );
-  const first = weighted[0]?.judged[0] ?? { outcome: "no-backend" as const, by: chosen.by, steps: [] };
+  const nowhere: Judged = { outcome: "no-backend", by: chosen.by, steps: [] };
+  const first = weighted[0]?.judged[0] ?? atClient(nowhere, listener.handling);
   return [{ ...first, steps: [...steps, ...first.steps] }, possible];
 }
 
@@ -150,14 +178,12 @@ function withoutSteps(judged: Judged): Verdict {
 }
 
 /** A destination that is not of the mesh. */
-function decideUnknown(client: readonly Leaf[]): Judged {
+function decideUnknown(client: readonly Leaf[], call: Call): Judged {
   const catchAll = find(client, "outbound-catch-all", () => true);
-  const open = catchAll?.passthroughCluster !== undefined;
-  return {
-    outcome: open ? "passthrough" : "refused",
-    by: catchAll?.origins ?? [],
-    steps: [`listener ${catchAll?.name ?? "(none)"}`],
-  };
+  const steps = [`listener ${catchAll?.name ?? "(none)"}`];
+  if (catchAll === undefined) return { outcome: "refused", by: [], steps };
+  if (catchAll.passthroughCluster === undefined) return { ...decideEgress(client, catchAll, call), steps };
+  return { outcome: "passthrough", by: catchAll.origins, steps };
 }
 
 interface Chosen {
@@ -174,7 +200,7 @@ function choose(
   const { handling } = frontend;
   if (handling.kind === "tcp") return { backends: handling.backends, by: frontend.origins };
   const rule = ruleOf(leaves, handling.routeTable, call);
-  if (typeof rule === "string") return { outcome: rule, by: frontend.origins };
+  if (typeof rule === "string") return { outcome: rule, status: STATUS[rule], by: frontend.origins };
   steps.push(`rule ${handling.routeTable}/${rule.name}`);
   return { backends: rule.backends, by: rule.origins };
 }
@@ -250,13 +276,16 @@ function decidePlain(world: CallWorld, call: Call): Judged {
   const listener = find(leaves, "inbound-listener", () => true);
   const port = listener?.ports.find(candidate => candidate.port === call.port);
   const steps = [`inbound port ${call.port}`];
-  if (listener === undefined || port?.plaintext === undefined) {
+  const ingress = ingressChainOf(port, call);
+  const table = ingress?.routeTable ?? port?.plaintext?.routeTable;
+  const closed = ingress === undefined && port?.plaintext === undefined;
+  if (listener === undefined || port === undefined || closed) {
     return { outcome: "refused", by: listener?.origins ?? [], steps: [...steps, "takes no plaintext"] };
   }
   const { address } = call;
   const arrival = { call, steps, address, port: call.port };
   const open: InboundPort = { ...port, permission: { kind: "anyone" } };
-  const verdict = decideInbound(leaves, { listener, port: open, table: port.plaintext.routeTable }, arrival);
+  const verdict = decideInbound(leaves, { listener, port: open, table }, arrival);
   return { ...verdict, steps, destination: { address, port: call.port } };
 }
 
@@ -273,9 +302,10 @@ function decideInbound(leaves: readonly Leaf[], { listener, port, table }: Door,
     return verdictOf(ask(port.permission, { from: call.from }, port.grants), listener.origins, steps);
   }
   const rule = ruleOf(leaves, table, call);
-  if (typeof rule === "string") return { outcome: rule, by: listener.origins };
+  if (typeof rule === "string") return { outcome: rule, status: STATUS[rule], by: listener.origins };
   steps.push(`rule ${table}/${rule.name}`);
-  return verdictOf(ask(rule.permission, call), rule.origins, steps);
+  const verdict = verdictOf(ask(rule.permission, call), rule.origins, steps);
+  return verdict.outcome === "forbidden" ? { ...verdict, status: STATUS.forbidden } : verdict;
 }
 
 /** The grant decides where there is one, or the one that came nearest; else whatever the rule comes from. */

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { objectRefKey } from "../../src/model/object-ref";
-import { type Decision, decide } from "../../src/policy/decide";
+import { type Decision, decide, type Possibility } from "../../src/policy/decide";
 import type { Leaf } from "../../src/policy/types";
 import type { PolicyDescription } from "../../src/runtime/engine";
 import type { TestObject } from "./objects";
@@ -165,23 +165,30 @@ function find(scene: Scene, kind: string, name = "", namespace = ""): TestObject
   );
 }
 
-/** What the evaluator says to a call. */
-export function evaluated(scene: Scene, call: ResolvedCall): Evaluation {
+function podAt(scene: Scene, address: string | undefined): TestObject | undefined {
+  return scene.pods.find(pod => podAddresses(pod).includes(address ?? ""));
+}
+
+/** How the evaluator decides a call. */
+export function decided(scene: Scene, call: ResolvedCall): Decision {
   const { method, path, headers } = call;
   const leavesOf = (pod: TestObject | undefined): readonly Leaf[] | undefined =>
     pod && describe(scene, pod)?.leaves;
-  const at = (address: string | undefined): TestObject | undefined =>
-    scene.pods.find(pod => podAddresses(pod).includes(address ?? ""));
   const client = describe(scene, call.from);
   const from = client?.group.identity;
   // Between a caller without a sidecar and a Service stands only the node.
   const { address, port } = from === undefined ? carriedTo(scene.objects, call) : call;
-  const decision = decide(
-    { client: client?.leaves ?? [], server: dialled => leavesOf(at(dialled)) },
+  return decide(
+    { client: client?.leaves ?? [], server: dialled => leavesOf(podAt(scene, dialled)) },
     { from, address, port, ...(isHttp(call) ? { http: { method, path, headers } } : {}) },
   );
+}
+
+/** What the evaluator says to a call. */
+export function evaluated(scene: Scene, call: ResolvedCall): Evaluation {
+  const decision = decided(scene, call);
   const reached = [decision, ...decision.possible].flatMap(
-    ({ destination }) => at(destination?.address) ?? [],
+    ({ destination }) => podAt(scene, destination?.address) ?? [],
   );
   return {
     answer: answerTo(decision, isHttp(call)),
@@ -205,20 +212,12 @@ export interface Evaluation {
   readonly steps: readonly string[];
 }
 
-/** What an HTTP client sees of an outcome; a client of bytes sees the connection end unless it is `delivered`. */
-const STATUS: ReadonlyMap<string, number> = new Map([
-  ["delivered", 200],
-  ["forbidden", 403],
-  ["no-rule", 404],
-  ["no-backend", 500],
-  ["unavailable", 503],
-  ["wrong-server", 503],
-]);
-
-function answerTo({ outcome }: Decision, http: boolean): Answer {
+/** What a caller sees: a status where a proxy answers by HTTP, else that the connection ends unless it is `delivered`. */
+export function answerTo(
+  { outcome, status }: Pick<Possibility, "outcome" | "status">,
+  http: boolean,
+): Answer {
   if (outcome === "passthrough" || outcome === "refused") return outcome;
-  if (!http) return outcome === "delivered" ? "answered" : "refused";
-  const status = STATUS.get(outcome);
-  if (status === undefined) throw new Error(`no status is known for ${outcome}`);
-  return status;
+  if (outcome === "delivered") return http ? 200 : "answered";
+  return http && status !== undefined ? status : "refused";
 }

@@ -118,11 +118,21 @@ export class SceneNetwork {
     await Promise.all(scene.pods.map(pod => this.serve(scene, pod, calls)));
     for (const pod of scene.pods) this.configure(scene, pod);
     await Promise.all(scene.meshed.map(name => this.startSidecar(name)));
+    await this.settled(scene);
+  }
+
+  private async settled(scene: Scene): Promise<void> {
     await waitFor(
       "acknowledgements of the scene",
       () => scene.meshed.every(name => this.ads.settled(this.part(name).place.name)) || this.failed(),
       15_000,
     );
+  }
+
+  /** Gives the Envoys another configuration; pods, addresses and Services stay as they are. */
+  async turn(scene: Scene): Promise<void> {
+    for (const pod of scene.pods) this.configure(scene, pod);
+    await this.settled(scene);
   }
 
   /** Makes a call from the pod's application. `pod` of the answer is that of the scene. */

@@ -171,11 +171,13 @@ describe("evaluator", () => {
     expect(decide(world(), get("/api/cart", thief))).to.deep.equal({
       allowed: false,
       outcome: "forbidden",
+      status: 403,
       by: [origin("api")],
       destination: { address: "10.1.0.1", port: 8080 },
       possible: [
         {
           outcome: "forbidden",
+          status: 403,
           by: [origin("api")],
           cluster: "cart",
           share: 1,

@@ -1,0 +1,105 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import type { TestObject } from "../support/objects";
+import { aCall, aMesh, CAST } from "../support/random-mesh";
+import { Scene } from "../support/scene";
+import type { ResolvedCall } from "../support/scene-calls";
+import { answerTo, decided, isHttp } from "../support/scene-calls";
+import { SceneNetwork } from "../support/scene-network";
+import { podAddresses, podName } from "../support/scene";
+import type { AppAnswer } from "../support/scene-operations";
+
+/** Random meshes; with OSM_FULL=1 all of them. */
+const MESHES = process.env["OSM_FULL"] === "1" ? 1_000 : 12;
+/** Calls of each. */
+const CALLS = 20;
+/** Where the sequence begins; another run may choose another place. */
+const SEED = Number(process.env["OSM_SEED"] ?? "20261121");
+/** How long a right answer is waited for: an Envoy's workers take a configuration a moment after it was acknowledged. */
+const PATIENCE_MS = 5_000;
+
+/** An end of a call: what is seen, and at which pods. */
+interface End {
+  readonly seen: AppAnswer["outcome"];
+  /** undefined: it does not matter, or cannot be told. */
+  readonly pods: readonly string[] | undefined;
+}
+
+const reaches = (seen: AppAnswer["outcome"]): boolean => seen === 200 || seen === "answered";
+
+/** Every end that the evaluator holds possible. */
+function endsOf(scene: Scene, call: ResolvedCall): readonly End[] {
+  const decision = decided(scene, call);
+  const ends = decision.possible.length > 0 ? decision.possible : [decision];
+  return ends.map(end => {
+    const cluster = "cluster" in end ? end.cluster : "";
+    const pod = scene.pods.find(candidate =>
+      podAddresses(candidate).includes(end.destination?.address ?? ""),
+    );
+    const said = answerTo(end, isHttp(call));
+    // Behind the root stand both servers; of pods with the same end the first is named.
+    const several = cluster === "outbound|shop/root|80" || cluster === "outbound|shop/root|81";
+    const named = pod === undefined || several ? undefined : [podName(pod)];
+    const seen = said === "passthrough" ? (isHttp(call) ? 200 : "answered") : said;
+    return { seen, pods: reaches(seen) ? named : undefined };
+  });
+}
+
+describe("the evaluator and real Envoys (P-05)", () => {
+  let network: SceneNetwork;
+
+  before(async () => {
+    network = await SceneNetwork.start(CAST);
+  });
+
+  after(() => network.close());
+
+  /** What is wrong with an answer; undefined: the evaluator holds it possible. */
+  function judge(ends: readonly End[], answer: AppAnswer): string | undefined {
+    const fits = ends.some(
+      ({ seen, pods }) => seen === answer.outcome && (pods === undefined || pods.includes(answer.pod)),
+    );
+    return fits ? undefined : `seen ${JSON.stringify(answer)}, possible ${JSON.stringify(ends)}`;
+  }
+
+  async function compare(scene: Scene, call: ResolvedCall): Promise<string | undefined> {
+    const ends = endsOf(scene, call);
+    const until = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const wrong = judge(ends, await network.call(call));
+      if (wrong === undefined || Date.now() > until) return wrong;
+    }
+  }
+
+  it(`agree about ${MESHES} random meshes, ${CALLS} calls each`, async () => {
+    const meshes = fc.sample(aMesh, { numRuns: MESHES, seed: SEED });
+    const calls = fc.sample(aCall, { numRuns: MESHES * CALLS, seed: SEED });
+    const wrong: string[] = [];
+    const outcomes = new Map<string, number>();
+    for (const [index, objects] of meshes.entries()) {
+      const scene = new Scene(objects);
+      await (index === 0 ? network.begin(scene, calls) : network.turn(scene));
+      for (const call of calls.slice(index * CALLS, (index + 1) * CALLS)) {
+        const { outcome } = decided(scene, call);
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+        const found = await compare(scene, call);
+        if (found === undefined) continue;
+        wrong.push(
+          `mesh ${index}, ${call.title} ${JSON.stringify(call.headers)}: ${found}\n${policyOf(objects)}`,
+        );
+      }
+    }
+    expect(wrong.join("\n\n")).to.equal("");
+    expect(network.nacks).to.deep.equal([]);
+    expect(outcomes.get("delivered"), "calls that are let through").to.be.greaterThan(MESHES);
+    expect(outcomes.get("forbidden"), "calls that are refused").to.be.greaterThan(MESHES);
+  }).timeout(MESHES * 30_000 + 120_000);
+});
+
+/** The part of a mesh that varies, as one line per object. */
+function policyOf(objects: readonly TestObject[]): string {
+  const varying = objects.filter(({ kind }) => !["Pod", "EndpointSlice"].includes(kind));
+  return varying
+    .map(({ kind, metadata, spec }) => `  ${kind} ${JSON.stringify(metadata)} ${JSON.stringify(spec)}`)
+    .join("\n");
+}
