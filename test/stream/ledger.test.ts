@@ -10,7 +10,7 @@ import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secre
 import { watchLedger } from "../../src/runtime/ledger/transport";
 import type { ProxyProgress } from "../../src/status/conditions";
 import { TYPE_URLS } from "../../src/xds/resource";
-import type { AdsRig} from "../support/ads-rig";
+import type { AdsRig } from "../support/ads-rig";
 import { snapshotOf, testResource } from "../support/ads-rig";
 import { TestLedgers, type LedgerRig } from "../support/ledger-rig";
 import { waitFor } from "../support/wait";

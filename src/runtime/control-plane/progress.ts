@@ -26,6 +26,11 @@ export interface Progress {
 /** Counts that changed while everything is in force are written this much later, for many objects at once; milliseconds. */
 const RECOUNT_MS = 30_000;
 
+/** Changes are looked at this much later, together; milliseconds. Thousands of objects may change at once. */
+const LOOK_AFTER_MS = 50;
+/** How long what shapes an unconnected pod is taken for granted; milliseconds. */
+const SHAPERS_MS = 2_000;
+
 /** The key of a custom object. */
 export function subjectKey({ kind, namespace, name }: StatusSubject): string {
   return objectRefKey({ group: apiKind(kind)?.group ?? "", kind, namespace, name });
@@ -47,9 +52,10 @@ export function followProgress(options: ProgressOptions): Progress {
   const recount = new Set<string>();
   let timer: { cancel(): void } | undefined;
 
+  const shapedBy = rememberShapers(engine, clock);
   const count = (subject: StatusSubject, generation: number): ProxyProgress => {
     const object = { key: subjectKey(subject), generation, everyProxy: subject.kind === "MeshConfig" };
-    return progressOf(fleet.view(), object, uid => shapersOf(engine, uid));
+    return progressOf(fleet.view(), object, shapedBy);
   };
   const look = (key: string): void => {
     const subject = subjectOfKey(key);
@@ -77,13 +83,16 @@ export function followProgress(options: ProgressOptions): Progress {
     }
     recount.clear();
   };
-  const lookAt = (changed: ChangedObjects): void => {
-    for (const key of changed === "all" ? engine.generations().keys() : changed) look(key);
-  };
+  const soon = gather(clock, changed => {
+    for (const key of changed === "all" ? [...engine.generations().keys(), ...outcomes.keys()] : changed)
+      look(key);
+  });
   const subscriptions: readonly Subscription[] = [
-    fleet.onChange(lookAt),
+    fleet.onChange(changed => {
+      soon.add(changed);
+    }),
     engine.onCompiled(changed => {
-      lookAt(changed);
+      soon.add(changed);
     }),
   ];
   return {
@@ -93,6 +102,7 @@ export function followProgress(options: ProgressOptions): Progress {
     },
     stop: () => {
       timer?.cancel();
+      soon.stop();
       for (const subscription of subscriptions) subscription.close();
     },
   };
@@ -112,16 +122,45 @@ function outcomeOf(progress: ProxyProgress, generation: number): string {
   ]);
 }
 
-const NOBODY: ReadonlySet<string> = new Set();
-const shapers = new WeakMap<object, ReadonlySet<string>>();
+/** Changes of a moment, handed over together. */
+function gather(
+  clock: Clock,
+  look: (changed: ChangedObjects) => void,
+): { add(changed: ChangedObjects): void; stop(): void } {
+  let gathered: Set<string> | "all" = new Set<string>();
+  let timer: { cancel(): void } | undefined;
+  const run = (): void => {
+    timer = undefined;
+    const changed = gathered;
+    gathered = new Set<string>();
+    look(changed);
+  };
+  return {
+    add: changed => {
+      if (changed === "all" || gathered === "all") gathered = "all";
+      else for (const key of changed) gathered.add(key);
+      timer ??= clock.setTimeout(run, LOOK_AFTER_MS);
+    },
+    stop: () => {
+      timer?.cancel();
+    },
+  };
+}
 
-/** Keys of the objects that a pod's configuration comes from, as this process compiles it. */
-function shapersOf(engine: Engine, podUid: string): ReadonlySet<string> {
-  const leaves = engine.describe(podUid)?.leaves;
-  if (leaves === undefined) return NOBODY;
-  const known = shapers.get(leaves);
-  if (known !== undefined) return known;
-  const keys = new Set(leaves.flatMap(leaf => originsWithin(leaf).map(objectRefKey)));
-  shapers.set(leaves, keys);
-  return keys;
+/**
+ * Keys of the objects that a pod's configuration comes from, as this process compiles it. It compiles for no proxy of its
+ * own, so each answer is computed from all leaves of the pod and kept for a moment.
+ */
+function rememberShapers(engine: Engine, clock: Clock): (podUid: string) => ReadonlySet<string> {
+  const known = new Map<string, { readonly at: number; readonly keys: ReadonlySet<string> }>();
+  return podUid => {
+    const now = clock.now();
+    const before = known.get(podUid);
+    if (before !== undefined && now - before.at < SHAPERS_MS && now >= before.at) return before.keys;
+    if (known.size > engine.expectedProxies().size) known.clear();
+    const leaves = engine.describe(podUid)?.leaves ?? [];
+    const keys = new Set(leaves.flatMap(leaf => originsWithin(leaf).map(objectRefKey)));
+    known.set(podUid, { at: now, keys });
+    return keys;
+  };
 }

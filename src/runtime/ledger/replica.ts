@@ -36,6 +36,8 @@ export interface ReplicaLedgerOptions {
 
 /** Counting is put off this long, so that acknowledgements of a whole fleet are counted at once; milliseconds. */
 const COUNT_AFTER_MS = 25;
+/** Counting takes at most this share of the time, however many objects and proxies there are and change. */
+const COUNT_SHARE = 0.1;
 
 interface Known {
   readonly openedAt: number;
@@ -51,6 +53,7 @@ export class ReplicaLedger {
   private readonly meshConfig: string;
   private known = new Map<string, Known>();
   private timer: { cancel(): void } | undefined;
+  private lastCountMs = 0;
 
   constructor(private readonly options: ReplicaLedgerOptions) {
     this.meshConfig = objectRefKey(options.meshConfig);
@@ -125,11 +128,15 @@ export class ReplicaLedger {
   }
 
   private countSoon(): void {
-    this.timer ??= this.options.clock.setTimeout(() => {
+    const { clock } = this.options;
+    const wait = Math.max(COUNT_AFTER_MS, this.lastCountMs / COUNT_SHARE);
+    this.timer ??= clock.setTimeout(() => {
       this.timer = undefined;
+      const start = clock.now();
       const now = printRows(this.rows());
       for (const watcher of [...this.watchers]) tell(watcher, now);
-    }, COUNT_AFTER_MS);
+      this.lastCountMs = clock.now() - start;
+    }, wait);
   }
 }
 

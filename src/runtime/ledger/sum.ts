@@ -40,7 +40,10 @@ export function progressOf(
   const parts = replicas.map(rows =>
     object.everyProxy ? countAll(rows, object) : countAffected(rows, object),
   );
-  const away = [...missing].filter(([uid]) => object.everyProxy || shapedBy(uid).has(object.key));
+  // While a replica cannot be asked, nobody knows who is away.
+  const away = complete
+    ? [...missing].filter(([uid]) => object.everyProxy || shapedBy(uid).has(object.key))
+    : [];
   const behind = [
     ...parts.flatMap(part => part.behind),
     ...away.map(([, name]) => `${name} (not connected)`),
