@@ -201,25 +201,33 @@ function tcpPorts({ ref, ports, ipAddresses }: Egress): readonly EgressPort[] {
 /** Clusters of the hosts by name; of several Egresses with one the oldest says how it is connected to. */
 function externalClusters(egresses: readonly Egress[], { setting }: EgressFacts): readonly Leaf[] {
   const found = new Map<string, ExternalClusterLeaf>();
-  for (const { ref, hosts, ports, setting: key } of egresses) {
-    const said = key === undefined ? undefined : setting(key);
+  for (const egress of egresses) {
+    const said = egress.setting === undefined ? undefined : setting(egress.setting);
     const { connection, by } = clusterTerms(said, { balanced: false });
-    for (const { number, protocol } of ports) {
-      if (protocol !== "http" && protocol !== "https") continue;
-      for (const host of hosts.filter(name => !isWildcard(name))) {
-        const name = egressClusterName(host, number);
-        const known = found.get(name);
-        const own = { address: host, port: number, ...(connection === undefined ? {} : { connection }) };
-        found.set(name, {
-          kind: "external-cluster",
-          name,
-          ...(known ?? own),
-          origins: uniqueRefs([...(known?.origins ?? []), ref, ...(known === undefined ? by : [])]),
-        });
-      }
+    for (const { host, port } of namedHosts(egress)) {
+      const name = egressClusterName(host, port);
+      const known = found.get(name);
+      const origins = uniqueRefs([...(known?.origins ?? []), egress.ref, ...(known === undefined ? by : [])]);
+      const own: ExternalClusterLeaf = {
+        kind: "external-cluster",
+        name,
+        origins,
+        address: host,
+        port,
+        ...(connection === undefined ? {} : { connection }),
+      };
+      found.set(name, known === undefined ? own : { ...known, origins });
     }
   }
   return [...found.values()];
+}
+
+/** Every host that stands for one name, at every port where hosts are told apart. */
+function namedHosts({ hosts, ports }: Egress): readonly { readonly host: string; readonly port: number }[] {
+  const names = hosts.filter(host => !isWildcard(host));
+  return ports
+    .filter(({ protocol }) => protocol === "http" || protocol === "https")
+    .flatMap(({ number }) => names.map(host => ({ host, port: number })));
 }
 
 /** What the owner of an Egress should know. */
@@ -233,35 +241,49 @@ export function egressFindings(
   },
 ): readonly Diagnostic[] {
   const { ref, hosts, ports, routeGroups, setting } = egress;
-  const tell = (code: string, field: string, message: string): Diagnostic => ({
-    severity: code === "UnresolvedReference" ? "error" : "warning",
-    code,
-    subject: ref,
-    field,
-    message,
-  });
-  const found: Diagnostic[] = [];
-  if (facts.open)
-    found.push(
-      tell("NoEffect", "spec", "traffic.enableEgress of MeshConfig is on: everything is let out anyway"),
-    );
-  if (facts.pods === 0)
-    found.push(tell("NoEffect", "spec.sources", "no pod of the mesh is one of the sources"));
-  for (const key of routeGroups.filter(name => facts.group(name) === undefined))
-    found.push(
-      tell("UnresolvedReference", "spec.matches", `there is no HTTPRouteGroup ${key}; it lets nothing out`),
-    );
-  if (setting !== undefined && facts.setting(setting) === undefined)
-    found.push(tell("UnresolvedReference", "spec.matches", `there is no UpstreamTrafficSetting ${setting}`));
   const speaks = (...protocols: readonly string[]): boolean =>
     ports.some(({ protocol }) => protocols.includes(protocol));
-  if (speaks("http") && hosts.length === 0)
-    found.push(tell("NoEffect", "spec.hosts", "ports of http are opened to hosts, and none is given"));
-  if (routeGroups.length > 0 && !speaks("http"))
-    found.push(tell("NoEffect", "spec.matches", "only requests of http can be told apart by matches"));
-  if (hosts.length > 0 && !speaks("http", "https"))
-    found.push(
-      tell("NoEffect", "spec.hosts", "bytes say nothing of a host; spec.ipAddresses bound where they go"),
-    );
-  return found;
+  const ofHttp = speaks("http");
+  const idle: readonly (readonly [boolean, string, string])[] = [
+    [facts.open, "spec", "traffic.enableEgress of MeshConfig is on: everything is let out anyway"],
+    [facts.pods === 0, "spec.sources", "no pod of the mesh is one of the sources"],
+    [ofHttp && hosts.length === 0, "spec.hosts", "ports of http are opened to hosts, and none is given"],
+    [routeGroups.length > 0 && !ofHttp, "spec.matches", "only requests of http can be told apart"],
+    [
+      hosts.length > 0 && !speaks("http", "https"),
+      "spec.hosts",
+      "bytes say nothing of a host; spec.ipAddresses bound where they go",
+    ],
+  ];
+  const missing = [
+    ...routeGroups
+      .filter(key => facts.group(key) === undefined)
+      .map(key => `HTTPRouteGroup ${key}; nothing is let out for it`),
+    ...[setting ?? []]
+      .flat()
+      .filter(key => facts.setting(key) === undefined)
+      .map(key => `UpstreamTrafficSetting ${key}`),
+  ];
+  return [
+    ...idle
+      .filter(([is]) => is)
+      .map(
+        ([, field, message]): Diagnostic => ({
+          severity: "warning",
+          code: "NoEffect",
+          subject: ref,
+          field,
+          message,
+        }),
+      ),
+    ...missing.map(
+      (what): Diagnostic => ({
+        severity: "error",
+        code: "UnresolvedReference",
+        subject: ref,
+        field: "spec.matches",
+        message: `there is no ${what}`,
+      }),
+    ),
+  ];
 }

@@ -10,6 +10,7 @@ import { objectRefKey } from "../model/object-ref";
 import { targetEffects } from "./access-findings";
 import { portConflicts, servedAs } from "./inbound";
 import { serviceDiagnostics } from "./outbound";
+import { createTermsFindings } from "./terms-findings";
 import type { Settings } from "./settings";
 import type { Traffic } from "./traffic";
 
@@ -33,6 +34,7 @@ export function createFindings(sources: Sources): Cell<ReadonlyMap<string, Found
   });
   const ofPod = podFindings(sources);
   const ofTarget = findings(inputs, "targetDiagnostics", (read, key) => targetFindings(read, sources, key));
+  const ofTerms = createTermsFindings(sources);
   const roots = graph.derive<readonly string[]>(
     "splitRoots",
     read => {
@@ -50,6 +52,7 @@ export function createFindings(sources: Sources): Cell<ReadonlyMap<string, Found
         ...read(catalog.membership.pods).flatMap(key => read(ofPod(key))),
         ...read(inputs.trafficTargets.keys).flatMap(key => read(ofTarget(key))),
         ...read(roots).flatMap(key => read(traffic.splits(key)).diagnostics),
+        ...read(ofTerms),
       ]),
     structurallyEqual,
   );

@@ -48,22 +48,15 @@ export function ingressParts(
   const chains: IngressChain[] = [];
   const tables: RouteTableLeaf[] = [];
   const diagnostics: Diagnostic[] = [];
-  const taken = new Map<string, IngressBackend>();
+  const taken = new Map<string, ObjectRef>();
   for (const policy of policies) {
-    for (const item of policy.backends) {
-      if (item.port !== at.port || !at.services.includes(item.service)) continue;
+    for (const item of policy.backends.filter(spokenOf(at))) {
       const wanted = cidrsOf(policy, item, facts);
-      const free = wanted.filter(cidr => claims(item, cidr).every(claim => !taken.has(claim)));
-      const winner = wanted
-        .flatMap(cidr => claims(item, cidr))
-        .map(claim => taken.get(claim))
-        .find(other => other !== undefined);
-      for (const claim of free.flatMap(cidr => claims(item, cidr))) taken.set(claim, policy);
-      if (winner !== undefined && winner.ref !== policy.ref)
-        diagnostics.push(conflict(policy.ref, winner.ref, { item, all: free.length === 0 }));
-      if (free.length === 0) continue;
+      const { free, winner } = claim(policy.ref, { item, wanted, taken });
+      if (winner !== undefined)
+        diagnostics.push(conflict(policy.ref, winner, { item, all: free.length === 0 }));
       const name = `${policy.ref.namespace}/${policy.ref.name}${item.tls === undefined ? "" : "|tls"}`;
-      if (chains.some(chain => chain.name === name)) continue;
+      if (free.length === 0 || chains.some(chain => chain.name === name)) continue;
       const table = tableOf(name, policy, { item, at, facts });
       tables.push(table);
       const tls = item.tls && { verifyClient: item.tls.verifyClient, serverNames: item.tls.sniHosts };
@@ -71,6 +64,30 @@ export function ingressParts(
     }
   }
   return { chains, tables, diagnostics };
+}
+
+function spokenOf({ port, services }: IngressPort): (item: BackendItem) => boolean {
+  return item => item.port === port && services.includes(item.service);
+}
+
+/** Takes what is left of the callers, and says who was there before, if that is somebody else. */
+function claim(
+  ref: ObjectRef,
+  {
+    item,
+    wanted,
+    taken,
+  }: {
+    readonly item: BackendItem;
+    readonly wanted: readonly string[];
+    readonly taken: Map<string, ObjectRef>;
+  },
+): { readonly free: readonly string[]; readonly winner: ObjectRef | undefined } {
+  const all = wanted.flatMap(cidr => claims(item, cidr));
+  const winner = all.map(key => taken.get(key)).find(other => other !== undefined && other !== ref);
+  const free = wanted.filter(cidr => claims(item, cidr).every(key => !taken.has(key)));
+  for (const key of free.flatMap(cidr => claims(item, cidr))) taken.set(key, ref);
+  return { free, winner };
 }
 
 /** Envoy takes each combination of protocol, server name and address of the caller once. */

@@ -12,11 +12,20 @@ export function commonPath(a: Path, b: Path): Path | undefined {
   if (a.kind === "any") return b;
   if (b.kind === "any") return a;
   if (a.kind === b.kind && a.value === b.value) return a;
-  if (a.kind === "exact") return fits(b, a.value) ? a : undefined;
-  if (b.kind === "exact") return fits(a, b.value) ? b : undefined;
-  if (a.kind === "regex" || b.kind === "regex") return undefined;
-  if (a.value.startsWith(b.value)) return a;
-  return b.value.startsWith(a.value) ? b : undefined;
+  return within(a, b) ?? within(b, a);
+}
+
+/** The first path, where all that fits it fits the other as well. */
+function within(inner: Path, outer: Path): Path | undefined {
+  switch (inner.kind) {
+    case "any":
+    case "regex":
+      return undefined;
+    case "exact":
+      return fits(outer, inner.value) ? inner : undefined;
+    case "prefix":
+      return outer.kind === "prefix" && inner.value.startsWith(outer.value) ? inner : undefined;
+  }
 }
 
 function fits(match: Path, path: string): boolean {

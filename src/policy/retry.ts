@@ -34,54 +34,48 @@ export interface RetryFacts {
 
 /** What the owner of a Retry should know. */
 export function retryFindings(retry: Retry, facts: RetryFacts): readonly Diagnostic[] {
-  const tell = (
-    severity: Diagnostic["severity"],
-    code: string,
-    field: string,
-    message: string,
-  ): Diagnostic => ({
-    severity,
-    code,
-    subject: retry.ref,
+  const { ref: subject, destinations } = retry;
+  const idle = (field: string, message: string): Diagnostic => ({
+    severity: "warning",
+    code: "NoEffect",
+    subject,
     field,
     message,
   });
-  if (!facts.enabled) {
-    const message = "featureFlags.enableRetryPolicy of MeshConfig is off, so nothing is sent again";
-    return [tell("warning", "NoEffect", "spec", message)];
-  }
-  const found: Diagnostic[] = [];
-  if (facts.pods === 0)
-    found.push(tell("warning", "NoEffect", "spec.source", "no pod of the mesh is this source"));
-  const older = facts.rivals.slice(
-    0,
-    facts.rivals.findIndex(({ ref }) => ref.namespace === retry.ref.namespace && ref.name === retry.ref.name),
-  );
-  const lost = retry.destinations.filter(service =>
-    older.some(other => other.destinations.includes(service)),
-  );
-  if (lost.length > 0) {
-    const winner = older.find(other => other.destinations.includes(lost[0] ?? ""))?.ref.name ?? "";
-    const all = lost.length === retry.destinations.length;
-    const end = all ? "this one has no effect" : "it decides about those";
-    const message = `Retry ${winner} is older and speaks of calls to ${lost.join(", ")}; ${end}`;
-    found.push(tell(all ? "error" : "warning", "Conflicted", "spec.destinations", message));
-  }
-  for (const service of retry.destinations) {
-    const carried = facts.carried(service);
-    if (carried === undefined)
-      found.push(
-        tell("error", "UnresolvedReference", "spec.destinations", `Service ${service} is not of the mesh`),
-      );
-    else if (carried === "bytes")
-      found.push(
-        tell(
-          "warning",
-          "NoEffect",
-          "spec.destinations",
-          `Service ${service} has no HTTP port; bytes are never sent again`,
-        ),
-      );
-  }
-  return found;
+  if (!facts.enabled)
+    return [idle("spec", "featureFlags.enableRetryPolicy of MeshConfig is off, so nothing is sent again")];
+  return [
+    ...(facts.pods === 0 ? [idle("spec.source", "no pod of the mesh is this source")] : []),
+    ...rivalFindings(retry, facts),
+    ...destinations.flatMap((service): readonly Diagnostic[] => {
+      const carried = facts.carried(service);
+      const field = "spec.destinations";
+      if (carried === "bytes")
+        return [idle(field, `Service ${service} has no HTTP port; bytes are never sent again`)];
+      if (carried === "http") return [];
+      const message = `Service ${service} is not of the mesh`;
+      return [{ severity: "error", code: "UnresolvedReference", subject, field, message }];
+    }),
+  ];
+}
+
+function rivalFindings({ ref, destinations }: Retry, { rivals }: RetryFacts): readonly Diagnostic[] {
+  const own = rivals.findIndex(other => other.ref.namespace === ref.namespace && other.ref.name === ref.name);
+  const older = rivals.slice(0, Math.max(0, own));
+  const winnerOf = (service: string): Retry | undefined =>
+    older.find(other => other.destinations.includes(service));
+  const lost = destinations.filter(service => winnerOf(service) !== undefined);
+  const winner = winnerOf(lost[0] ?? "");
+  if (winner === undefined) return [];
+  const all = lost.length === destinations.length;
+  const end = all ? "this one has no effect" : "it decides about those";
+  return [
+    {
+      severity: all ? "error" : "warning",
+      code: "Conflicted",
+      subject: ref,
+      field: "spec.destinations",
+      message: `Retry ${winner.ref.name} is older and speaks of calls to ${lost.join(", ")}; ${end}`,
+    },
+  ];
 }

@@ -1,0 +1,167 @@
+/** What the owners of Egresses, IngressBackends, Retries, settings, Telemetries and annotated pods should know. */
+import { nearness, speaksOfPod } from "../catalog/telemetry";
+import { carriedPorts } from "../catalog/node-groups";
+import { structurallyEqual } from "../graph/equality";
+import type { Cell, Family, Read } from "../graph/graph";
+import { oldestFirst } from "../model/age";
+import type { Diagnostic } from "../model/diagnostic";
+import type { ServiceIdentity } from "../model/identity";
+import { identityKey } from "../model/identity";
+import type { Telemetry } from "../model/traffic";
+import { authorizationFindings } from "./authorization";
+import { egressFindings } from "./egress";
+import type { Sources } from "./findings";
+import { ingressFindings } from "./ingress";
+import { selectProtocol } from "./protocol";
+import { retryFindings } from "./retry";
+import { telemetryFindings } from "./telemetry";
+import { ingressFacts } from "./traffic";
+import { settingFindings } from "./upstream";
+
+type Found = readonly Diagnostic[];
+
+/** Findings of all of these kinds. */
+export function createTermsFindings(sources: Sources): Cell<Found> {
+  const { inputs, catalog } = sources;
+  const { graph } = inputs;
+  const family = (
+    label: string,
+    of: (read: Read, sources: Sources, key: string) => Found,
+  ): Family<string, Found> =>
+    graph.family<string, Found>({
+      label,
+      keyOf: key => key,
+      compute: (read, key) => of(read, sources, key),
+      equals: structurallyEqual,
+    });
+  const all = [
+    { keys: inputs.egresses.keys, of: family("egressFindings", ofEgress) },
+    { keys: inputs.ingressBackends.keys, of: family("ingressFindings", ofIngress) },
+    { keys: inputs.retries.keys, of: family("retryFindings", ofRetry) },
+    { keys: inputs.upstreamTrafficSettings.keys, of: family("settingFindings", ofSetting) },
+    { keys: inputs.telemetries.keys, of: family("telemetryFindings", ofTelemetry) },
+    { keys: catalog.membership.pods, of: family("podTermsFindings", ofPod) },
+  ];
+  return graph.derive(
+    "termsFindings",
+    read => all.flatMap(({ keys, of }) => read(keys).flatMap(key => read(of(key)))),
+    structurallyEqual,
+  );
+}
+
+function podsOf(read: Read, { inputs }: Sources, identities: readonly ServiceIdentity[]): number {
+  const pods = identities.flatMap(identity => read(inputs.pods.by("account", identityKey(identity))));
+  return new Set(pods).size;
+}
+
+/** How a Service of the mesh is carried at the ports that `counts`; `absent`: it has no such port. */
+function carriedBy(
+  read: Read,
+  { inputs, catalog }: Sources,
+  { service: key, port }: { readonly service: string; readonly port?: number },
+): "http" | "bytes" | "absent" | undefined {
+  const service = read(inputs.services.row(key));
+  if (service?.selector === undefined || service.kind === "externalName") return undefined;
+  if (!read(catalog.membership.isMeshed(service.namespace))) return undefined;
+  if (!read(catalog.endpoints.standing(key)).served) return undefined;
+  const { endpoints } = read(catalog.endpoints.backing(key));
+  const ports = carriedPorts(service).filter(
+    candidate =>
+      port === undefined ||
+      candidate.targetPort === port ||
+      endpoints.some(endpoint => endpoint.ports[candidate.name] === port),
+  );
+  if (ports.length === 0) return "absent";
+  return ports.some(candidate => selectProtocol(candidate).protocol !== "tcp") ? "http" : "bytes";
+}
+
+function ofEgress(read: Read, sources: Sources, key: string): Found {
+  const { inputs, settings, traffic } = sources;
+  const egress = read(inputs.egresses.row(key));
+  if (egress === undefined) return [];
+  return egressFindings(egress, {
+    open: read(settings.egress),
+    pods: podsOf(read, sources, egress.sources),
+    group: name => read(traffic.group(name)),
+    setting: name => read(inputs.upstreamTrafficSettings.row(name)),
+  });
+}
+
+function ofIngress(read: Read, sources: Sources, key: string): Found {
+  const { inputs, catalog, traffic } = sources;
+  const policy = read(inputs.ingressBackends.row(key));
+  if (policy === undefined) return [];
+  return ingressFindings(policy, {
+    ...ingressFacts(read, catalog, traffic.group),
+    carried: (service, port) => carriedBy(read, sources, { service, port }),
+  });
+}
+
+function ofRetry(read: Read, sources: Sources, key: string): Found {
+  const { inputs } = sources;
+  const retry = read(inputs.retries.row(key));
+  if (retry === undefined) return [];
+  const rivals = read(inputs.retries.by("source", identityKey(retry.source)));
+  return retryFindings(retry, {
+    enabled: read(inputs.meshConfig).featureFlags.enableRetryPolicy,
+    pods: podsOf(read, sources, [retry.source]),
+    rivals: oldestFirst(rivals.flatMap(rival => read(inputs.retries.row(rival)) ?? [])),
+    carried: service => {
+      const carried = carriedBy(read, sources, { service });
+      return carried === "absent" ? "bytes" : carried;
+    },
+  });
+}
+
+function ofSetting(read: Read, sources: Sources, key: string): Found {
+  const { inputs, traffic } = sources;
+  const setting = read(inputs.upstreamTrafficSettings.row(key));
+  if (setting === undefined) return [];
+  const { service } = setting;
+  const carried = service === undefined ? undefined : carriedBy(read, sources, { service });
+  const referred = read(inputs.egresses.keys).some(
+    egress => read(inputs.egresses.row(egress))?.setting === key,
+  );
+  const rivalry = service === undefined ? [] : read(traffic.setting(service)).diagnostics;
+  const own = rivalry.filter(({ subject }) => subject.name === setting.ref.name);
+  const http = carried === "http";
+  return [...own, ...settingFindings(setting, { served: carried !== undefined, http, referred })];
+}
+
+function ofTelemetry(read: Read, { inputs, catalog, traffic }: Sources, key: string): Found {
+  const telemetry = read(inputs.telemetries.row(key));
+  if (telemetry === undefined) return [];
+  const osmNamespace = inputs.meshConfigRef.namespace;
+  const near = nearness(telemetry, osmNamespace);
+  const pods = read(catalog.membership.pods).filter(pod => {
+    const row = read(inputs.pods.row(pod));
+    return row !== undefined && speaksOfPod(telemetry, row, osmNamespace);
+  });
+  const winnerOf = (pod: string): Telemetry | undefined => {
+    const winner = read(catalog.telemetryOf(pod));
+    return winner === undefined ? undefined : read(inputs.telemetries.row(winner));
+  };
+  return [
+    ...telemetryFindings(telemetry, {
+      pods: pods.map(pod => ({ winner: winnerOf(pod) })),
+      isRival: winner => nearness(winner, osmNamespace) === near,
+    }),
+    ...(telemetry.accessLog === undefined ? [] : (read(traffic.logging(key))?.diagnostics ?? [])),
+  ];
+}
+
+function ofPod(read: Read, { inputs, catalog, traffic }: Sources, key: string): Found {
+  const pod = read(inputs.pods.row(key));
+  if (pod === undefined) return [];
+  const subject = { group: "", kind: "Pod", namespace: pod.namespace, name: pod.name };
+  const conflicts = read(catalog.nodeGroups.served(key)).flatMap(({ port, frontends }) => {
+    const services = [...new Set(frontends.map(({ service }) => service))];
+    return read(traffic.ingress({ port, services })).diagnostics;
+  });
+  return [
+    ...conflicts,
+    ...authorizationFindings(subject, pod.externalAuthorization, name =>
+      read(inputs.extensionServices.row(name)),
+    ),
+  ];
+}
