@@ -75,8 +75,8 @@ describe("tally of proxies by policy object", () => {
     const ms = Number(process.hrtime.bigint() - start) / 1e6;
     expect(tally.size).to.equal(1_100);
     expect(tally.get(objectRefKey(split("object-7")))).to.include({ affected: 1_000, programmed: 500 });
-    // Measured: about 3 ms.
-    expect(ms).to.be.lessThan(100);
+    // A few milliseconds on a quiet machine; ten times what a busy one takes.
+    expect(ms).to.be.lessThan(2_000);
   });
 });
 
