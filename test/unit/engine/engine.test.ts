@@ -107,7 +107,6 @@ describe("engine", () => {
 
   it("computes for subscribers only and releases when the last one closes", () => {
     const world = createWorld();
-    const idle = world.engine.stats().computedCells;
     world.feed(...base);
     const watched = world.engine.stats().computedCells;
     expect(world.engine.stats().encodes).to.equal(0);
@@ -118,7 +117,12 @@ describe("engine", () => {
     expect(world.engine.stats().computedCells).to.equal(watched);
     expect(world.engine.stats().subscribers).to.equal(0);
     world.drop(...base);
-    expect(world.engine.stats().computedCells).to.be.at.most(idle + 12);
+    const empty = world.engine.stats().computedCells;
+    expect(empty).to.be.lessThan(watched);
+    world.feed(...base);
+    world.connect(client).close();
+    world.drop(...base);
+    expect(world.engine.stats().computedCells, "what is gone leaves nothing behind").to.equal(empty);
   });
 
   it("keeps what a proxy has when its pod is gone, and serves its replacement by the new uid", () => {
