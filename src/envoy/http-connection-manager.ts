@@ -39,7 +39,7 @@ export interface HttpInput extends HttpFilterInput {
 const NOBODY_INTERNAL = { cidrRanges: [{ addressPrefix: "192.0.2.255", prefixLen: 32 }] };
 
 /** Headers that only the mesh itself may set; a caller's are dropped before anything looks at the request. */
-const RESERVED_HEADER_PREFIXES = ["x-envoy-", "osm-stats-"];
+const RESERVED_HEADER_PREFIXES = ["x-envoy-", "osm-stats-", CALLER_GATE_HEADER];
 
 /** The name of the caller's gate goes into a header, because a route can take its cluster from nothing else. */
 function setCallerGate(format: string): HeaderMutation["mutations"] {

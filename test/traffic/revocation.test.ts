@@ -2,7 +2,13 @@ import { expect } from "chai";
 import type { ServiceIdentity } from "../../src/model/identity";
 import type { Leaf, Permission } from "../../src/policy/types";
 import { type Mesh, startMesh } from "../support/mesh";
-import { inboundLeaves, outboundLeaves, serviceLeaves, type TestService } from "../support/mesh-leaves";
+import {
+  inboundLeaves,
+  outboundLeaves,
+  serviceLeaves,
+  type TestInbound,
+  type TestService,
+} from "../support/mesh-leaves";
 import { startProgram } from "../support/pod-process";
 import type { StreamOperations, StreamState } from "../support/stream-operations";
 import { requestText, workloadOffer } from "../support/tls-caller";
@@ -36,6 +42,15 @@ function serverLeaves(callers: readonly ServiceIdentity[], version = 0): Leaf[] 
     ]),
   ];
 }
+
+/** The same ports, open to the mesh. */
+const PERMISSIVE: readonly TestInbound[] = [
+  { port: 8080, protocol: "http" },
+  { port: 8081, protocol: "http" },
+  { port: 8082, protocol: "grpc" },
+  { port: 9000, protocol: "tcp" },
+  { port: 3306, protocol: "tcp" },
+];
 
 interface Streams {
   readonly tcp: number;
@@ -215,6 +230,26 @@ describe("revocation", () => {
     await Promise.all(load);
     expect(statuses.length).to.be.above(20);
     expect(statuses.filter(status => status !== 200)).to.deep.equal([]);
+  }).timeout(60_000);
+
+  it("harms no request when a port gets its gates", async () => {
+    const permissive = [...outboundLeaves(true), ...inboundLeaves(SERVER, PERMISSIVE)];
+    for (let round = 0; round < 3; round += 1) {
+      mesh.configure("server", permissive);
+      await waitFor("permissive", async () => mesh.ads.settled("server") && (await get("rival")) === 200);
+      let over = false;
+      const statuses: number[] = [];
+      const load = Array.from({ length: 3 }, async () => {
+        while (!over) statuses.push(await get("friend").catch(() => 0));
+      });
+      const stream = await program("rival").openWebSocket({ host: SHOP, port: 80 }, BEAT_MS);
+      mesh.configure("server", serverLeaves([FRIEND]));
+      await waitFor("403", async () => (await get("rival")) === 403);
+      await waitFor("the end", async () => !(await program("rival").state(stream)).open);
+      over = true;
+      await Promise.all(load);
+      expect(statuses.filter(status => status !== 200)).to.deep.equal([]);
+    }
   }).timeout(60_000);
 
   it("had nothing rejected by any Envoy", () => {

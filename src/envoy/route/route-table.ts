@@ -2,6 +2,7 @@ import type { Backend, HttpRule, RouteTableLeaf, VirtualHost as HostRules } from
 import type { Any } from "../api/generated/google/protobuf/any";
 import type { RouteConfiguration } from "../api/generated/envoy/config/route/v3/route";
 import {
+  type HeaderMatcher,
   type Route,
   type RouteAction,
   RouteAction_ClusterNotFoundResponseCode,
@@ -91,16 +92,39 @@ function filterTerms(rule: HttpRule, leaf: RouteTableLeaf): Record<string, Any> 
   };
 }
 
+const THROUGH_A_GATE: HeaderMatcher = {
+  name: CALLER_GATE_HEADER,
+  headerMatchSpecifier: { $case: "presentMatch", value: true },
+};
+
+/**
+ * A request to its caller's gate. Beside it the way without a gate, under the same permission: connections from before the
+ * port had gates are served to their end, which is near. Their listener sets no header, and drops a caller's own.
+ */
+function gated(route: Route, rule: HttpRule): Route[] {
+  const { match } = route;
+  return [
+    {
+      ...route,
+      match: { ...match, headers: [...(match?.headers ?? []), THROUGH_A_GATE] },
+      action: action(rule, true),
+      requestHeadersToRemove: [CALLER_GATE_HEADER],
+    },
+    route,
+  ];
+}
+
 function routes(rule: HttpRule, leaf: RouteTableLeaf): Route[] {
-  const perCaller = leaf.perCaller === true;
   const typedPerFilterConfig = filterTerms(rule, leaf);
-  return rule.matches.map(match => ({
-    name: rule.name,
-    match: routeMatch(match),
-    action: action(rule, perCaller),
-    ...(perCaller ? { requestHeadersToRemove: [CALLER_GATE_HEADER] } : {}),
-    ...(Object.keys(typedPerFilterConfig).length === 0 ? {} : { typedPerFilterConfig }),
-  }));
+  return rule.matches.flatMap(match => {
+    const route: Route = {
+      name: rule.name,
+      match: routeMatch(match),
+      action: action(rule, false),
+      ...(Object.keys(typedPerFilterConfig).length === 0 ? {} : { typedPerFilterConfig }),
+    };
+    return leaf.perCaller === true ? gated(route, rule) : [route];
+  });
 }
 
 function virtualHost({ name, domains, rules }: HostRules, leaf: RouteTableLeaf): VirtualHost {

@@ -213,7 +213,9 @@ describe("the inbound listener for Envoy", () => {
       preserveExternalRequestId: true,
     });
     const dropped = all(manager(built(INBOUND)), "removeOnMatch");
-    expect(dropped).to.deep.equal(["x-envoy-", "osm-stats-"].map(prefix => ({ keyMatcher: { prefix } })));
+    expect(dropped).to.deep.equal(
+      ["x-envoy-", "osm-stats-", "osm-caller-gate"].map(prefix => ({ keyMatcher: { prefix } })),
+    );
     expect(manager(built(OUTBOUND))).to.deep.include({
       normalizePath: true,
       mergeSlashes: true,

@@ -94,8 +94,8 @@ describe("traffic policy for Envoy", () => {
   it("limits all of a table and each rule", () => {
     const buckets = all(built(leaf("route-table", "inbound|8080")), "tokenBucket");
     const bucket = { maxTokens: 15, tokensPerFill: 10, fillInterval: "60s" };
-    expect(buckets).to.deep.equal([bucket, bucket]);
-    expect(all(built(leaf("route-table", "inbound|8080")), "filterEnforced")).to.have.length(2);
+    expect(buckets).to.deep.equal([bucket, bucket, bucket]);
+    expect(all(built(leaf("route-table", "inbound|8080")), "filterEnforced")).to.have.length(3);
   });
 
   it("limits connections in front of the handshake's work, all chains of a port together", () => {
@@ -155,6 +155,22 @@ describe("traffic policy for Envoy", () => {
       "inbound|3306|nobody",
     ]);
     expect(all(listener, "prefix")).to.deep.equal(["spiffe://cluster.local/ns/"]);
+  });
+
+  it("leads an HTTP request to the gate its listener names, and past gates where there is none, under one permission", () => {
+    const routes = at(built(leaf("route-table", "inbound|8080")), "virtualHosts", 0, "routes");
+    const [gate, direct] = Array.isArray(routes) ? routes : [];
+    expect(gate).to.deep.include({
+      match: { prefix: "/", headers: [{ name: "osm-caller-gate", presentMatch: true }] },
+      requestHeadersToRemove: ["osm-caller-gate"],
+    });
+    expect(at(gate, "route", "clusterHeader")).to.equal("osm-caller-gate");
+    expect(at(direct, "match")).to.deep.equal({ prefix: "/" });
+    expect(at(direct, "route", "cluster")).to.equal("local|8080");
+    const permission = (route: typeof gate): ReturnType<typeof at> =>
+      at(route, "typedPerFilterConfig", "envoy.filters.http.rbac", "rbac");
+    expect(permission(gate)).not.to.equal(undefined);
+    expect(permission(gate)).to.deep.equal(permission(direct));
   });
 
   it("does not depend on who may call, where callers have gates", () => {
