@@ -5,9 +5,10 @@ import type { Call, Decision } from "../policy/decide";
 import type { Leaf } from "../policy/types";
 import type { EncodedResource } from "../xds/resource";
 import type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
-import { changedFindings, createCompiler } from "./engine/compiler";
+import { createCompiler } from "./engine/compiler";
 import type { EngineEvent } from "./engine/events";
 import { explain } from "./engine/explain";
+import { createFindings } from "./engine/findings";
 import { createFlushTimer } from "./engine/flush-timer";
 import { createListeners } from "./engine/listeners";
 import { observe } from "./engine/observed";
@@ -52,9 +53,9 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   onMeshConfig(listener: (spec: MeshConfigSpec) => void): Subscription;
   /** All namespaces seen, by name. */
   namespaces(): ReadonlyMap<string, MeshNamespace>;
-  /** Findings about all objects as of the last flush. */
+  /** Findings about all objects, as of the last look when somebody follows them, else as of now. */
   diagnostics(): DiagnosticMap;
-  /** Called in a flush with the objects whose findings changed; an empty list means none are left. */
+  /** Called soon after with the objects whose findings changed; an empty list means none are left. */
   onDiagnostics(listener: (changed: DiagnosticMap) => void): Subscription;
   /** What the proxy of a pod must do; undefined when there is no such pod with a sidecar. */
   describe(podUid: string): PolicyDescription | undefined;
@@ -85,9 +86,8 @@ export function createEngine(options: EngineOptions): Engine {
   const { graph, meshConfig } = inputs;
   const subscribers = createSubscribers({ inputs, group: catalog.nodeGroups.group, snapshot, log });
   const pods = createPodRegister();
-  const findings = observe<DiagnosticMap>(graph, compiler.findings, { initial: new Map(), log });
+  const findings = createFindings(graph, compiler.findings, { clock: options.clock, log });
   const config = observe(graph, meshConfig, { initial: graph.peek(meshConfig), log });
-  const findingListeners = createListeners<DiagnosticMap>(log, "diagnostics");
   const configListeners = createListeners<MeshConfigSpec>(log, "mesh configuration");
   const reports = createReports(log, pods);
 
@@ -98,12 +98,9 @@ export function createEngine(options: EngineOptions): Engine {
         configListeners.notify(spec);
       });
       subscribers.deliver();
-      findings.look((before, now) => {
-        const changed = changedFindings(before, now);
-        if (changed.size > 0) findingListeners.notify(changed);
-      });
     });
     reports.settle();
+    findings.soon();
     counters.flushes++;
     counters.lastFlushMs = options.clock.now() - start;
   };
@@ -119,6 +116,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
     flush: () => {
       timer.flushNow();
+      findings.now();
     },
     subscribe: (proxy, onSnapshot) => subscribers.subscribe(proxy, onSnapshot),
     byUid: uid => pods.byUid(uid),
@@ -128,8 +126,8 @@ export function createEngine(options: EngineOptions): Engine {
     meshConfig: () => graph.peek(meshConfig),
     onMeshConfig: listener => configListeners.add(listener),
     namespaces: () => inputs.namespaces.rows,
-    diagnostics: () => findings.last,
-    onDiagnostics: listener => findingListeners.add(listener),
+    diagnostics: () => findings.current(),
+    onDiagnostics: listener => findings.onChange(listener),
     describe: podUid => graph.peek(compiler.description(podUid)),
     explain: (podUid, call) => explain(compiler, podUid, call),
     stats: () => ({

@@ -4,12 +4,16 @@ import type { Log, Subscription } from "../ports";
 export interface Listeners<A> {
   add(listener: (argument: A) => void): Subscription;
   notify(argument: A): void;
+  readonly size: number;
 }
 
 /** An empty set. `what` names the event in the log. */
 export function createListeners<A>(log: Log, what: string): Listeners<A> {
   const listeners = new Set<(argument: A) => void>();
   return {
+    get size() {
+      return listeners.size;
+    },
     add: listener => {
       const own = (argument: A): void => {
         listener(argument);

@@ -5,6 +5,8 @@ import type { Log } from "../ports";
 export interface Observed<T> {
   /** The value as of the last look. */
   readonly last: T;
+  /** Something that the value depends on has changed since. */
+  readonly stale: boolean;
   /** Looks; calls `changed` with the value before and the value now if they are not the same object. */
   look(changed: (before: T, now: T) => void): void;
 }
@@ -19,6 +21,9 @@ export function observe<T>(graph: Graph, cell: Cell<T>, context: { initial: T; l
   return {
     get last() {
       return last;
+    },
+    get stale() {
+      return stale;
     },
     look: changed => {
       if (!stale) return;
