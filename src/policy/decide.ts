@@ -271,22 +271,26 @@ function decideServer(world: CallWorld, cluster: UpstreamClusterLeaf, arrival: A
 
 /** A caller without a sidecar, at a pod's own address. */
 function decidePlain(world: CallWorld, call: Call): Judged {
-  const leaves = world.server(call.address);
+  const { address, port } = call;
+  const leaves = world.server(address);
   if (leaves === undefined) return { outcome: "passthrough", by: [], steps: ["no proxy"] };
+  const steps = [`inbound port ${port}`];
   const listener = find(leaves, "inbound-listener", () => true);
-  const port = listener?.ports.find(candidate => candidate.port === call.port);
-  const steps = [`inbound port ${call.port}`];
-  const ingress = ingressChainOf(port, call);
-  const table = ingress?.routeTable ?? port?.plaintext?.routeTable;
-  const closed = ingress === undefined && port?.plaintext === undefined;
-  if (listener === undefined || port === undefined || closed) {
+  const door = listener && plainDoor(listener, call);
+  if (door === undefined) {
     return { outcome: "refused", by: listener?.origins ?? [], steps: [...steps, "takes no plaintext"] };
   }
-  const { address } = call;
-  const arrival = { call, steps, address, port: call.port };
-  const open: InboundPort = { ...port, permission: { kind: "anyone" } };
-  const verdict = decideInbound(leaves, { listener, port: open, table }, arrival);
-  return { ...verdict, steps, destination: { address, port: call.port } };
+  const verdict = decideInbound(leaves, door, { call, steps, address, port });
+  return { ...verdict, steps, destination: { address, port } };
+}
+
+/** Where a caller without mutual TLS comes in: ingress that is for its address, or plaintext of a namespace that migrates. */
+function plainDoor(listener: InboundListenerLeaf, call: Call): Door | undefined {
+  const port = listener.ports.find(candidate => candidate.port === call.port);
+  const ingress = ingressChainOf(port, call);
+  if (port === undefined || (ingress ?? port.plaintext) === undefined) return undefined;
+  const table = (ingress ?? port.plaintext)?.routeTable;
+  return { listener, port: { ...port, permission: { kind: "anyone" } }, table };
 }
 
 interface Door {

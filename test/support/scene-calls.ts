@@ -178,9 +178,14 @@ export function decided(scene: Scene, call: ResolvedCall): Decision {
   const from = client?.group.identity;
   // Between a caller without a sidecar and a Service stands only the node.
   const { address, port } = from === undefined ? carriedTo(scene.objects, call) : call;
+  const source = podAddresses(call.from)[0];
+  const said = {
+    ...(source === undefined ? {} : { source }),
+    ...(call.scheme === "https" ? { serverName: call.serverName } : {}),
+  };
   return decide(
     { client: client?.leaves ?? [], server: dialled => leavesOf(podAt(scene, dialled)) },
-    { from, address, port, ...(isHttp(call) ? { http: { method, path, headers } } : {}) },
+    { from, address, port, ...said, ...(isHttp(call) ? { http: { method, path, headers } } : {}) },
   );
 }
 
