@@ -9,8 +9,8 @@ import { SceneNetwork } from "../support/scene-network";
 import { podAddresses, podName } from "../support/scene";
 import type { AppAnswer } from "../support/scene-operations";
 
-/** Random meshes; with OSM_FULL=1 all of them. */
-const MESHES = process.env["OSM_FULL"] === "1" ? 1_000 : 12;
+/** Random meshes: few, all of them with OSM_FULL=1, or as many as OSM_MESHES says. */
+const MESHES = Number(process.env["OSM_MESHES"] ?? (process.env["OSM_FULL"] === "1" ? "1000" : "12"));
 /** Calls of each. */
 const CALLS = 20;
 /** Where the sequence begins; another run may choose another place. */
