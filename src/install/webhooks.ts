@@ -1,3 +1,5 @@
+import type { ApiKind } from "../api/kinds";
+import { API_KINDS } from "../api/kinds";
 import { LABEL_IGNORE, LABEL_MONITORED_BY, PEPR_NAMESPACE } from "../model/mesh-words";
 import type { InstallSettings } from "./names";
 import { meshLabels, MODULE, neverMeshed, WEBHOOK_SERVICE } from "./names";
@@ -53,13 +55,20 @@ const POD_RULE = {
   scope: "Namespaced",
 };
 
-const rule = (apiGroups: readonly string[], resources: readonly string[]): object => ({
-  apiGroups,
-  apiVersions: ["*"],
+/**
+ * The rule of a kind, in the one version that Pepr's binding knows: the API server hands on requests of all others as that
+ * one (match policy Equivalent). With any version in the rule they would come as they are, and no binding would look.
+ */
+const rule = ({ group, version, plural }: ApiKind): object => ({
+  apiGroups: [group],
+  apiVersions: [version],
   operations: ["CREATE", "UPDATE"],
-  resources,
+  resources: [plural],
   scope: "Namespaced",
 });
+
+/** Kinds that steer the mesh as a whole. */
+const CONTROL_PLANE_KINDS: readonly string[] = ["MeshConfig", "MeshRootCertificate"];
 
 const common = { admissionReviewVersions: ["v1"], matchPolicy: "Equivalent", sideEffects: "None" };
 
@@ -112,7 +121,7 @@ export function validationWebhook(settings: InstallSettings, material: WebhookMa
             { key: "kubernetes.io/metadata.name", operator: "In", values: [settings.osmNamespace] },
           ],
         },
-        rules: [rule(["config.openservicemesh.io"], ["meshconfigs", "meshrootcertificates"])],
+        rules: API_KINDS.filter(({ kind }) => CONTROL_PLANE_KINDS.includes(kind)).map(rule),
       },
       {
         ...base,
@@ -120,16 +129,7 @@ export function validationWebhook(settings: InstallSettings, material: WebhookMa
         // The compiler judges these again, so an outage of the webhook must not stop a deployment of applications.
         failurePolicy: "Ignore",
         namespaceSelector: meshNamespaceSelector(settings),
-        rules: [
-          rule(
-            ["policy.openservicemesh.io"],
-            ["egresses", "ingressbackends", "retries", "upstreamtrafficsettings", "telemetries"],
-          ),
-          rule(["config.openservicemesh.io"], ["extensionservices"]),
-          rule(["access.smi-spec.io"], ["traffictargets", "identitybindings"]),
-          rule(["specs.smi-spec.io"], ["httproutegroups", "tcproutes", "udproutes"]),
-          rule(["split.smi-spec.io"], ["trafficsplits"]),
-        ],
+        rules: API_KINDS.filter(({ kind }) => !CONTROL_PLANE_KINDS.includes(kind)).map(rule),
       },
       {
         ...base,
