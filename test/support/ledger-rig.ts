@@ -12,7 +12,7 @@ import type { ProxyProgress } from "../../src/status/conditions";
 import { AdsRig } from "./ads-rig";
 
 /** Generations as a test says they are compiled. */
-export class TestReports {
+class TestReports {
   private readonly compiled = new Map<string, number>();
   private readonly listeners = new Set<(changed: ReadonlySet<string>) => void>();
 

@@ -37,14 +37,14 @@ export interface ReplicaRows {
 }
 
 /** The kinds of rows. */
-export const ROW_KINDS = [
+const ROW_KINDS = [
   "generation",
   "object",
   "proxy",
   "refused",
 ] as const satisfies readonly (keyof ReplicaRows)[];
 /** One of {@link ROW_KINDS}. */
-export type RowKind = (typeof ROW_KINDS)[number];
+type RowKind = (typeof ROW_KINDS)[number];
 
 /** Rows of one kind that differ; null: gone. */
 type Changes = Readonly<Partial<Record<RowKind, Readonly<Record<string, unknown>>>>>;

@@ -22,7 +22,7 @@ import type { LedgerMessage } from "./rows";
 /** Port of the ledger in every pod that serves ADS. */
 export const LEDGER_PORT = 15129;
 /** The one name in the certificates of both ends. Workloads and servers of other kinds never get it. */
-export const LEDGER_NAME = `osm-ledger.${PEPR_NAMESPACE}.svc`;
+const LEDGER_NAME = `osm-ledger.${PEPR_NAMESPACE}.svc`;
 
 /** Life of a certificate of either end, milliseconds; servers replace theirs at half of it, clients on each connection. */
 const VALIDITY_MS = 86_400_000;
