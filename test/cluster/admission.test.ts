@@ -183,7 +183,7 @@ describe("admission of policies", function () {
     );
     await mesh.api.mergePatch(`${path}/old`, { metadata: { labels: { changed: "yes" } } });
     try {
-      await mesh.api.mergePatch(`${path}/old`, { matches: [{ name: "m", pathRegex: "(?=b" }] });
+      await mesh.api.mergePatch(`${path}/old`, { matches: [{ name: "m", pathRegex: "(b" }] });
       expect.fail("another fault was accepted");
     } catch (error) {
       expect(String(error)).to.contain("matches[0].pathRegex");
