@@ -76,21 +76,33 @@ export class CounterReader {
 
   /** Numbers of all programs now. Throws when the API server does not answer. */
   public async read(): Promise<Reading> {
-    const selector = encodeURIComponent(`${DEMO_LABEL}=${DEMO_NAME}`);
-    const pods = (await this.get(`/api/v1/pods?labelSelector=${selector}`)) as PodList;
     const reading: Record<string, Numbers> = {};
-    const wanted = pods.items.filter(pod => {
-      return pod.status.phase === "Running" && !SILENT.includes(pod.spec.serviceAccountName);
-    });
     await Promise.all(
-      wanted.map(async ({ metadata, spec }) => {
-        const place = `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}:${COUNTERS_PORT}/proxy/raw`;
-        const raw = await this.get(place).catch(() => undefined);
-        if (raw === undefined) return;
-        reading[spec.serviceAccountName] = addNumbers(reading[spec.serviceAccountName] ?? {}, raw);
+      (await this.running()).map(async ({ program, place }) => {
+        const raw = await this.get(`${place}/raw`).catch(() => undefined);
+        if (raw !== undefined) reading[program] = addNumbers(reading[program] ?? {}, raw);
       }),
     );
     return reading;
+  }
+
+  /** Sets the counters of these programs to zero. Throws when one does not answer. */
+  public async reset(programs: readonly string[]): Promise<void> {
+    const pods = (await this.running()).filter(({ program }) => programs.includes(program));
+    await Promise.all(pods.map(({ place }) => this.get(`${place}/reset`)));
+  }
+
+  /** Programs with counters that run, and where the API server leads to their pages. */
+  private async running(): Promise<readonly { readonly program: string; readonly place: string }[]> {
+    const selector = encodeURIComponent(`${DEMO_LABEL}=${DEMO_NAME}`);
+    const pods = (await this.get(`/api/v1/pods?labelSelector=${selector}`)) as PodList;
+    const wanted = pods.items.filter(pod => {
+      return pod.status.phase === "Running" && !SILENT.includes(pod.spec.serviceAccountName);
+    });
+    return wanted.map(({ metadata, spec }) => ({
+      program: spec.serviceAccountName,
+      place: `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}:${COUNTERS_PORT}/proxy`,
+    }));
   }
 
   private get(place: string): Promise<unknown> {

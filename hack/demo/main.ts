@@ -15,6 +15,7 @@ import { parseOptions, USAGE, type DemoOptions } from "./options";
 import { hasSidecar, type DemoPod } from "./pods";
 import { Screen } from "./screen";
 import * as story from "./story";
+import { policyDecides } from "./story-policy";
 import { Watch } from "./watch";
 
 /** The cluster the demo runs on. */
@@ -116,7 +117,7 @@ class Demo {
     await story.everybodyIsServed(stage);
     await story.outsiderIsRefused(stage);
     await story.wireIsEncrypted(stage, pods);
-    await story.secondVersionJoins(stage);
+    await policyDecides(stage);
     await story.egressIsSwitched(stage);
     await story.nonsenseIsRefused(stage);
     this.screen.title(`The counters, for ${this.options.duration} s more (--duration)`);

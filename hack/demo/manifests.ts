@@ -48,6 +48,8 @@ const PROGRAMS: readonly Program[] = [
     env: {
       BOOKSTORE_NAMESPACE: "bookstore",
       BOOKSTORE_SVC: "bookstore",
+      // Enough sales that a share of a tenth shows within a second or so.
+      CI_CLIENT_CONCURRENT_CONNECTIONS: "12",
       ENABLE_EGRESS: "true",
       EGRESS_URLS: `http://${OUTSIDE}.${OUTSIDE}:${APP_PORT}/`,
     },
@@ -55,7 +57,11 @@ const PROGRAMS: readonly Program[] = [
   {
     name: "bookthief",
     namespace: "bookthief",
-    env: { BOOKSTORE_NAMESPACE: "bookstore", BOOKTHIEF_EXPECTED_RESPONSE_CODE: "0" },
+    env: {
+      BOOKSTORE_NAMESPACE: "bookstore",
+      BOOKTHIEF_EXPECTED_RESPONSE_CODE: "0",
+      CI_CLIENT_CONCURRENT_CONNECTIONS: "4",
+    },
   },
   store("v1", 1),
   store("v2", 0),

@@ -14,7 +14,7 @@ import { rise, type Counter, type Watch } from "./watch";
 const FIRST_PODS = 6;
 
 /** Time for counters to move: a proxy's start and a slow machine included. */
-const MOVE_MS = 120_000;
+export const MOVE_MS = 120_000;
 
 /** What the steps of the story work with. */
 export interface Stage {
@@ -27,14 +27,18 @@ export interface Stage {
   readonly shown: string[];
 }
 
-function proved(stage: Stage, fact: string): void {
+/** Keeps a fact for the summary, and says it. */
+export function proved(stage: Stage, fact: string): void {
   stage.shown.push(fact);
   stage.screen.say(fact);
 }
 
-const bought: Counter = { program: "bookbuyer", name: "booksBought" };
-const stolen: Counter = { program: "bookthief", name: "booksStolen" };
-const restocked: Counter = { program: "bookwarehouse", name: "booksRestocked" };
+/** Books that bookbuyer has. */
+export const bought: Counter = { program: "bookbuyer", name: "booksBought" };
+/** Books that bookthief has. */
+export const stolen: Counter = { program: "bookthief", name: "booksStolen" };
+/** Books in the warehouse's database. */
+export const restocked: Counter = { program: "bookwarehouse", name: "booksRestocked" };
 const outsideAnswered: Counter = { program: "bookbuyer", name: "outsideAnswered" };
 const outsideRefused: Counter = { program: "bookbuyer", name: "outsideRefused" };
 

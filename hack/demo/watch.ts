@@ -1,8 +1,8 @@
 import { numberOf, type CounterReader, type Reading } from "./counters";
 import type { Screen } from "./screen";
 
-/** Milliseconds between two looks at the counters. */
-const EVERY_MS = 1_000;
+/** Milliseconds between two looks at the counters: the steps of the story say how soon their effect was seen. */
+const EVERY_MS = 250;
 
 /** A number in a reading. */
 export interface Counter {
@@ -28,7 +28,7 @@ export class Watch {
     private readonly screen: Screen,
   ) {}
 
-  /** Looks once, and from then on every second. */
+  /** Looks once, and from then on four times a second. */
   public async start(): Promise<void> {
     await this.look();
     this.plan();
@@ -90,6 +90,12 @@ export class Watch {
   public async rest(ms: number): Promise<void> {
     const ends = Date.now() + ms;
     await this.until("the end of the rest", ms + 30_000, () => Date.now() >= ends);
+  }
+
+  /** Sets the counters of these programs to zero, and looks at them. Throws when one does not answer. */
+  public async reset(programs: readonly string[]): Promise<void> {
+    await this.reader.reset(programs);
+    await this.look();
   }
 
   /** Ends all waiting, present and future, with this error. */
