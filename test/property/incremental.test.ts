@@ -5,10 +5,11 @@ import { ingestMeshConfig } from "../../src/ingest/mesh-config";
 import { encodeLeaf } from "../../src/envoy/encode";
 import { partOf } from "../../src/policy/policy";
 import { ANNOTATION_INBOUND_PLAINTEXT, ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
-import type { Backend, Handling, InboundPort, Leaf } from "../../src/policy/types";
+import type { Backend, EgressPort, Handling, InboundPort, Leaf } from "../../src/policy/types";
 import type { Engine } from "../../src/runtime/engine";
 import type { TestObject } from "../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../support/objects";
+import { aTerm } from "../support/random-terms";
 import type { RuleSpec, SubjectSpec } from "../support/traffic-objects";
 import {
   identityBinding,
@@ -121,6 +122,7 @@ const aConfig = fc
       sidecar: { tlsMinProtocolVersion: "TLSv1_2", tlsMaxProtocolVersion: max },
       traffic: { ...traffic, inboundExternalAuthorization: { enable, address, port: 9191 } },
       observability: { tracing: { enable: tracing } },
+      featureFlags: { enableRetryPolicy: tracing },
     }),
   );
 
@@ -200,6 +202,7 @@ const aPolicy: fc.Arbitrary<TestObject> = fc.oneof(
 const anObject: fc.Arbitrary<TestObject> = fc.oneof(
   aNamespace,
   { weight: 3, arbitrary: aPolicy },
+  { weight: 2, arbitrary: aTerm },
   { weight: 2, arbitrary: aService },
   { weight: 3, arbitrary: aPod },
   { weight: 3, arbitrary: aSlice },
@@ -326,11 +329,16 @@ function danglingNames(leaves: readonly Leaf[]): readonly string[] {
 const NAMES_WANTED: {
   readonly [K in Leaf["kind"]]?: (leaf: Extract<Leaf, { kind: K }>) => readonly string[];
 } = {
-  "route-table": leaf => leaf.rules.flatMap(rule => rule.backends.flatMap(backendNames)),
+  "route-table": leaf =>
+    [...leaf.rules, ...(leaf.hosts ?? []).flatMap(host => host.rules)].flatMap(rule =>
+      rule.backends.flatMap(backendNames),
+    ),
   "outbound-listener": leaf => handlingNames(leaf.handling),
   "inbound-listener": leaf => leaf.ports.flatMap(portNames),
-  "outbound-catch-all": leaf =>
-    leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`],
+  "outbound-catch-all": leaf => [
+    ...(leaf.passthroughCluster === undefined ? [] : [`cluster ${leaf.passthroughCluster}`]),
+    ...(leaf.egress ?? []).flatMap(egressNames),
+  ],
   "caller-gate": leaf => [`cluster ${leaf.cluster}`, `cluster ${leaf.name}`],
   "caller-cluster": leaf => [`listener ${leaf.name}`],
   "upstream-cluster": leaf => (leaf.discovery.kind === "endpoints" ? [`endpoint ${leaf.name}`] : []),
@@ -345,10 +353,25 @@ function backendNames({ cluster, unresolved }: Backend): readonly string[] {
   return unresolved === true ? [] : [`cluster ${cluster}`];
 }
 
-function portNames({ handling, externalAuthorization, plaintext }: InboundPort): readonly string[] {
+function egressNames({ cluster, routeTable }: EgressPort): readonly string[] {
+  return [
+    ...(cluster === undefined ? [] : [`cluster ${cluster}`]),
+    ...(routeTable === undefined ? [] : [`route ${routeTable}`]),
+  ];
+}
+
+function portNames(port: InboundPort): readonly string[] {
+  const { handling, externalAuthorization, plaintext, ingress = [], globalHttpLimit, globalTcpLimit } = port;
+  const limits = [globalHttpLimit, globalTcpLimit].flatMap(limit => limit?.cluster ?? []);
   const asked = externalAuthorization === undefined ? [] : [`cluster ${externalAuthorization.cluster}`];
   const table = plaintext?.routeTable;
-  return [...handlingNames(handling), ...asked, ...(table === undefined ? [] : [`route ${table}`])];
+  return [
+    ...handlingNames(handling),
+    ...asked,
+    ...(table === undefined ? [] : [`route ${table}`]),
+    ...ingress.map(chain => `route ${chain.routeTable}`),
+    ...limits.map(cluster => `cluster ${cluster}`),
+  ];
 }
 
 function handlingNames(handling: Handling): string[] {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { meshConfig, pod, slice } from "../../support/objects";
+import { meshConfig, pod, slice, type TestObject } from "../../support/objects";
 import { address, shopPod, shopService, ShopMesh } from "../../support/shop-mesh";
 import { ingressBackend } from "../../support/terms-objects";
 import { DENY, routeGroup } from "../../support/traffic-objects";
@@ -33,7 +33,7 @@ function get(mesh: ShopMesh, from: typeof gateway, path = "/") {
 }
 const chains = (mesh: ShopMesh) =>
   mesh.leaf("inbound-listener", "inbound", cart).ports.find(({ port }) => port === 8080)?.ingress;
-const shop = (...objects: Parameters<ShopMesh["world"]["feed"]>) =>
+const shop = (...objects: readonly TestObject[]) =>
   new ShopMesh(deny, ...shopService("cart", 1), gateway, other, gateways, ...objects);
 
 describe("ingress", () => {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { meshConfig } from "../../support/objects";
+import { meshConfig, type TestObject } from "../../support/objects";
 import { buyer, shopPod, shopService, ShopMesh, thief } from "../../support/shop-mesh";
 import { account, retry, upstreamSetting } from "../../support/terms-objects";
 
@@ -9,7 +9,7 @@ const cart = shopPod("cart", 1);
 const HOST = "cart.shop.svc.cluster.local";
 const setting = (spec: object, key = "shop/cart", created?: string) =>
   upstreamSetting(key, { host: HOST, ...spec }, created);
-const shop = (...objects: Parameters<ShopMesh["world"]["feed"]>) =>
+const shop = (...objects: readonly TestObject[]) =>
   new ShopMesh(open, ...shopService("cart", 1), ...shopService("book", 2), ...objects);
 
 describe("upstream traffic settings", () => {
