@@ -14,10 +14,14 @@ const HTTP = { number: 80, protocol: "http" };
 const HTTPS = { number: 443, protocol: "HTTPS" };
 const DB = { number: 3306, protocol: "tcp" };
 
-function call(mesh: ShopMesh, from: TestObject, to: Partial<Call>) {
+function call(mesh: ShopMesh, from: TestObject, to: Partial<Omit<Call, "from">>) {
   return mesh.world.engine.explain(proxyOf(from).podUid, { address: "192.0.2.1", port: 80, ...to });
 }
-function get(mesh: ShopMesh, host: string, more: Partial<Call> & { path?: string; from?: TestObject } = {}) {
+function get(
+  mesh: ShopMesh,
+  host: string,
+  more: Partial<Omit<Call, "from">> & { path?: string; from?: TestObject } = {},
+) {
   const { path = "/", from = buyer, ...rest } = more;
   const http = { method: "GET", path, headers: { Host: host } };
   return call(mesh, from, { http, ...rest })?.outcome;

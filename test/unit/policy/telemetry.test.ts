@@ -9,8 +9,7 @@ const log = (format: string, selector?: object) => ({
   ...(selector === undefined ? {} : { selector }),
   accessLog: { format },
 });
-const shop = (...objects: readonly TestObject[]) =>
-  new ShopMesh(open, ...shopService("cart", 1), ...objects);
+const shop = (...objects: readonly TestObject[]) => new ShopMesh(open, ...shopService("cart", 1), ...objects);
 const formats = (mesh: ShopMesh, of: TestObject) => [
   mesh.leaf("inbound-listener", "inbound", of).accessLog?.format,
   mesh.leaf("outbound-catch-all", "outbound", of).accessLog?.format,
