@@ -1,3 +1,4 @@
+import { covers } from "../../model/cidr";
 import { PORT_OUTBOUND } from "../../model/mesh-words";
 import type { EgressPort, OutboundCatchAllLeaf } from "../../policy/types";
 import { cidrRange } from "../address";
@@ -16,7 +17,6 @@ import { TlsInspector } from "../api/generated/envoy/extensions/filters/listener
 import { milliseconds } from "../duration";
 import { httpConnectionManager } from "../http-connection-manager";
 import { refuse, tcpProxy } from "../tcp-filters";
-import { covers } from "./cidr";
 import { ORIGINAL_DESTINATION } from "./original-destination";
 
 /** What may be dialled on one port at one range of addresses; `cidr` undefined: any address. */

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { encodeLeaf } from "../../../src/envoy/encode";
-import { covers } from "../../../src/envoy/listener/cidr";
+import { covers } from "../../../src/model/cidr";
 import type { Leaf } from "../../../src/policy/types";
 import { validate } from "../../support/envoy";
 import { all, at, built } from "./json-path";
