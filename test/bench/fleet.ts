@@ -120,8 +120,8 @@ async function connect(message: Extract<ToFleet, { kind: "connect" }>): Promise<
   say({ kind: "configured" });
 }
 
-function expectAnswers(typeUrl: string): void {
-  let [missing, first] = [proxies.length, 0];
+function expectAnswers(typeUrl: string, count: number): void {
+  let [missing, first] = [count, 0];
   for (const proxy of proxies) {
     let counted = false;
     proxy.onAnswer = answered => {
@@ -138,7 +138,7 @@ function expectAnswers(typeUrl: string): void {
 
 process.on("message", (message: ToFleet) => {
   if (message.kind === "connect") void connect(message);
-  else if (message.kind === "expect") expectAnswers(message.typeUrl);
+  else if (message.kind === "expect") expectAnswers(message.typeUrl, message.proxies ?? proxies.length);
   else {
     for (const proxy of proxies.splice(message.proxies)) proxy.close();
     say({ kind: "kept" });

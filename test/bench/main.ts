@@ -9,6 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { BenchMesh, PODS_PER_SERVICE } from "./mesh";
+import { BenchPolicy } from "./policy";
 import {
   monotonic,
   type ControllerStats,
@@ -72,26 +73,51 @@ interface Row {
   readonly rounds: readonly Cost[];
 }
 
-const CHANGES = [
+/** A change, how often it is made, and who has to acknowledge what. */
+interface Change {
+  readonly change: string;
+  readonly rounds: number;
+  readonly typeUrl: string;
+  /** How many proxies it concerns, all of them of the first fleet. Absent: all there are. */
+  readonly affected?: number;
+  readonly write: (mesh: BenchMesh, policy: BenchPolicy, round: number) => Promise<void>;
+}
+
+const CHANGES: readonly Change[] = [
   {
     change: "endpoint",
     rounds: 8,
     typeUrl: TYPE_URLS.endpoint,
-    write: (mesh: BenchMesh, round: number) => mesh.changeEndpoint(round),
+    write: (mesh, _policy, round) => mesh.changeEndpoint(round),
   },
+  { change: "new service", rounds: 4, typeUrl: TYPE_URLS.route, write: mesh => mesh.newService() },
+  { change: "MeshConfig", rounds: 4, typeUrl: TYPE_URLS.listener, write: mesh => mesh.changeMeshConfig() },
+];
+
+const affected = PODS_PER_SERVICE;
+/** Changes of policy, made while the mesh denies what no policy allows. */
+const POLICY_CHANGES: readonly Change[] = [
   {
-    change: "new service",
+    change: `TrafficTarget (of ${affected})`,
     rounds: 4,
     typeUrl: TYPE_URLS.route,
-    write: (mesh: BenchMesh) => mesh.newService(),
+    affected,
+    write: (_mesh, policy) => policy.changeTarget(),
   },
   {
-    change: "MeshConfig",
+    change: `HTTPRouteGroup (of ${affected})`,
     rounds: 4,
-    typeUrl: TYPE_URLS.listener,
-    write: (mesh: BenchMesh) => mesh.changeMeshConfig(),
+    typeUrl: TYPE_URLS.route,
+    affected,
+    write: (_mesh, policy) => policy.changeGroup(),
   },
-] as const;
+  {
+    change: "split weight",
+    rounds: 4,
+    typeUrl: TYPE_URLS.route,
+    write: (_mesh, policy) => policy.changeWeight(),
+  },
+];
 
 class Bench {
   readonly controller = new Child<ToController, FromController>("controller.ts");
@@ -100,7 +126,11 @@ class Bench {
   private address = "";
   private root = "";
 
-  constructor(private readonly mesh: BenchMesh) {}
+  private readonly policy: BenchPolicy;
+
+  constructor(private readonly mesh: BenchMesh) {
+    this.policy = new BenchPolicy(mesh);
+  }
 
   async start(): Promise<void> {
     const { server } = this.mesh.api;
@@ -162,10 +192,13 @@ class Bench {
     await this.quiet(stats => stats.streams === size && stats.synced === size);
   }
 
-  async cost(typeUrl: string, write: () => Promise<void>): Promise<Cost> {
-    await Promise.all(this.fleets.map(fleet => fleet.ask({ kind: "expect", typeUrl }, "armed")));
+  /** `proxies`: see {@link Change.affected}. Pods of the first Services are in the first fleet, whatever the size. */
+  async cost(typeUrl: string, write: () => Promise<void>, proxies?: number): Promise<Cost> {
+    const fleets = proxies === undefined ? this.fleets : this.fleets.slice(0, 1);
+    const expect = { kind: "expect", typeUrl, ...(proxies === undefined ? {} : { proxies }) } as const;
+    await Promise.all(fleets.map(fleet => fleet.ask(expect, "armed")));
     const before = await this.stats();
-    const answers = this.fleets.map(fleet => fleet.ask(undefined, "done"));
+    const answers = fleets.map(fleet => fleet.ask(undefined, "done"));
     const start = monotonic();
     await write();
     const done = await Promise.all(answers);
@@ -179,13 +212,22 @@ class Bench {
     };
   }
 
-  async measure(only?: string): Promise<Row[]> {
+  /** Everything, and then changes of policy while the mesh denies. */
+  async measureAll(): Promise<Row[]> {
+    const rows = await this.measure(CHANGES);
+    await this.policy.grow();
+    await this.cost(TYPE_URLS.listener, () => this.policy.deny(true));
+    rows.push(...(await this.measure(POLICY_CHANGES)));
+    await this.cost(TYPE_URLS.listener, () => this.policy.deny(false));
+    return rows;
+  }
+
+  async measure(changes: readonly Change[]): Promise<Row[]> {
     const rows: Row[] = [];
-    for (const { change, rounds, typeUrl, write } of CHANGES) {
-      if (only !== undefined && change !== only) continue;
+    for (const { change, rounds, typeUrl, affected: proxies, write } of changes) {
       const costs: Cost[] = [];
       for (let round = 0; round < rounds; round += 1)
-        costs.push(await this.cost(typeUrl, () => write(this.mesh, round)));
+        costs.push(await this.cost(typeUrl, () => write(this.mesh, this.policy, round), proxies));
       const of = (pick: (cost: Cost) => number): number => median(costs.map(pick));
       const { rssMegabytes } = await this.stats();
       const middle = {
@@ -237,7 +279,7 @@ function print(rows: readonly Row[]): void {
 }
 
 function printGrowth(rows: readonly Row[], small: readonly Row[]): void {
-  const lines = CHANGES.map(({ change }) => {
+  const lines = [...CHANGES, ...POLICY_CHANGES].map(({ change }) => {
     const of = (pick: (cost: Cost) => number): string =>
       exponent(rows.filter(row => row.change === change).map(row => [row.proxies, pick(row.median)])).toFixed(
         2,
@@ -245,7 +287,7 @@ function printGrowth(rows: readonly Row[], small: readonly Row[]): void {
     return [change, of(c => c.lastMs), of(c => c.cpuSeconds), of(c => c.bytes), of(c => c.encodes)];
   });
   process.stdout.write(
-    "\nGrowth exponent with the number of proxies (all of them affected; 1.00 is proportional):\n",
+    "\nGrowth exponent with the number of proxies (all affected unless a number is given; 1.00 is proportional):\n",
   );
   process.stdout.write(table(["change", "last ACK", "CPU", "bytes", "encoded"], lines));
   const first = rows.find(row => row.change === "endpoint");
@@ -275,13 +317,13 @@ async function main(): Promise<void> {
       process.stdout.write(
         `${size} proxies configured in ${connect.seconds.toFixed(1)} s, ${connect.cpuSeconds.toFixed(1)} s CPU, ${connect.rssMegabytes.toFixed(0)} MB\n`,
       );
-      const measured = await bench.measure();
+      const measured = await bench.measureAll();
       print(measured);
       rows.push(...measured);
     }
     const [smallest = 0] = SIZES;
     await bench.shrinkTo(smallest);
-    const small = await bench.measure("endpoint");
+    const small = await bench.measure(CHANGES.slice(0, 1));
     process.stdout.write("\n");
     print(rows);
     printGrowth(rows, small);

@@ -8,7 +8,8 @@ import { waitFor } from "../support/wait";
 
 /** Pods behind each Service. */
 export const PODS_PER_SERVICE = 5;
-const NAMESPACES = 10;
+/** Namespaces of Services: the Service with number n stands in `ns<n modulo this>`. */
+export const NAMESPACES = 10;
 const PARALLEL = 16;
 const OSM = "osm-system";
 const MESH_CONFIGS = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${OSM}/meshconfigs`;
@@ -115,9 +116,12 @@ export class BenchMesh {
   /** `traffic.enableEgress` changes: the catch-all listener of every proxy. */
   async changeMeshConfig(): Promise<void> {
     this.egress = !this.egress;
-    await this.api.kube.mergePatch(`${MESH_CONFIGS}/${MESH_CONFIG_NAME}`, {
-      spec: { traffic: { enableEgress: this.egress } },
-    });
+    await this.configure({ traffic: { enableEgress: this.egress } });
+  }
+
+  /** Changes fields of the MeshConfig. */
+  async configure(spec: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.api.kube.mergePatch(`${MESH_CONFIGS}/${MESH_CONFIG_NAME}`, { spec });
   }
 
   private slices(namespace: string): string {

@@ -35,8 +35,8 @@ export type ToFleet =
       readonly root: string;
       readonly tokens: readonly string[];
     }
-  /** Answers `done` when every proxy of the fleet has acknowledged a response of that type. */
-  | { readonly kind: "expect"; readonly typeUrl: string }
+  /** Answers `done` when that many proxies of the fleet (absent: every one) have acknowledged a response of that type. */
+  | { readonly kind: "expect"; readonly typeUrl: string; readonly proxies?: number }
   | { readonly kind: "keep"; readonly proxies: number };
 
 /** From a fleet. */
