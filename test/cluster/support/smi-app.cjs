@@ -1,7 +1,8 @@
 "use strict";
 // What the conformance steps of SMI ask of an application: it calls others, is called, and counts both.
-//   POST   /call     {url, method, headers, body, times}: calls from here, each on a connection of its own; {statuses}
-//   any    /echo     answers, and counts who asked (header servicename)
+//   POST   /call     {url, method, headers, body, times}: calls from here, each on a connection of its own; {statuses, last}: the last body
+//   any    /echo     answers with the caller's certificate as the sidecar tells it, and counts who asked (header servicename)
+//   any    /status/N answers with that status, and counts too
 //   GET    /metrics  {received: {caller: count}, succeeded, failed}; a call succeeded when its status was 200 to 399
 //   DELETE /metrics  sets them to zero
 // The same pages are served on the ports of the environment variable PORTS, one of which the pod keeps out of the mesh.
@@ -16,23 +17,27 @@ function call({ url, method = "GET", headers = {}, body = "" }) {
   return new Promise(resolve => {
     const options = { method, headers: { ...headers, servicename: name }, agent: false, timeout: 10_000 };
     const request = http.request(url, options, response => {
-      response.resume().on("end", () => resolve(response.statusCode));
-      response.on("error", () => resolve(0));
+      let text = "";
+      response.setEncoding("utf8").on("data", part => (text += part));
+      response.on("end", () => resolve({ status: response.statusCode, text }));
+      response.on("error", () => resolve({ status: 0, text }));
     });
     request.on("timeout", () => request.destroy());
-    request.on("error", () => resolve(0)).end(body);
+    request.on("error", () => resolve({ status: 0, text: "" })).end(body);
   });
 }
 
 async function calls({ times = 1, ...one }) {
   const statuses = [];
+  let last = "";
   for (let n = 0; n < times; n += 1) {
-    const status = await call(one);
+    const { status, text } = await call(one);
+    last = text;
     statuses.push(status);
     if (status >= 200 && status < 400) metrics.succeeded += 1;
     else metrics.failed += 1;
   }
-  return { statuses };
+  return { statuses, last };
 }
 
 /** One line sent over TCP on a connection of its own, and what came back; empty when the connection was refused or cut. */
@@ -59,7 +64,8 @@ async function answer(request) {
   if (pathname === "/metrics") return metrics;
   const caller = request.headers.servicename ?? "";
   if (caller !== "") metrics.received[caller] = (metrics.received[caller] ?? 0) + 1;
-  return { name, pod: process.env.HOSTNAME };
+  const [, status = 200] = /^\/status\/(\d{3})$/.exec(pathname) ?? [];
+  return { status: Number(status), name, certificate: request.headers["x-forwarded-client-cert"] };
 }
 
 process.on("SIGTERM", () => process.exit(0));
@@ -67,7 +73,7 @@ for (const port of process.env.PORTS.split(",")) {
   http
     .createServer((request, response) => {
       answer(request).then(
-        value => response.end(JSON.stringify(value)),
+        value => response.writeHead(value.status ?? 200).end(JSON.stringify(value)),
         error => response.writeHead(500).end(String(error)),
       );
     })

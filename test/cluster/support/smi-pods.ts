@@ -130,8 +130,12 @@ export class SmiPod {
 
   /** Calls from the pod, through its sidecar; statuses, 0 where there was no answer. */
   public async call(url: string, how: SmiCall = {}): Promise<readonly number[]> {
-    const text = await fetchText(this.page("/call"), "POST", JSON.stringify({ url, ...how }));
-    return (JSON.parse(text) as { statuses: number[] }).statuses;
+    return (await this.ask(url, how)).statuses;
+  }
+
+  /** The body of the answer to one call. */
+  public async read(url: string, how: SmiCall = {}): Promise<string> {
+    return (await this.ask(url, how)).last;
   }
 
   /** The line that a server answers over TCP; empty when it refuses or cuts the connection. */
@@ -163,6 +167,11 @@ export class SmiPod {
       const answer = await this.line(host);
       return (answer !== "") === (wanted === "succeeds") ? answer : undefined;
     });
+  }
+
+  private async ask(url: string, how: SmiCall): Promise<{ statuses: number[]; last: string }> {
+    const text = await fetchText(this.page("/call"), "POST", JSON.stringify({ url, ...how }));
+    return JSON.parse(text) as { statuses: number[]; last: string };
   }
 
   private page(place: string): string {

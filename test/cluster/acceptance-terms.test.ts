@@ -1,0 +1,144 @@
+import { expect } from "chai";
+import { until } from "../../hack/cluster/progress";
+import { ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
+import { LiveMeshConfig } from "./support/live-mesh-config";
+import { serviceAccount } from "./support/manifests";
+import { Mesh, report } from "./support/mesh";
+import { TestNamespace } from "./support/namespace";
+import { SMI_PORT, smiApplication, smiDeployment, smiService, SmiPod } from "./support/smi-pods";
+
+const POLICY = "policy.openservicemesh.io/v1alpha1";
+
+/** Requests a minute, and calls that are made. */
+const LIMIT = 3;
+const CALLS = 10;
+
+/** Retries that the policy asks for. */
+const RETRIES = 5;
+
+/** Rows of Open Service Mesh's own list about how calls are made and taken; see docs/reference/acceptance.md. */
+describe("acceptance of Open Service Mesh's list: limits, retries, identity", function () {
+  this.timeout(300_000);
+  let mesh: Mesh;
+  let namespace: TestNamespace;
+  let client: SmiPod;
+  let server: SmiPod;
+
+  const url = (path: string): string => `http://server.${namespace.name}:${SMI_PORT}${path}`;
+
+  before(async () => {
+    mesh = await Mesh.open();
+    namespace = await TestNamespace.create(mesh, "terms", true);
+    await mesh.kubectl.must(["annotate", "namespace", namespace.name, `${ANNOTATION_PERMISSIVE}=enabled`]);
+    await namespace.apply(
+      smiApplication(),
+      serviceAccount("client"),
+      smiDeployment("client", { account: "client" }),
+      smiDeployment("server"),
+      smiService("server"),
+    );
+    client = await SmiPod.one(namespace, "client");
+    server = await SmiPod.one(namespace, "server");
+    await client.until("succeeds", url("/echo"));
+  });
+  after(async () => {
+    await TestNamespace.removeAll();
+  });
+
+  it("row 43: the caller is known by its SPIFFE identity", async () => {
+    const { certificate } = JSON.parse(await client.read(url("/echo"))) as { certificate: string };
+    expect(certificate).to.include(`URI=spiffe://cluster.local/ns/${namespace.name}/sa/client`);
+  });
+
+  const setting = (spec: object): object => ({
+    apiVersion: POLICY,
+    kind: "UpstreamTrafficSetting",
+    metadata: { name: "server" },
+    spec: { host: `server.${namespace.name}.svc.cluster.local`, ...spec },
+  });
+
+  const unlimited = async (path: string): Promise<void> => {
+    await namespace.kubectl(["delete", "upstreamtrafficsetting", "server"]);
+    await until("the end of the limit", 30_000, async () => {
+      const statuses = await client.call(url(path), { times: CALLS });
+      return statuses.every(status => status < 300) ? true : undefined;
+    });
+  };
+
+  it("row 15: a local rate limit answers 429 beyond it, and is gone with its object", async () => {
+    const http = { requests: LIMIT, unit: "minute" };
+    await namespace.apply(setting({ rateLimit: { local: { http } } }));
+    await client.until("fails", url("/echo"));
+    await server.reset();
+    const statuses = await client.call(url("/echo"), { times: CALLS });
+    expect(new Set(statuses)).to.deep.equal(new Set([429]));
+    expect((await server.metrics()).received, "what the application has seen").to.deep.equal({});
+    await unlimited("/echo");
+  });
+
+  it("row 15: a path's limit holds on that path only", async () => {
+    const local = { requests: LIMIT, unit: "hour" };
+    const httpRoutes = [{ path: "/status/202", rateLimit: { local } }];
+    await namespace.apply(setting({ httpRoutes }));
+    await client.until("fails", url("/status/202"));
+    const limited = await client.call(url("/status/202"), { times: CALLS });
+    expect(new Set(limited)).to.deep.equal(new Set([429]));
+    const others = await client.call(url("/echo"), { times: CALLS });
+    expect(new Set(others)).to.deep.equal(new Set([200]));
+    await unlimited("/status/202");
+  });
+
+  describe("rows 39 and 40: Retry", () => {
+    let config: LiveMeshConfig;
+    const flag = (enableRetryPolicy: boolean): Promise<void> =>
+      config.patch({ featureFlags: { enableRetryPolicy } });
+
+    before(async () => {
+      config = await LiveMeshConfig.of(mesh);
+      await namespace.apply({
+        apiVersion: POLICY,
+        kind: "Retry",
+        metadata: { name: "server" },
+        spec: {
+          source: { kind: "ServiceAccount", name: "client", namespace: namespace.name },
+          destinations: [{ kind: "Service", name: "server", namespace: namespace.name }],
+          retryPolicy: {
+            retryOn: "5xx",
+            numRetries: RETRIES,
+            perTryTimeout: "5s",
+            retryBackoffBaseInterval: "20ms",
+          },
+        },
+      });
+    });
+    after(async () => {
+      await config.restore();
+    });
+
+    /** How often the application was asked for one call that got this status. */
+    const attempts = async (status: number): Promise<number> => {
+      await server.reset();
+      expect(await client.call(url(`/status/${status}`))).to.deep.equal([status]);
+      return (await server.metrics()).received["client"] ?? 0;
+    };
+
+    const untilAttempts = (wanted: number): Promise<number> =>
+      until(`${wanted} attempts`, 30_000, async () =>
+        (await attempts(503)) === wanted ? wanted : undefined,
+      );
+
+    it("row 39: sends a call again as often as it says, for failures that it names only", async () => {
+      await flag(true);
+      await untilAttempts(1 + RETRIES);
+      report(`one call that fails is made ${1 + RETRIES} times`);
+      expect(await attempts(404)).to.equal(1);
+      expect(await attempts(200)).to.equal(1);
+    });
+
+    it("row 40: does nothing while MeshConfig's enableRetryPolicy is off", async () => {
+      await flag(false);
+      await untilAttempts(1);
+      expect(await attempts(503)).to.equal(1);
+    });
+  });
+});
