@@ -61,7 +61,7 @@ export interface NodeGroup {
 /** Groups of pods, by pod key. */
 export interface NodeGroups {
   readonly served: Family<string, readonly ServedPort[]>;
-  /** undefined: there is no such pod, or it has no sidecar. */
+  /** undefined: there is no such pod, it has no sidecar, or its namespace does not belong to the mesh. */
   readonly group: Family<string, NodeGroup | undefined>;
 }
 
@@ -155,7 +155,8 @@ export function createNodeGroups(inputs: Inputs, { membership, access, viewOf }:
     keyOf: key => key,
     compute: (read, key) => {
       const pod = read(pods.row(key));
-      if (pod?.meshed !== true) return undefined;
+      // Labels and containers are anybody's to write; the namespace is what lets a pod in.
+      if (pod?.meshed !== true || !read(membership.isMeshed(pod.namespace))) return undefined;
       const { identity, ips, namespace, externalAuthorization } = pod;
       const permissive = read(access.permissive(namespace));
       return {

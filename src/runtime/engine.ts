@@ -57,7 +57,7 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   diagnostics(): DiagnosticMap;
   /** Called soon after with the objects whose findings changed; an empty list means none are left. */
   onDiagnostics(listener: (changed: DiagnosticMap) => void): Subscription;
-  /** What the proxy of a pod must do; undefined when there is no such pod with a sidecar. */
+  /** What the proxy of a pod must do; undefined when there is no such pod with a sidecar in the mesh. */
   describe(podUid: string): PolicyDescription | undefined;
   /** What happens to a call of a pod's application, and which objects decide; undefined as for `describe`. */
   explain(podUid: string, call: Omit<Call, "from">): Decision | undefined;
@@ -85,7 +85,7 @@ export function createEngine(options: EngineOptions): Engine {
   const { inputs, catalog, snapshot } = compiler;
   const { graph, meshConfig } = inputs;
   const subscribers = createSubscribers({ inputs, group: catalog.nodeGroups.group, snapshot, log });
-  const pods = createPodRegister();
+  const pods = createPodRegister(name => inputs.namespaces.rows.get(name)?.meshed === true);
   const findings = createFindings(graph, compiler.findings, { clock: options.clock, log });
   const config = observe(graph, meshConfig, { initial: graph.peek(meshConfig), log });
   const configListeners = createListeners<MeshConfigSpec>(log, "mesh configuration");
@@ -112,6 +112,7 @@ export function createEngine(options: EngineOptions): Engine {
       compiler.writer.apply(event);
       reports.note(event);
       if (event.kind === "Pod") pods.apply(event);
+      if (event.kind === "Namespace") pods.lookAtNamespaces();
       timer.request();
     },
     flush: () => {

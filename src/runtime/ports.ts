@@ -54,6 +54,9 @@ export interface LivePod {
   readonly name: string;
   readonly uid: string;
   readonly serviceAccount: string;
+  /** The pod carries a sidecar, as far as labels and containers tell; anybody may write those. */
+  readonly sidecar: boolean;
+  /** Besides, its namespace is known and belongs to the mesh: only such a pod is let in. */
   readonly meshed: boolean;
 }
 

@@ -10,8 +10,10 @@ import {
   CA_ROOT_CONFIGMAP,
   CA_ROOT_KEY,
   DEFAULT_TRUST_DOMAIN,
+  LABEL_PROXY_UUID,
   SDS_ROOT_CERT,
   SDS_SERVICE_CERT,
+  SIDECAR_CONTAINER,
 } from "../../src/model/mesh-words";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { AdsClient, type StreamEnd } from "../support/ads-client";
@@ -154,6 +156,24 @@ describe("the ADS port of the real control plane", function () {
     const unmeshed = await outside.readyPod("alice");
     const foreign = { namespace: outside.name, serviceAccount: "alice", pod: unmeshed };
     await expectRefused("a pod without sidecar", await tokenFor(mesh, foreign));
+  });
+
+  it("refuses a pod made by hand with all of a sidecar's marks in a namespace outside the mesh", async () => {
+    const { metadata, spec } = template("mallory", {
+      program: "client-app",
+      serviceAccount: "alice",
+    }) as unknown as { metadata: { labels: object }; spec: { containers: object[] } };
+    const labels = { ...metadata.labels, [LABEL_PROXY_UUID]: "00000000-0000-4000-8000-000000000000" };
+    const containers = spec.containers.map(container => ({ ...container, name: SIDECAR_CONTAINER }));
+    await outside.apply({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { ...metadata, labels, name: "mallory" },
+      spec: { ...spec, containers },
+    });
+    const pod = await outside.readyPod("mallory");
+    const order = { namespace: outside.name, serviceAccount: "alice", pod };
+    await expectRefused("a namespace outside the mesh", await tokenFor(mesh, order));
   });
 
   it("is never reached with another account's name on a pod's token, which the API server does not sign", async () => {

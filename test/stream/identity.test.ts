@@ -183,16 +183,47 @@ describe("the identity of an ADS stream", () => {
 
   it("waits for a pod that the informer shows a little later", async () => {
     const pod = await tokens.pod(BUYER, "new");
-    const running = attempt({ token: await tokens.token(pod) });
-    await new Promise(resolve => setTimeout(resolve, 300));
-    world.addPod(BUYER, pod.name, pod.uid);
-    expect(await running).to.include({ code: status.OK });
+    let asked = 0;
+    const later = world.onLook(pod.uid, () => {
+      asked++;
+      if (asked === 3) world.addPod(BUYER, pod.name, pod.uid);
+    });
+    expect(await attempt({ token: await tokens.token(pod) })).to.include({ code: status.OK });
+    later.close();
+    expect(asked).to.be.at.least(3);
   });
 
   it("refuses a pod without our sidecar", async () => {
     const pod = await tokens.pod(BUYER, "plain");
-    world.put({ namespace: "shop", serviceAccount: "buyer", name: pod.name, uid: pod.uid, meshed: false });
+    const { name, uid } = pod;
+    world.put({ namespace: "shop", serviceAccount: "buyer", name, uid, sidecar: false, meshed: false });
     expect(await attempt({ token: await tokens.token(pod) })).to.include({ code: D, received: 0 });
+  });
+
+  it("refuses a pod with everything but a namespace of the mesh, once that could have been shown", async function () {
+    this.timeout(30_000);
+    const pod = await tokens.pod(BUYER, "home-made");
+    world.put({ ...world.addPod(BUYER, pod.name, pod.uid), meshed: false });
+    expect(await attempt({ token: await tokens.token(pod) })).to.include({
+      code: D,
+      received: 0,
+      details: "the namespace of the pod does not belong to this mesh",
+    });
+  });
+
+  it("waits for a namespace that the informer shows as a part of the mesh a little later", async () => {
+    const pod = await tokens.pod(BUYER, "early");
+    const known = world.addPod(BUYER, pod.name, pod.uid);
+    let asked = 0;
+    const later = world.onLook(pod.uid, () => {
+      asked++;
+      if (asked === 3) world.put(known);
+    });
+    world.put({ ...known, meshed: false });
+    const got = await attempt({ token: await tokens.token(pod) });
+    later.close();
+    expect(got).to.include({ code: status.OK });
+    expect(asked).to.be.at.least(3);
   });
 
   for (const [why, code] of [

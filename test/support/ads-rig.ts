@@ -50,6 +50,7 @@ export function snapshotOf(resources: readonly EncodedResource[]): Snapshot {
 export class TestWorld implements ConfigSource, PodDirectory {
   private readonly pods = new Map<string, LivePod>();
   private readonly listeners: ((uid: string) => void)[] = [];
+  private readonly looks = new Map<string, () => void>();
   private readonly subscribers = new Set<(snapshot: Snapshot) => void>();
   private current: Snapshot | undefined;
 
@@ -65,6 +66,7 @@ export class TestWorld implements ConfigSource, PodDirectory {
       serviceAccount: identity.serviceAccount,
       name,
       uid,
+      sidecar: true,
       meshed: true,
     };
     this.pods.set(uid, pod);
@@ -80,7 +82,14 @@ export class TestWorld implements ConfigSource, PodDirectory {
     for (const listener of this.listeners) listener(uid);
   }
 
+  /** Calls back whenever somebody looks up that pod, before the answer: a test changes the world while a stream waits. */
+  onLook(uid: string, run: () => void): { close(): void } {
+    this.looks.set(uid, run);
+    return { close: () => this.looks.delete(uid) };
+  }
+
   byUid(uid: string): LivePod | undefined {
+    this.looks.get(uid)?.();
     return this.pods.get(uid);
   }
 

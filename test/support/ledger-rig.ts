@@ -129,7 +129,7 @@ export class TestLedgers {
   /** A live proxy that should be connected; undefined: it is gone. All objects that were compiled shape it. */
   expect(uid: string, pod: { readonly namespace: string; readonly name: string } | undefined): void {
     if (pod === undefined) this.expected.delete(uid);
-    else this.expected.set(uid, { ...pod, uid, serviceAccount: "default", meshed: true });
+    else this.expected.set(uid, { ...pod, uid, serviceAccount: "default", sidecar: true, meshed: true });
     this.fleet.expectedChanged();
   }
 

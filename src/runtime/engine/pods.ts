@@ -6,6 +6,8 @@ import type { EngineEventOf } from "./events";
 export interface PodRegister extends PodDirectory {
   /** Takes in a change of pods; those that are gone are announced before this returns. */
   apply(event: EngineEventOf<"Pod">): void;
+  /** Namespaces may have joined or left the mesh. A pod whose namespace left is not gone: its streams stay. */
+  lookAtNamespaces(): void;
   /** Pods whose proxy should be connected, by uid. */
   readonly expected: ReadonlyMap<string, LivePod>;
   /** Whether {@link PodRegister.expected} changed since the last call. */
@@ -19,18 +21,23 @@ function isExpected(pod: MeshPod): boolean {
 
 function livePod(pod: MeshPod): LivePod | undefined {
   if (pod.terminated || pod.uid === "") return undefined;
-  const { namespace, name, uid, identity, meshed } = pod;
-  return { namespace, name, uid, serviceAccount: identity.serviceAccount, meshed };
+  const { namespace, name, uid, identity, meshed: sidecar } = pod;
+  return { namespace, name, uid, serviceAccount: identity.serviceAccount, sidecar, meshed: sidecar };
 }
 
-/** An empty register. */
-export function createPodRegister(): PodRegister {
+/** An empty register; `isMeshed` says whether a namespace belongs to the mesh now. */
+export function createPodRegister(isMeshed: (namespace: string) => boolean): PodRegister {
   const byKey = new Map<string, LivePod>();
   const byUid = new Map<string, LivePod>();
+  /** Those that count as soon as their namespace belongs to the mesh. */
+  const candidates = new Map<string, LivePod>();
   const expected = new Map<string, LivePod>();
   let expectedChanged = false;
   const listeners: ((uid: string) => void)[] = [];
-  const expect = (uid: string, pod: LivePod | undefined): void => {
+  const expect = (uid: string, candidate: LivePod | undefined): void => {
+    if (candidate === undefined) candidates.delete(uid);
+    else candidates.set(uid, candidate);
+    const pod = candidate !== undefined && isMeshed(candidate.namespace) ? candidate : undefined;
     if (expected.has(uid) === (pod !== undefined)) return;
     if (pod === undefined) expected.delete(uid);
     else expected.set(uid, pod);
@@ -59,7 +66,13 @@ export function createPodRegister(): PodRegister {
       expectedChanged = false;
       return changed;
     },
-    byUid: uid => byUid.get(uid),
+    lookAtNamespaces: () => {
+      for (const [uid, pod] of [...candidates]) expect(uid, pod);
+    },
+    byUid: uid => {
+      const pod = byUid.get(uid);
+      return pod && { ...pod, meshed: pod.sidecar && isMeshed(pod.namespace) };
+    },
     onGone: listener => {
       listeners.push(listener);
     },

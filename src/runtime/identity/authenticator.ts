@@ -9,7 +9,7 @@ import { isSignedBy, LEEWAY_MS, parseToken, podClaims, type ParsedToken, type Po
 import { createTokenKeys } from "./token-keys";
 import { createTokenReviewer } from "./token-review";
 
-/** How long a pod that the informer has not shown yet is waited for, milliseconds. */
+/** How long a pod, or the membership of its namespace, that the informers have not shown yet is waited for, milliseconds. */
 export const UNKNOWN_POD_HOLD_MS = 5_000;
 const LOOK_AGAIN_MS = 50;
 
@@ -107,18 +107,26 @@ interface Whereabouts {
 }
 
 /**
- * The live pod of that UID. One that is not known is waited for, because the informer may lag behind the kubelet; one that
- * is known to be gone is not.
+ * The live pod of that UID. One that is not known is waited for, because the informer may lag behind the kubelet; so is its
+ * namespace, because the informers of pods and namespaces may be apart. One that is known to be gone is not.
  */
 async function livePod({ pods, gone, clock }: Whereabouts, uid: string): Promise<LivePod> {
   const deadline = clock.now() + UNKNOWN_POD_HOLD_MS;
   for (;;) {
     const pod = pods.byUid(uid);
-    if (pod !== undefined) return pod;
+    if (pod !== undefined && isSettled(pod)) return pod;
     if (gone.has(uid)) throw refused("denied", "the pod of the token is gone");
-    if (clock.now() >= deadline) throw refused("unavailable", "the pod of the token is not known");
+    if (clock.now() >= deadline) {
+      if (pod !== undefined) return pod;
+      throw refused("unavailable", "the pod of the token is not known");
+    }
     await new Promise<void>(resolve => clock.setTimeout(resolve, LOOK_AGAIN_MS));
   }
+}
+
+/** Whether time can change nothing about the answer. */
+function isSettled({ sidecar, meshed }: LivePod): boolean {
+  return meshed || !sidecar;
 }
 
 function checkPod(pod: LivePod, claims: PodClaims): void {
@@ -128,7 +136,8 @@ function checkPod(pod: LivePod, claims: PodClaims): void {
     pod.namespace === claims.namespace &&
     pod.serviceAccount === claims.serviceAccount;
   if (!same) throw refused("denied", "the token is not of the live pod it names");
-  if (!pod.meshed) throw refused("denied", "the pod has no sidecar of this mesh");
+  if (!pod.sidecar) throw refused("denied", "the pod has no sidecar of this mesh");
+  if (!pod.meshed) throw refused("denied", "the namespace of the pod does not belong to this mesh");
 }
 
 /** The workload named by a client certificate that the TLS layer has verified: exactly one URI name, a SPIFFE ID. */

@@ -209,6 +209,7 @@ describe("engine", () => {
 describe("engine as pod directory", () => {
   it("knows live pods by uid", () => {
     const { engine } = createWorld();
+    engine.apply(upsert(namespace("shop")));
     engine.apply(upsert(member(1)));
     engine.apply(upsert(member(2, { meshed: false })));
     engine.apply(upsert(member(3, { phase: "Succeeded" })));
@@ -217,9 +218,10 @@ describe("engine as pod directory", () => {
       name: "cart-1",
       uid: "uid-shop-cart-1",
       serviceAccount: "cart",
+      sidecar: true,
       meshed: true,
     });
-    expect(engine.byUid("uid-shop-cart-2")?.meshed).to.equal(false);
+    expect(engine.byUid("uid-shop-cart-2")).to.include({ sidecar: false, meshed: false });
     expect(engine.byUid("uid-shop-cart-3")).to.equal(undefined);
     expect(engine.byUid("")).to.equal(undefined);
   });
@@ -238,6 +240,51 @@ describe("engine as pod directory", () => {
     expect(gone).to.deep.equal(["uid-shop-cart-1", "uid-shop-cart-2", "uid-shop-cart-3", "uid-shop-cart-4"]);
     expect(engine.byUid("new")?.name).to.equal("cart-2");
     expect(engine.byUid("uid-shop-cart-2")).to.equal(undefined);
+  });
+});
+
+describe("engine and pods whose namespace does not belong to the mesh", () => {
+  const outside = (labels: Readonly<Record<string, string>> | undefined): TestObject =>
+    namespace("shop", labels === undefined ? { meshed: false } : { labels });
+  const ignored = { "openservicemesh.io/ignore": "true" };
+
+  for (const [what, place] of [
+    ["that is not known", undefined],
+    ["that is unmarked", outside(undefined)],
+    ["that is ignored", outside(ignored)],
+  ] as const) {
+    it(`gives nothing to a pod with a sidecar in a namespace ${what}, and does not count it`, () => {
+      const world = createWorld();
+      world.feed(...base.filter(object => object.kind !== "Namespace"), namespace("web"));
+      if (place !== undefined) world.feed(place);
+      const home = world.connect(member(1));
+      world.feed(member(1));
+      expect(home.snapshots).to.have.length(0);
+      expect(world.engine.describe("uid-shop-cart-1")).to.equal(undefined);
+      expect(world.engine.byUid("uid-shop-cart-1")).to.include({ sidecar: true, meshed: false });
+      expect([...world.engine.expectedProxies().keys()]).to.deep.equal(["uid-web-buyer"]);
+      world.feed(namespace("shop"));
+      expect(home.snapshots, "as soon as the namespace joins").to.have.length(1);
+      expect(world.engine.byUid("uid-shop-cart-1")?.meshed).to.equal(true);
+      expect(world.engine.expectedProxies().size).to.equal(3);
+    });
+  }
+
+  it("lets a pod whose namespace leaves keep what it has, and its stream", () => {
+    const world = createWorld();
+    world.feed(...base);
+    const gone: string[] = [];
+    world.engine.onGone(uid => gone.push(uid));
+    const running = world.connect(member(1));
+    const counted: number[] = [];
+    world.engine.onExpectedProxies(() => counted.push(world.engine.expectedProxies().size));
+    world.feed(outside(undefined));
+    world.feed(service({ namespace: "web", name: "extra", ports: [http] }));
+    expect(running.snapshots, "no other than the first").to.have.length(1);
+    expect(gone).to.deep.equal([]);
+    expect(counted).to.deep.equal([1]);
+    world.feed(namespace("shop"));
+    expect(counted).to.deep.equal([1, 3]);
   });
 });
 
