@@ -3,8 +3,11 @@ import { until } from "../../hack/cluster/progress";
 import { ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
 import { LiveMeshConfig } from "./support/live-mesh-config";
 import { serviceAccount } from "./support/manifests";
+import { appAt, matrixPod, matrixService, shipApplication } from "./support/matrix-pods";
+import { PORTS } from "./support/matrix-words";
 import { Mesh, report } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
+import { routeGroup, trafficTarget } from "./support/smi-objects";
 import { SMI_PORT, smiApplication, smiDeployment, smiService, SmiPod } from "./support/smi-pods";
 
 const POLICY = "policy.openservicemesh.io/v1alpha1";
@@ -140,5 +143,54 @@ describe("acceptance of Open Service Mesh's list: limits, retries, identity", fu
       await untilAttempts(1);
       expect(await attempts(503)).to.equal(1);
     });
+  });
+});
+
+describe("acceptance of Open Service Mesh's list: gRPC by SMI", function () {
+  this.timeout(300_000);
+
+  after(async () => {
+    await TestNamespace.removeAll();
+  });
+
+  it("row 16: a method that an HTTPRouteGroup names is served, others are not, and none once it is deleted", async () => {
+    const mesh = await Mesh.open();
+    const namespace = await TestNamespace.create(mesh, "grpc", true);
+    await mesh.kubectl.must(["annotate", "namespace", namespace.name, `${ANNOTATION_PERMISSIVE}=disabled`]);
+    await shipApplication(namespace);
+    const say = { name: "say", pathRegex: "/test.Echo/Say", methods: ["POST"] };
+    await namespace.apply(
+      ...["client", "server"].map(serviceAccount),
+      matrixService("server", "server", [["rpc", PORTS.grpc, PORTS.grpc, "grpc"]]),
+      matrixPod("client", { serviceAccount: "client" }),
+      matrixPod("server", { serviceAccount: "server" }),
+    );
+    const client = appAt((await namespace.readyPod("client")).status.podIP);
+    await namespace.readyPod("server");
+    const address = `server.${namespace.name}:${PORTS.grpc}`;
+    const outcome = (call: () => Promise<unknown>): Promise<string> =>
+      call().then(
+        () => "served",
+        (error: unknown) => String(error),
+      );
+    const untilSay = (wanted: RegExp): Promise<string> =>
+      until(`gRPC that is ${String(wanted)}`, 30_000, async () => {
+        const got = await outcome(() => client.callGrpc(address, "hello"));
+        return wanted.test(got) ? got : undefined;
+      });
+    await untilSay(/PERMISSION_DENIED/);
+    await namespace.apply(
+      routeGroup("rpc", [say]),
+      trafficTarget("rpc", {
+        destination: "server",
+        sources: ["client"],
+        rules: [{ kind: "HTTPRouteGroup", name: "rpc" }],
+        namespace: namespace.name,
+      }),
+    );
+    await untilSay(/^served$/);
+    expect(await outcome(() => client.countGrpc(address, 3))).to.match(/PERMISSION_DENIED/);
+    await namespace.kubectl(["delete", "traffictarget/rpc", "httproutegroup/rpc"]);
+    await untilSay(/PERMISSION_DENIED/);
   });
 });
