@@ -1,10 +1,13 @@
-import { connect as tcp } from "node:net";
+import { connect as tcp, type Socket } from "node:net";
 import { connect as tls } from "node:tls";
 import { once } from "node:events";
 import http2 from "node:http2";
 import { status } from "@grpc/grpc-js";
 import { expect } from "chai";
 import { ADS_SAN } from "../../src/model/mesh-words";
+import { listen, type Listener } from "../../src/runtime/ads/connections";
+import { DEFAULT_ADS_LIMITS } from "../../src/runtime/ads/limits";
+import type { Clock } from "../../src/runtime/ports";
 import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { encodeRequest, type AdsClient } from "../support/ads-client";
@@ -12,6 +15,102 @@ import { AdsRig, snapshotOf, testResource } from "../support/ads-rig";
 import { waitFor } from "../support/wait";
 
 const { cluster } = TYPE_URLS;
+
+/** A clock that stands until a test moves it. */
+class StandingClock implements Clock {
+  private time = 0;
+  private readonly timers = new Map<() => void, number>();
+
+  now(): number {
+    return this.time;
+  }
+
+  setTimeout(run: () => void, ms: number): { cancel(): void } {
+    this.timers.set(run, this.time + ms);
+    return { cancel: () => this.timers.delete(run) };
+  }
+
+  advance(ms: number): void {
+    for (const end = this.time + ms; this.time < end; ) {
+      this.time++;
+      for (const [run, at] of [...this.timers]) {
+        if (at > this.time || !this.timers.delete(run)) continue;
+        run();
+      }
+    }
+  }
+}
+
+describe("connections that come faster than they are let in", () => {
+  const open: Socket[] = [];
+  const admitted: string[] = [];
+  let clock: StandingClock;
+  let listener: Listener;
+
+  beforeEach(async () => {
+    clock = new StandingClock();
+    admitted.length = 0;
+    listener = await listen({
+      host: "127.0.0.1",
+      port: 0,
+      limits: { ...DEFAULT_ADS_LIMITS, connectRate: 10, connectBurst: 1, maxPerAddress: 40 },
+      clock,
+      onConnection: ({ remoteAddress = "" }) => admitted.push(remoteAddress),
+    });
+  });
+
+  afterEach(() => {
+    for (const socket of open.splice(0)) socket.destroy();
+    listener.stop();
+    listener.destroyAll();
+  });
+
+  const connectFrom = (localAddress: string, count: number): Socket[] => {
+    const sockets = Array.from({ length: count }, () =>
+      tcp({ port: listener.port, host: "127.0.0.1", localAddress }).on("error", () => undefined),
+    );
+    open.push(...sockets);
+    return sockets;
+  };
+  const opened = (count: number) => waitFor(`${count} connections`, () => listener.open === count);
+
+  it("lets the addresses in by turns, each in its rate", async () => {
+    connectFrom("127.0.0.1", 30);
+    await opened(30);
+    connectFrom("127.0.0.2", 1);
+    await opened(31);
+    expect(admitted).to.deep.equal(["127.0.0.1"]);
+    clock.advance(200);
+    expect(admitted, "two more in 200 ms").to.have.length(3);
+    expect(admitted).to.include("127.0.0.2");
+    clock.advance(2_800);
+    expect(admitted).to.have.length(31);
+  });
+
+  it("spends nothing on connections that have gone while they waited", async () => {
+    const hurried = connectFrom("127.0.0.1", 40);
+    await opened(40);
+    for (const socket of hurried.slice(1)) socket.destroy();
+    await waitFor("the end of most", () => listener.open <= 1);
+    const before = admitted.length;
+    connectFrom("127.0.0.1", 1);
+    await waitFor("the next", () => open.at(-1)?.readyState === "open" && listener.open >= 1);
+    clock.advance(200);
+    expect(admitted).to.have.length(before + 1);
+  });
+
+  it("keeps so many connections of an address and no more, and takes those of others", async () => {
+    const many = connectFrom("127.0.0.1", 60);
+    await waitFor("the refused ones", () => many.filter(socket => socket.destroyed).length === 20);
+    expect(listener.open).to.equal(40);
+    connectFrom("127.0.0.2", 1);
+    await opened(41);
+    many.find(socket => !socket.destroyed)?.destroy();
+    await opened(40);
+    connectFrom("127.0.0.1", 1);
+    await opened(41);
+  });
+});
 
 describe("the ADS server's limits", () => {
   let rig: AdsRig;

@@ -1,7 +1,8 @@
 /** Accepts TCP connections for the ADS server at a limited rate, so that a herd does not stop the event loop. */
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../ports";
-import { TokenBucket, type AdsLimits } from "./limits";
+import { Admission } from "./admission";
+import type { AdsLimits } from "./limits";
 
 /** Connections the kernel may hold before they are accepted. */
 const BACKLOG = 4096;
@@ -33,26 +34,51 @@ function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
   return `${remoteAddress}:${remotePort}`;
 }
 
+/** Open connections by remote address. */
+class Addresses {
+  private readonly open = new Map<string, number>();
+
+  /** How many there are of that address. */
+  of(address: string): number {
+    return this.open.get(address) ?? 0;
+  }
+
+  /** Counts one in (1) or out (-1). */
+  count(address: string, change: 1 | -1): void {
+    const now = this.of(address) + change;
+    if (now > 0) this.open.set(address, now);
+    else this.open.delete(address);
+  }
+}
+
 /** Starts listening. Rejects when the address is not free. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { limits, clock, host } = options;
   const sockets = new Map<string, Socket>();
-  const bucket = new TokenBucket(limits.connectRate, limits.connectBurst, clock.now());
+  const addresses = new Addresses();
+  const admission = new Admission({
+    limits,
+    clock,
+    admit: socket => {
+      if (!socket.destroyed) options.onConnection(socket);
+    },
+  });
   const server = createServer({ noDelay: true, pauseOnConnect: false }, socket => {
-    if (sockets.size >= limits.maxConnections) {
+    const { remoteAddress = "" } = socket;
+    if (sockets.size >= limits.maxConnections || addresses.of(remoteAddress) >= limits.maxPerAddress) {
       socket.destroy();
       return;
     }
     const peer = peerOf(socket);
     sockets.set(peer, socket);
+    addresses.count(remoteAddress, 1);
     socket.on("error", () => undefined);
-    socket.on("close", () => sockets.delete(peer));
-    const wait = bucket.take(clock.now());
-    const hand = (): void => {
-      if (!socket.destroyed) options.onConnection(socket);
-    };
-    if (wait === 0) hand();
-    else clock.setTimeout(hand, wait);
+    socket.on("close", () => {
+      sockets.delete(peer);
+      addresses.count(remoteAddress, -1);
+      admission.leave(remoteAddress, socket);
+    });
+    admission.arrive(remoteAddress, socket);
   });
   await started(server, host, options.port);
   const address = server.address();

@@ -19,10 +19,12 @@ export interface AdsLimits {
   readonly connectionAgeGraceMs: number;
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
-  /** New connections per second, with a burst; the excess waits in order. */
+  /** New connections per second, with a burst; the excess waits, by turns of the addresses it comes from. */
   readonly connectRate: number;
   readonly connectBurst: number;
   readonly maxConnections: number;
+  /** Open connections of one remote address. A proxy has one or two, but a node may put its own address on all its pods. */
+  readonly maxPerAddress: number;
   /** Streams opened per second and pod, with a burst. */
   readonly openRate: number;
   readonly openBurst: number;
@@ -44,6 +46,7 @@ export const DEFAULT_ADS_LIMITS: AdsLimits = {
   connectRate: 250,
   connectBurst: 500,
   maxConnections: 10_000,
+  maxPerAddress: 1_000,
   openRate: 1,
   openBurst: 10,
 };

@@ -30,7 +30,7 @@ const VALIDITY_MS = 86_400_000;
 const KEEPALIVE_MS = 5_000;
 const KEEPALIVE_TIMEOUT_MS = 3_000;
 /** Other pods of the control plane; there are never many. */
-const LIMITS = { ...DEFAULT_ADS_LIMITS, maxConnections: 256 };
+const LIMITS = { ...DEFAULT_ADS_LIMITS, maxConnections: 256, maxPerAddress: 16 };
 
 const bytes = (buffer: Buffer): Buffer => buffer;
 const LEDGER: ServiceDefinition = {
