@@ -6,8 +6,11 @@ import { nodeGroupKey } from "../catalog/node-groups";
 import { sameElements, structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
 import type { Diagnostic } from "../model/diagnostic";
+import type { ServiceIdentity } from "../model/identity";
 import { objectRefKey } from "../model/object-ref";
+import type { SubjectSelector } from "../model/traffic";
 import { targetEffects } from "./access-findings";
+import { accountFindings } from "./account-findings";
 import { portConflicts, servedAs } from "./inbound";
 import { serviceDiagnostics } from "./outbound";
 import { createTermsFindings } from "./terms-findings";
@@ -95,7 +98,18 @@ function targetFindings(read: Read, { inputs, catalog, traffic }: Sources, key: 
       ...servedAs(served, service => read(inputs.services.row(service))),
     })),
   );
-  return [...compiled.diagnostics, ...targetEffects(compiled.value, { pods: pods.length, ports })];
+  return [
+    ...compiled.diagnostics,
+    ...accountFindings(read, inputs, target.ref, [
+      { field: "spec.destination", accounts: identitiesOf([target.destination]) },
+      { field: "spec.sources", accounts: identitiesOf(target.sources) },
+    ]),
+    ...targetEffects(compiled.value, { pods: pods.length, ports }),
+  ];
+}
+
+function identitiesOf(selectors: readonly SubjectSelector[]): readonly ServiceIdentity[] {
+  return selectors.flatMap(selector => (selector.kind === "identity" ? [selector.identity] : []));
 }
 
 /** Findings by subject, each once, in an order that does not depend on where they were found. */

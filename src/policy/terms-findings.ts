@@ -8,6 +8,7 @@ import type { Diagnostic } from "../model/diagnostic";
 import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
 import type { Telemetry } from "../model/traffic";
+import { accountFindings } from "./account-findings";
 import { authorizationFindings } from "./authorization";
 import { egressFindings } from "./egress";
 import type { Sources } from "./findings";
@@ -79,12 +80,16 @@ function ofEgress(read: Read, sources: Sources, key: string): Found {
   const { inputs, settings, traffic } = sources;
   const egress = read(inputs.egresses.row(key));
   if (egress === undefined) return [];
-  return egressFindings(egress, {
-    open: read(settings.egress),
-    pods: podsOf(read, sources, egress.sources),
-    group: name => read(traffic.group(name)),
-    setting: name => read(inputs.upstreamTrafficSettings.row(name)),
-  });
+  const named = [{ field: "spec.sources", accounts: egress.sources }];
+  return [
+    ...accountFindings(read, inputs, egress.ref, named),
+    ...egressFindings(egress, {
+      open: read(settings.egress),
+      pods: podsOf(read, sources, egress.sources),
+      group: name => read(traffic.group(name)),
+      setting: name => read(inputs.upstreamTrafficSettings.row(name)),
+    }),
+  ];
 }
 
 function ofIngress(read: Read, sources: Sources, key: string): Found {
@@ -102,15 +107,19 @@ function ofRetry(read: Read, sources: Sources, key: string): Found {
   const retry = read(inputs.retries.row(key));
   if (retry === undefined) return [];
   const rivals = read(inputs.retries.by("source", identityKey(retry.source)));
-  return retryFindings(retry, {
-    enabled: read(inputs.meshConfig).featureFlags.enableRetryPolicy,
-    pods: podsOf(read, sources, [retry.source]),
-    rivals: oldestFirst(rivals.flatMap(rival => read(inputs.retries.row(rival)) ?? [])),
-    carried: service => {
-      const carried = carriedBy(read, sources, { service });
-      return carried === "absent" ? "bytes" : carried;
-    },
-  });
+  const named = [{ field: "spec.source", accounts: [retry.source] }];
+  return [
+    ...accountFindings(read, inputs, retry.ref, named),
+    ...retryFindings(retry, {
+      enabled: read(inputs.meshConfig).featureFlags.enableRetryPolicy,
+      pods: podsOf(read, sources, [retry.source]),
+      rivals: oldestFirst(rivals.flatMap(rival => read(inputs.retries.row(rival)) ?? [])),
+      carried: service => {
+        const carried = carriedBy(read, sources, { service });
+        return carried === "absent" ? "bytes" : carried;
+      },
+    }),
+  ];
 }
 
 function ofSetting(read: Read, sources: Sources, key: string): Found {

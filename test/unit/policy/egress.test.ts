@@ -127,6 +127,7 @@ describe("egress", () => {
     expect(mesh.findings()).to.deep.equal([
       "Egress/web/out NoEffect spec.hosts",
       "Egress/web/out NoEffect spec.sources",
+      "Egress/web/out NoEffect spec.sources",
     ]);
     mesh.world.feed(web({ hosts: ["a.example"], ports: [DB] }));
     expect(mesh.findings()).to.deep.equal(["Egress/web/out NoEffect spec.hosts"]);

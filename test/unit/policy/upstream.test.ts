@@ -175,8 +175,9 @@ describe("retries", () => {
     );
     expect(retryOf(mesh, buyer)).to.equal(undefined);
     const found = mesh.findings();
-    expect(found.slice(-2)).to.deep.equal([
+    expect(found.slice(-3)).to.deep.equal([
       "Retry/web/again UnresolvedReference spec.destinations",
+      "Retry/web/again NoEffect spec.source",
       "Retry/web/again NoEffect spec.source",
     ]);
     expect(found[0]).to.contain("Retry/shop/foreign");
