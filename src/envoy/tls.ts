@@ -89,16 +89,28 @@ export function upstreamTls(leaf: UpstreamClusterLeaf): TransportSocket {
   return socket(pack(UpstreamTlsContext, context));
 }
 
+/** Whose certificates complete a handshake. What cannot be decided there lets nobody in; so will a kind to come. */
+function peersOf(trustDomain: string, permission: Permission): SubjectAltNameMatcher[] {
+  switch (permission.kind) {
+    case "allow":
+      return exactly(trustDomain, permission.identities);
+    case "any-mesh-identity":
+    case "anyone":
+      return anyWorkload(trustDomain);
+    case "grants":
+    case "principals":
+      return exactly(trustDomain, []);
+  }
+}
+
 /**
  * Mutual TLS from other workloads; `permission` decides which certificates complete the handshake.
  * The server does not answer the client's ALPN: an answered `osm` would keep Envoy from recognising HTTP/2 by its preface.
  * Sessions are never resumed: a resumed session would skip the check of the client's certificate.
  */
 export function inboundTls(trustDomain: string, tls: TlsParameters, permission: Permission): TransportSocket {
-  const peers =
-    permission.kind === "allow" ? exactly(trustDomain, permission.identities) : anyWorkload(trustDomain);
   const context: DownstreamTlsContext = {
-    commonTlsContext: commonContext(tls, peers),
+    commonTlsContext: commonContext(tls, peersOf(trustDomain, permission)),
     requireClientCertificate: true,
     sessionTicketKeysType: { $case: "disableStatelessSessionResumption", value: true },
     disableStatefulSessionResumption: true,

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { OutboundListenerLeaf } from "../../../src/policy/types";
+import type { OutboundListenerLeaf, Permission } from "../../../src/policy/types";
 import { all, at, built } from "./json-path";
 import { CART, HTTP_PORT, INBOUND, origins, TCP_PORT } from "./leaves";
 
@@ -142,13 +142,19 @@ describe("the inbound listener for Envoy", () => {
   });
 
   it("decides on TCP in the handshake; empty is nobody", () => {
-    const allow = (identities: (typeof CART)[]): typeof INBOUND => ({
+    const by = (permission: Permission): typeof INBOUND => ({
       ...INBOUND,
-      ports: [{ ...TCP_PORT, permission: { kind: "allow", identities } }],
+      ports: [{ ...TCP_PORT, permission }],
     });
+    const allow = (identities: (typeof CART)[]): typeof INBOUND => by({ kind: "allow", identities });
     const exact = (uri: string): object => ({ sanType: "URI", matcher: { exact: uri } });
     expect(names(allow([CART]))).to.deep.equal([exact("spiffe://cluster.local/ns/shop/sa/cart.v1")]);
-    expect(names(allow([]))).to.deep.equal([exact("spiffe://cluster.local/nobody")]);
+    const nobody = [exact("spiffe://cluster.local/nobody")];
+    expect(names(allow([]))).to.deep.equal(nobody);
+    expect(names(by({ kind: "grants", grants: [] })), "not to be decided in a handshake").to.deep.equal(
+      nobody,
+    );
+    expect(names(by({ kind: "principals", names: ["gw"] }))).to.deep.equal(nobody);
   });
 
   it("lets every workload shake hands for HTTP, whose rules decide by route", () => {
