@@ -49,7 +49,8 @@ export interface KubeClient {
   mergePatch<T>(path: string, body: unknown): Promise<T>;
   /** JSON patch (RFC 6902); a failed `test` is a KubeError 422. */
   jsonPatch<T>(path: string, body: readonly unknown[]): Promise<T>;
-  delete(path: string): Promise<void>;
+  /** With `uid`, only that very object: 409 when another has taken its place. */
+  delete(path: string, uid?: string): Promise<void>;
   /** Streams events until the server ends the stream, an error occurs or the signal aborts. `onEvent` is synchronous. */
   watch(path: string, onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<void>;
 }

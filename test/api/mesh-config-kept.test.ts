@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { CLOSED_MESH_CONFIG, DEFAULT_MESH_CONFIG, type MeshConfigSpec } from "../../src/api/mesh-config";
 import { EMBEDDED_CRDS } from "../../src/install/crds";
+import { MESH_CONFIG_NAME } from "../../src/model/mesh-words";
 import { defaultMeshConfig, meshConfigOf } from "../../src/install/mesh-config";
 import { meshConfigPolicy, meshConfigPolicyBinding } from "../../src/install/mesh-config-policy";
 import { MANAGER_MESH } from "../../src/install/names";
@@ -10,11 +11,12 @@ import { controlPlaneNamespace } from "../../src/install/namespaces";
 import { objectPath, type InstallObject } from "../../src/install/object";
 import { ensureDefinitions, makeMeshConfig } from "../../src/runtime/control-plane/bootstrap";
 import { GatewaySecretKeeper } from "../../src/runtime/control-plane/gateway-secret";
+import { startReporting } from "../../src/runtime/control-plane/reporting";
 import { startWorld } from "../../src/runtime/control-plane/world";
 import { systemClock } from "../../src/runtime/clock";
-import { KubeError, type KubeObject } from "../../src/runtime/kube";
+import { KubeError, type KubeClient, type KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
-import { isNotFound } from "../../src/runtime/kube/errors";
+import { isConflict, isNotFound } from "../../src/runtime/kube/errors";
 import { silentLog } from "../../src/runtime/log";
 import { applyObject, createIfAbsent } from "../../src/runtime/ownership";
 import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
@@ -110,6 +112,114 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       world.stop();
       await createIfAbsent(kube, defaultMeshConfig(settings, {}));
     }
+  });
+
+  it("is made again after an error of the API server as well", async () => {
+    await kube.delete(CONFIG);
+    const world = startWorld(settings, around());
+    let refusals = 0;
+    const failing: KubeClient = {
+      ...kube,
+      create: <T>(path: string, body: T): Promise<T> =>
+        path.includes("/meshconfigs") && refusals++ === 0
+          ? Promise.reject(new KubeError(500, "InternalError", "not now"))
+          : kube.create(path, body),
+    };
+    await world.synced;
+    const reporting = startReporting({ ...around(), kube: failing, engine: world.engine, fleet: undefined });
+    try {
+      reporting.reconcile({ kind: "MeshConfig", namespace: settings.osmNamespace, name: MESH_CONFIG_NAME });
+      await until("the MeshConfig", 20_000, async () => ((await there(CONFIG)) ? true : undefined));
+      expect(refusals).to.be.at.least(2);
+    } finally {
+      reporting.stop();
+      world.stop();
+      await createIfAbsent(kube, defaultMeshConfig(settings, {}));
+    }
+  });
+
+  /** A MeshConfig that the test writes, as the gateway's keeper follows it. */
+  const gatewayOf = (client: KubeClient) => {
+    const root = createRoot(Date.now());
+    let spec: MeshConfigSpec = DEFAULT_MESH_CONFIG;
+    let changed: (spec: MeshConfigSpec) => void = () => undefined;
+    const engine = {
+      meshConfig: () => spec,
+      onMeshConfig: (listener: typeof changed) => {
+        changed = listener;
+        return { close: () => undefined };
+      },
+    };
+    const authority = loadAuthority(root.certPem, root.keyPem);
+    const keeper = new GatewaySecretKeeper({ ...around(), kube: client, authority, engine });
+    const put = (name: string | undefined, altName = "gw"): void => {
+      const secret = { name: name ?? "", namespace: "default" };
+      const gateway = { subjectAltNames: [altName], validityDuration: "1h", secret };
+      const ingressGateway = name === undefined ? undefined : gateway;
+      spec = { ...spec, certificate: { ...spec.certificate, ingressGateway } };
+      changed(spec);
+    };
+    return { keeper, put };
+  };
+  const secretAt = (name: string): string => `/api/v1/namespaces/default/secrets/${name}`;
+  const made = (name: string) =>
+    until(`Secret ${name}`, 20_000, async () => ((await there(secretAt(name))) ? true : undefined));
+
+  it("does not delete a Secret that somebody else put in the place of the ingress gateway's", async () => {
+    const { keeper, put } = gatewayOf(kube);
+    try {
+      put("taken");
+      await made("taken");
+      await kube.delete(secretAt("taken"));
+      const foreign = { metadata: { name: "taken", namespace: "default" }, data: { mine: "eA==" } };
+      await kube.create("/api/v1/namespaces/default/secrets", foreign as KubeObject);
+      put("next");
+      await made("next");
+      put(undefined);
+      await until("its end", 20_000, async () => ((await there(secretAt("next"))) ? undefined : true));
+      expect((await kube.get<Secret>(secretAt("taken"))).data).to.deep.equal({ mine: "eA==" });
+    } finally {
+      keeper.stop();
+    }
+  });
+
+  it("issues the ingress gateway's certificate also where an earlier one may not be deleted", async () => {
+    let refusals = 0;
+    const client: KubeClient = {
+      ...kube,
+      delete: (path, uid) => {
+        if (path !== secretAt("kept")) return kube.delete(path, uid);
+        refusals++;
+        return Promise.reject(new KubeError(403, "Forbidden", "not yours any more"));
+      },
+    };
+    const { keeper, put } = gatewayOf(client);
+    try {
+      put("kept");
+      await made("kept");
+      put("moved");
+      await made("moved");
+      await until("the refusal", 20_000, () => (refusals > 0 ? true : undefined));
+      put(undefined);
+      await until("the end of the other", 20_000, async () =>
+        (await there(secretAt("moved"))) ? undefined : true,
+      );
+      expect(refusals, "forgotten after one refusal").to.equal(1);
+    } finally {
+      keeper.stop();
+    }
+  });
+
+  it("deletes only the very object it is told to", async () => {
+    const metadata = { name: "reborn", namespace: "default" };
+    await kube.create("/api/v1/namespaces/default/secrets", { metadata } as KubeObject);
+    const refusal = await kube.delete(secretAt("reborn"), "00000000-0000-4000-8000-000000000000").then(
+      () => "deleted",
+      (error: unknown) => error,
+    );
+    expect(isConflict(refusal)).to.equal(true);
+    await kube.delete(secretAt("reborn"), (await kube.get<KubeObject>(secretAt("reborn"))).metadata.uid);
+    expect(await there(secretAt("reborn"))).to.equal(false);
   });
 
   it("keeps the ingress gateway's certificate: made, moved, renewed and deleted with its field", async () => {

@@ -6,7 +6,7 @@ import { objectPath } from "../../install/object";
 import type { Engine } from "../engine";
 import type { KubeObject } from "../kube";
 import { withQuery } from "../kube/client";
-import { isNotFound } from "../kube/errors";
+import { isConflict, isForbidden, isNotFound } from "../kube/errors";
 import type { KeeperOptions } from "../ownership";
 import { createIfAbsent } from "../ownership";
 import type { Authority } from "../secrets/authority";
@@ -23,6 +23,8 @@ export interface GatewaySecretOptions extends KeeperOptions {
 
 /** The Secret is looked at so often, so that a lost or changed one comes back, milliseconds. */
 const LOOK_MS = 60_000;
+/** Somebody else created the Secret between two requests: it is looked at again after so long, milliseconds. */
+const RACE_MS = 1_000;
 const KEY = "ingress gateway certificate";
 
 type Place = IngressGateway["secret"];
@@ -38,6 +40,7 @@ export class GatewaySecretKeeper {
   private readonly worker: KeyedWorker;
   private readonly subscription: { close(): void };
   private timer: { cancel(): void } | undefined;
+  private stopped = false;
   /** Where this process has put a Secret. */
   private readonly made = new Map<string, Place>();
 
@@ -50,6 +53,7 @@ export class GatewaySecretKeeper {
   }
 
   stop(): void {
+    this.stopped = true;
     this.subscription.close();
     this.timer?.cancel();
     this.worker.stop();
@@ -58,10 +62,11 @@ export class GatewaySecretKeeper {
   private async look(): Promise<void> {
     const gateway = this.options.engine.meshConfig().certificate.ingressGateway;
     this.timer?.cancel();
+    const due = gateway && (await this.keep(gateway));
+    // Afterwards: a Secret that cannot be deleted must not stop the one that is in use.
     await this.deleteOthers(gateway?.secret);
-    if (gateway === undefined) return;
+    if (due === undefined || this.stopped) return;
     const { clock } = this.options;
-    const due = await this.keep(gateway);
     this.timer = clock.setTimeout(
       () => {
         this.worker.enqueue(KEY);
@@ -80,29 +85,51 @@ export class GatewaySecretKeeper {
       log.error("a Secret of somebody else stands where the ingress gateway's should be", gateway.secret);
       return Infinity;
     }
-    this.made.set(path, gateway.secret);
     const held = live && readGatewaySecret(live);
+    if (live !== undefined) this.made.set(path, gateway.secret);
     const due = held === undefined ? issue.now : gatewayDue(held, issue);
     if (due > issue.now) return due;
     const material = issueGateway(issue);
     const wanted = gatewaySecret(settings, gateway.secret, material);
-    if (live === undefined) await createIfAbsent(kube, wanted);
-    else await kube.mergePatch(path, { data: wanted.data });
+    if (live === undefined) {
+      if (!(await createIfAbsent(kube, wanted))) return issue.now + RACE_MS;
+      this.made.set(path, gateway.secret);
+    } else await kube.mergePatch(path, { data: wanted.data });
     log.info("issued the ingress gateway's certificate", gateway.secret);
     return gatewayDue(material, issue);
   }
 
   private async deleteOthers(wanted: Place | undefined): Promise<void> {
-    const { kube, log } = this.options;
+    const { log } = this.options;
     const keep = wanted && secretPath(wanted);
     const found = (await this.ours()).map(place => [secretPath(place), place] as const);
     for (const [path, place] of new Map([...this.made, ...found])) {
       if (path === keep) continue;
-      await kube.delete(path).catch((error: unknown) => {
-        if (!isNotFound(error)) throw error;
-      });
+      try {
+        if (await this.deleteOwn(path))
+          log.info("deleted a certificate that no ingress gateway uses any more", place);
+      } catch (error) {
+        if (!isForbidden(error)) throw error;
+        log.warn(
+          "may not delete a certificate that no ingress gateway uses any more; left to its owner",
+          place,
+        );
+      }
       this.made.delete(path);
-      log.info("deleted a certificate that no ingress gateway uses any more", place);
+    }
+  }
+
+  /** Deletes the Secret there if it is the mesh's, and that very one; answers whether it was. */
+  private async deleteOwn(path: string): Promise<boolean> {
+    const { kube, settings } = this.options;
+    const live = await this.read(path);
+    if (live === undefined || !isGatewaySecret(settings, live)) return false;
+    try {
+      await kube.delete(path, (live as unknown as KubeObject).metadata.uid);
+      return true;
+    } catch (error) {
+      if (isNotFound(error) || isConflict(error)) return false;
+      throw error;
     }
   }
 

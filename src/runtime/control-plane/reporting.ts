@@ -15,7 +15,7 @@ import { createEventWriter } from "../status/events";
 import type { StatusSubject, StatusWriter } from "../status/writer";
 import { createStatusWriter } from "../status/writer";
 import type { ObjectName } from "./actions";
-import { ensureMeshConfig } from "./bootstrap";
+import { makeMeshConfig } from "./bootstrap";
 import { KeyedWorker } from "./keyed-worker";
 import type { Progress } from "./progress";
 import { followProgress, subjectKey } from "./progress";
@@ -119,7 +119,7 @@ export function startReporting(options: ReportingOptions): Reporting {
   const refusals = fleet?.onRefusal(row => {
     tellRefusal(events, row);
   });
-  const defaults = new KeyedWorker({ ...options, work: () => ensureMeshConfig(options) });
+  const defaults = new KeyedWorker({ ...options, work: () => makeMeshConfig(options) });
   const subscription = engine.onDiagnostics(changed => {
     follow(changed, { triggered, events, touch });
   });

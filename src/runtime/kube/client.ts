@@ -64,8 +64,10 @@ export function createKubeClient(
       send("PATCH", withQuery(path, { fieldManager, force: "true" }), "application/apply-patch+yaml", body),
     mergePatch: (path, body) => send("PATCH", path, "application/merge-patch+json", body),
     jsonPatch: (path, body) => send("PATCH", path, "application/json-patch+json", body),
-    delete: async path => {
-      await transport.json({ method: "DELETE", path, timeoutMs: write });
+    delete: async (path, uid) => {
+      // Options in a body would make the server ignore those in the path.
+      if (uid === undefined) await transport.json({ method: "DELETE", path, timeoutMs: write });
+      else await send("DELETE", path, "application/json", { preconditions: { uid } });
     },
     watch: (path, onEvent, signal) =>
       transport.watch({ method: "GET", path, timeoutMs: read, signal }, onEvent),

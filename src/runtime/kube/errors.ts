@@ -70,6 +70,11 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof KubeError && error.status === 404;
 }
 
+/** The API server does not allow it. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof KubeError && error.status === 403;
+}
+
 /** The object exists already, or was changed by somebody else meanwhile. */
 export function isConflict(error: unknown): boolean {
   return error instanceof KubeError && error.status === 409;
