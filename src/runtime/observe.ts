@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import type { AdsServer, AdsStats } from "./ads/server";
 import type { Informers } from "./kube/informers";
 import type { Metrics } from "./metrics";
 
@@ -27,6 +28,30 @@ export function observeInformers(metrics: Metrics, informers: Pick<Informers, "b
         totals.set(value as number, { kind, operation });
       }
     }
+  });
+}
+
+/** Streams of this replica, refused streams and refused resources, read at each scrape. */
+export function observeStreams(metrics: Metrics, ads: Pick<AdsServer, "stats">): void {
+  const streams = metrics.gauge({ name: "osm_proxy_connect_count", help: "ADS streams of this replica." });
+  const refused = metrics.counter({
+    name: "osm_proxy_refused_resources_total",
+    help: "Resources that proxies of this replica refused, each counted per proxy.",
+  });
+  const refusedStreams = metrics.counter({
+    name: "osm_proxy_refused_streams_total",
+    help: "ADS streams that this replica did not accept, by gRPC status: unproven identities, and too many.",
+    labels: ["code"],
+  });
+  let before: Pick<AdsStats, "rejections" | "refusedStreams"> = { rejections: 0, refusedStreams: {} };
+  metrics.onCollect(() => {
+    const stats = ads.stats();
+    streams.set(stats.streams);
+    refused.inc({}, stats.rejections - before.rejections);
+    for (const [code, count] of Object.entries(stats.refusedStreams)) {
+      refusedStreams.inc({ code }, count - (before.refusedStreams[code] ?? 0));
+    }
+    before = stats;
   });
 }
 

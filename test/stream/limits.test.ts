@@ -8,6 +8,8 @@ import { ADS_SAN } from "../../src/model/mesh-words";
 import { listen, type Listener } from "../../src/runtime/ads/connections";
 import { DEFAULT_ADS_LIMITS } from "../../src/runtime/ads/limits";
 import type { Clock } from "../../src/runtime/ports";
+import { createMetrics } from "../../src/runtime/metrics";
+import { observeStreams } from "../../src/runtime/observe";
 import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { encodeRequest, type AdsClient } from "../support/ads-client";
@@ -198,13 +200,25 @@ describe("the ADS server's limits", () => {
     await configured(rig.connect("b"));
   });
 
-  it("refuses further proxies above the configured number", async () => {
+  it("refuses further proxies above the configured number, and counts refusals by status", async () => {
     await start({ maxStreams: 1 });
     await configured(rig.connect("a"));
     const second = rig.connect("b");
     expect(await endOf(second)).to.include({ code: status.RESOURCE_EXHAUSTED });
     rig.server.setMaxStreams(0);
     await configured(rig.connect("c"));
+    const nobody = rig.open({});
+    nobody.send({ typeUrl: cluster });
+    expect(await endOf(nobody)).to.include({ code: status.UNAUTHENTICATED });
+    const metrics = createMetrics();
+    observeStreams(metrics, rig.server);
+    for (let scrape = 0; scrape < 2; scrape++) {
+      expect(metrics.text().split("\n")).to.include.members([
+        'osm_proxy_refused_streams_total{code="RESOURCE_EXHAUSTED"} 1',
+        'osm_proxy_refused_streams_total{code="UNAUTHENTICATED"} 1',
+        "osm_proxy_connect_count 2",
+      ]);
+    }
   });
 
   it("cuts a proxy that does not answer, without queueing for it", async () => {

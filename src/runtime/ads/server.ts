@@ -47,7 +47,8 @@ export interface AdsStats {
   readonly connections: number;
   readonly responses: number;
   readonly bytes: number;
-  readonly refusedStreams: number;
+  /** Streams that were not accepted, by the name of the gRPC status they were answered with. */
+  readonly refusedStreams: Readonly<Record<string, number>>;
   readonly rejections: number;
   /** Differences computed: one per change and shared part, however many streams there are. */
   readonly diffs: number;
@@ -88,7 +89,8 @@ class RunningServer implements AdsServer {
   private maxStreams: number;
   private leaving = false;
   private injector: ReturnType<Server["createConnectionInjector"]> | undefined;
-  private readonly totals = { responses: 0, bytes: 0, refusedStreams: 0, rejections: 0 };
+  private readonly totals = { responses: 0, bytes: 0, rejections: 0 };
+  private readonly refusedStreams: Record<string, number> = {};
 
   constructor(private readonly options: AdsOptions) {
     this.limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
@@ -137,6 +139,7 @@ class RunningServer implements AdsServer {
     const open = [...this.sessions];
     return {
       ...this.totals,
+      refusedStreams: { ...this.refusedStreams },
       responses: open.reduce((sum, s) => sum + s.responsesSent, this.totals.responses),
       bytes: open.reduce((sum, s) => sum + s.bytesSent, this.totals.bytes),
       streams: this.sessions.size,
@@ -187,9 +190,10 @@ class RunningServer implements AdsServer {
       this.admit(proxy);
       this.run(call, proxy, kind);
     } catch (error) {
-      this.totals.refusedStreams += 1;
       const refusal = refusalOf(error);
-      this.options.log.warn("refused an ADS stream", { peer: call.getPeer(), reason: refusal.details ?? "" });
+      const code = status[refusal.code];
+      this.refusedStreams[code] = (this.refusedStreams[code] ?? 0) + 1;
+      this.options.log.warn("refused an ADS stream", { peer: call.getPeer(), reason: refusal.details });
       if (!client.gone) call.emit("error", refusal);
     }
   }
@@ -330,7 +334,7 @@ const FAILURE_CODES = {
   unavailable: status.UNAVAILABLE,
 } as const;
 
-function refusalOf(error: unknown): Partial<ServerErrorResponse> {
+function refusalOf(error: unknown): { readonly code: status; readonly details: string } {
   if (error instanceof AuthenticationError)
     return { code: FAILURE_CODES[error.failure], details: error.message };
   if (error instanceof StreamRefused) return { code: error.code, details: error.message };

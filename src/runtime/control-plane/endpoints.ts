@@ -1,6 +1,6 @@
 import { createDebugEndpoint, DEBUG_PORT, HEALTH_PORT, healthPages, listenHttp } from "../http-endpoints";
 import { createMetrics } from "../metrics";
-import { observeInformers, observeProcess } from "../observe";
+import { observeInformers, observeProcess, observeStreams } from "../observe";
 import type { Log } from "../ports";
 import type { Role } from "../role";
 import type { Serving } from "./serving";
@@ -22,20 +22,7 @@ export async function openEndpoints(options: EndpointsOptions): Promise<{ stop()
   const metrics = createMetrics();
   observeInformers(metrics, informers);
   observeProcess(metrics);
-  if (serving !== undefined) {
-    const streams = metrics.gauge({ name: "osm_proxy_connect_count", help: "ADS streams of this replica." });
-    const refused = metrics.counter({
-      name: "osm_proxy_refused_resources_total",
-      help: "Resources that proxies of this replica refused, each counted per proxy.",
-    });
-    let counted = 0;
-    metrics.onCollect(() => {
-      const stats = serving.ads.stats();
-      streams.set(stats.streams);
-      refused.inc({}, stats.rejections - counted);
-      counted = stats.rejections;
-    });
-  }
+  if (serving !== undefined) observeStreams(metrics, serving.ads);
   const notReady = (): string | undefined => {
     const waiting = informers.waitingFor();
     return waiting.length === 0 ? undefined : `waiting for ${waiting.join(", ")}`;
