@@ -6,7 +6,7 @@ import type { Log } from "./ports";
 
 /** Health, metrics and version. */
 export const HEALTH_PORT = 9091;
-/** Debugging, only while MeshConfig's `enableDebugServer` is true. */
+/** Debugging, on loopback and only while MeshConfig's `enableDebugServer` is true. */
 export const DEBUG_PORT = 9092;
 
 /** A page of an endpoint: text as it is, everything else as JSON. */
@@ -14,6 +14,12 @@ export type Page = () => unknown;
 
 /** Which pages there are, by exact path. */
 export type Pages = Readonly<Record<string, Page>>;
+
+/**
+ * The debug pages ask nobody who they are, and show all proxies and the mesh's configuration. So they are for whoever may
+ * forward a port of the control plane's pods, and not for every pod of the cluster.
+ */
+const DEBUG_HOST = "127.0.0.1";
 
 /** What an endpoint is made of. */
 export interface EndpointOptions {
@@ -160,8 +166,8 @@ export interface DebugEndpoint {
   settled(): Promise<void>;
 }
 
-/** Makes the debug endpoint, closed at first. `/debug` lists the pages. */
-export function createDebugEndpoint(options: EndpointOptions): DebugEndpoint {
+/** Makes the debug endpoint, closed at first and on loopback only. `/debug` lists the pages. */
+export function createDebugEndpoint(options: Omit<EndpointOptions, "host">): DebugEndpoint {
   const index = Object.keys(options.pages).sort();
   const pages: Pages = { ...options.pages, "/debug": () => `${index.join("\n")}\n` };
   let wanted = false;
@@ -177,7 +183,7 @@ export function createDebugEndpoint(options: EndpointOptions): DebugEndpoint {
       return;
     }
     try {
-      open = await listenHttp({ ...options, pages });
+      open = await listenHttp({ ...options, host: DEBUG_HOST, pages });
       options.log.info("debug endpoint open", { port: open.port });
     } catch (error) {
       options.log.error("debug endpoint cannot be opened", { error: String(error) });

@@ -10,8 +10,9 @@ import { AdsProbe } from "./support/ads-probe";
 import { ClientPod, fetchText } from "./support/client-pod";
 import { LiveMeshConfig } from "./support/live-mesh-config";
 import { deployment, TCP_PORT } from "./support/manifests";
-import { Mesh } from "./support/mesh";
+import { Mesh, type PodView } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
+import { throughPortForward } from "./support/port-forward";
 import { Shop } from "./support/shop";
 
 interface Container {
@@ -117,9 +118,11 @@ describe("MeshConfig, changed live: new pods and the control plane", function ()
   /** The debug server's page about the MeshConfig at each admission pod; undefined where nobody answers. */
   async function debugPages(): Promise<readonly (string | undefined)[]> {
     const pods = await mesh.controlPlane(MODULE);
-    const read = (address: string): Promise<string | undefined> =>
-      fetchText(`http://${address}:${DEBUG_PORT}/debug/config`).catch(() => undefined);
-    return Promise.all(pods.map(pod => read(pod.status.podIP ?? "")));
+    const read = ({ metadata: { namespace, name } }: PodView): Promise<string | undefined> =>
+      throughPortForward(mesh, { namespace, pod: name, port: DEBUG_PORT }, port =>
+        fetchText(`http://127.0.0.1:${port}/debug/config`).catch(() => undefined),
+      );
+    return Promise.all(pods.map(read));
   }
 
   it("enableDebugServer opens and closes the debug server", async () => {
@@ -128,6 +131,10 @@ describe("MeshConfig, changed live: new pods and the control plane", function ()
     await until("answers of both", 30_000, async () =>
       (await debugPages()).every(page => page?.includes('"enableDebugServer": true')) ? true : undefined,
     );
+    for (const { status } of await mesh.controlPlane(MODULE)) {
+      const past = await fetchText(`http://${status.podIP ?? ""}:${DEBUG_PORT}/debug/config`).catch(() => "");
+      expect(past, "past the loopback").to.equal("");
+    }
     await config.restore();
     await until("no more answers", 30_000, async () =>
       (await debugPages()).every(page => page === undefined) ? true : undefined,

@@ -13,8 +13,13 @@ import { Secret } from "../../../src/model/secret";
 const HOST = "127.0.0.1";
 const JWT = "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl";
 
-async function get(port: number, path: string, method = "GET"): Promise<{ status: number; body: string }> {
-  const answer = await fetch(`http://${HOST}:${port}${path}`, { method });
+async function get(
+  port: number,
+  path: string,
+  method = "GET",
+  host = HOST,
+): Promise<{ status: number; body: string }> {
+  const answer = await fetch(`http://${host}:${port}${path}`, { method });
   return { status: answer.status, body: await answer.text() };
 }
 
@@ -82,7 +87,6 @@ const informer = {
 describe("debug endpoint", () => {
   const debug = createDebugEndpoint({
     log: silentLog,
-    host: HOST,
     port: 0,
     pages: {
       "/debug/proxy": () => ({
@@ -106,6 +110,12 @@ describe("debug endpoint", () => {
     await debug.settled();
     const port = debug.port() ?? 0;
     expect((await get(port, "/debug")).body).to.equal("/debug/broken\n/debug/proxy\n");
+    // Another address of this machine, as a pod's address is.
+    const elsewhere = await get(port, "/debug", "GET", "127.0.0.2").then(
+      () => "an answer",
+      (error: unknown) => String((error as Error).cause),
+    );
+    expect(elsewhere).to.contain("ECONNREFUSED");
     debug.setEnabled(false);
     await debug.settled();
     const refused: unknown = await get(port, "/debug").catch((reason: unknown) => reason);
