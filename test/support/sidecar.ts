@@ -84,7 +84,8 @@ const INTERNAL_LISTENERS: JsonObject = {
   },
 };
 
-function bootstrap(adsSocket: string, adminSocket: string): JsonObject {
+function bootstrap(adsSocket: string, adminSocket: string, token: string | undefined): JsonObject {
+  const proof = token === undefined ? [] : [{ key: "authorization", value: `Bearer ${token}` }];
   const ads = { ads: {}, resourceApiVersion: "V3" };
   return {
     bootstrapExtensions: [INTERNAL_LISTENERS],
@@ -99,7 +100,7 @@ function bootstrap(adsSocket: string, adminSocket: string): JsonObject {
         apiType: "DELTA_GRPC",
         transportApiVersion: "V3",
         setNodeOnFirstMessageOnly: true,
-        grpcServices: [{ envoyGrpc: { clusterName: "ads" } }],
+        grpcServices: [{ envoyGrpc: { clusterName: "ads" }, initialMetadata: proof }],
       },
       cdsConfig: ads,
       ldsConfig: ads,
@@ -138,12 +139,18 @@ function get(socketPath: string, target: string): Promise<string> {
   });
 }
 
+/** How a sidecar is started. */
+export interface SidecarOptions extends Pick<RunOptions, "resolver"> {
+  /** What it proves itself with to ADS; absent: nothing. */
+  readonly token?: string;
+}
+
 /** Starts the pod's sidecar and waits until it is ready, which it is once it has its first configuration. */
 export async function startSidecar(
   pod: NetworkPod,
   workshop: Workshop,
   adsSocket: string,
-  options: Pick<RunOptions, "resolver"> = {},
+  options: SidecarOptions = {},
 ): Promise<Sidecar> {
   const folder = path.join(workshop.folder, pod.name);
   rmSync(folder, { recursive: true, force: true });
@@ -152,7 +159,7 @@ export async function startSidecar(
   const adminSocket = path.join(folder, "admin.sock");
   const logFile = path.join(folder, "envoy.log");
   const outputFile = path.join(folder, "stdout.log");
-  const config = JSON.stringify(bootstrap(adsSocket, adminSocket));
+  const config = JSON.stringify(bootstrap(adsSocket, adminSocket, options.token));
   const identity = ["--service-node", pod.name, "--service-cluster", "test"];
   const quiet = [
     "--disable-hot-restart",

@@ -1,0 +1,167 @@
+import { chmodSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import tls from "node:tls";
+import { encodeLeaf } from "../../src/envoy/encode";
+import type { ServiceIdentity } from "../../src/model/identity";
+import { ADS_SAN } from "../../src/model/mesh-words";
+import type { Authority } from "../../src/runtime/secrets/authority";
+import { AdsRig } from "./ads-rig";
+import { createNetwork, type Network, type NetworkPod } from "./netns";
+import { pod, type TestObject } from "./objects";
+import { startProgram } from "./pod-process";
+import { createWorkshop, redirect, type Sidecar, startSidecar, type Workshop } from "./sidecar";
+import { waitFor } from "./wait";
+import { createWorld, proxyOf, type World } from "./world";
+
+/** Pods of a mesh: name → identity, undefined for a pod without a sidecar. Each has the label `app: <name>`. */
+export type PolicyPods = Readonly<Record<string, ServiceIdentity | undefined>>;
+
+/** Objects of a mesh by the addresses of its pods. */
+export type Given<Pods> = (ips: Readonly<Record<keyof Pods, string>>) => readonly TestObject[];
+
+function sameStream(from: net.Socket, to: net.Socket): void {
+  from.pipe(to);
+  from.on("error", () => to.destroy());
+  from.on("close", () => to.destroy());
+}
+
+/** Carries what a sidecar says at a socket of the file system to the ADS server, over the TLS that the server insists on. */
+function startRelay(socket: string, rig: AdsRig): Promise<net.Server> {
+  const server = net.createServer(client => {
+    const upstream = tls.connect({
+      host: "127.0.0.1",
+      port: rig.server.port,
+      ca: rig.authority.certPem,
+      servername: ADS_SAN,
+      ALPNProtocols: ["h2"],
+    });
+    sameStream(client, upstream);
+    sameStream(upstream, client);
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(socket, () => {
+      chmodSync(socket, 0o777);
+      resolve(server);
+    });
+  });
+}
+
+/**
+ * Real sidecars that get what the engine makes of a test's objects, from the product's ADS server: what is written here goes
+ * the whole way that an object of the API server goes after the informer.
+ */
+export class PolicyMesh {
+  private readonly sidecars = new Map<string, Sidecar>();
+  private readonly relays: net.Server[] = [];
+
+  private constructor(
+    private readonly world: World,
+    private readonly rig: AdsRig,
+    private readonly network: Network,
+    private readonly workshop: Workshop,
+  ) {}
+
+  /** Starts pods and sidecars. What `given` makes of the pods' addresses is there from the beginning, and so are the pods. */
+  static async start<Pods extends PolicyPods>(pods: Pods, given: Given<Pods>): Promise<PolicyMesh> {
+    const world = createWorld(encodeLeaf);
+    const [workshop, network] = await Promise.all([createWorkshop(), createNetwork(Object.keys(pods))]);
+    const rig = await AdsRig.start({ config: world.engine });
+    const mesh = new PolicyMesh(world, rig, network, workshop);
+    try {
+      const ips = Object.keys(pods).map(name => [name, network.pod(name).ip]);
+      await mesh.fill(pods, given(Object.fromEntries(ips) as Readonly<Record<keyof Pods, string>>));
+    } catch (error) {
+      await mesh.close();
+      throw error;
+    }
+    return mesh;
+  }
+
+  private async fill(pods: PolicyPods, objects: readonly TestObject[]): Promise<void> {
+    const meshed = Object.entries(pods).flatMap(([name, identity]) =>
+      identity === undefined ? [] : [this.podObject(name, identity)],
+    );
+    this.world.feed(...objects, ...meshed);
+    await Promise.all(meshed.map(object => this.startSidecar(object)));
+    await this.settled();
+  }
+
+  private podObject(name: string, { namespace, serviceAccount }: ServiceIdentity): TestObject {
+    const { ip } = this.place(name);
+    return pod({ namespace, name, ips: [ip], labels: { app: name }, serviceAccount });
+  }
+
+  private async startSidecar(object: TestObject): Promise<void> {
+    const { name } = object.metadata;
+    const { identity, podUid } = proxyOf(object);
+    this.rig.world.addPod(identity, name, podUid);
+    const socket = path.join(this.workshop.folder, `ads-${name}.sock`);
+    this.relays.push(await startRelay(socket, this.rig));
+    const place = this.place(name);
+    redirect(place);
+    const token = `${identity.namespace}/${identity.serviceAccount}/${name}/${podUid}`;
+    this.sidecars.set(name, await startSidecar(place, this.workshop, socket, { token }));
+  }
+
+  /** Issues what the sidecars trust. */
+  get authority(): Authority {
+    return this.rig.authority;
+  }
+
+  /** What Envoys have refused. */
+  get refused(): readonly string[] {
+    return this.rig.server.ledger.refusals().map(refusal => JSON.stringify(refusal));
+  }
+
+  /** What the engine has logged as errors. */
+  get errors(): readonly string[] {
+    return this.world.errors;
+  }
+
+  place(name: string): NetworkPod {
+    return this.network.pod(name);
+  }
+
+  /** A program of the folder of this file, running in a pod. */
+  program(name: string, file: string): object {
+    return startProgram(this.place(name), file);
+  }
+
+  sidecar(name: string): Sidecar {
+    const found = this.sidecars.get(name);
+    if (found === undefined) throw new Error(`${name} has no sidecar`);
+    return found;
+  }
+
+  /** Objects that are new or changed, as one flush. */
+  write(...objects: readonly TestObject[]): void {
+    this.world.feed(...objects);
+  }
+
+  drop(...objects: readonly TestObject[]): void {
+    this.world.drop(...objects);
+  }
+
+  /** Both in one flush. */
+  change(upserts: readonly TestObject[], removals: readonly TestObject[]): void {
+    this.world.change({ upserts, removals });
+  }
+
+  /** Resolves when every sidecar has acknowledged everything. */
+  async settled(): Promise<void> {
+    await waitFor(
+      "acknowledgements",
+      () => this.rig.server.ledger.summary().synced === this.sidecars.size,
+      20_000,
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.network.close();
+    for (const relay of this.relays) relay.close();
+    await this.rig.stop();
+    this.workshop.remove();
+  }
+}
