@@ -1,5 +1,5 @@
 /** The ADS server: TLS, proof of identity, limits, one session per stream. */
-import { Server, status, type ServerErrorResponse } from "@grpc/grpc-js";
+import { Server, status } from "@grpc/grpc-js";
 import { createDiffCache } from "../../xds/diff";
 import { AuthenticationError } from "../identity/errors";
 import type {

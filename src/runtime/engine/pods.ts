@@ -25,49 +25,71 @@ function livePod(pod: MeshPod): LivePod | undefined {
   return { namespace, name, uid, serviceAccount: identity.serviceAccount, sidecar, meshed: sidecar };
 }
 
-/** An empty register; `isMeshed` says whether a namespace belongs to the mesh now. */
-export function createPodRegister(isMeshed: (namespace: string) => boolean): PodRegister {
-  const byKey = new Map<string, LivePod>();
-  const byUid = new Map<string, LivePod>();
-  /** Those that count as soon as their namespace belongs to the mesh. */
+/** Which pods are expected to have their proxy connected. */
+interface Expectations {
+  readonly expected: ReadonlyMap<string, LivePod>;
+  /** A pod that counts as soon as its namespace belongs to the mesh; undefined: it does not count. */
+  put(uid: string, candidate: LivePod | undefined): void;
+  /** Namespaces may have joined or left the mesh. */
+  lookAgain(): void;
+  /** Whether there was a change since the last call. */
+  takeChanged(): boolean;
+}
+
+function createExpectations(isMeshed: (namespace: string) => boolean): Expectations {
   const candidates = new Map<string, LivePod>();
   const expected = new Map<string, LivePod>();
-  let expectedChanged = false;
-  const listeners: ((uid: string) => void)[] = [];
-  const expect = (uid: string, candidate: LivePod | undefined): void => {
+  let changed = false;
+  const put = (uid: string, candidate: LivePod | undefined): void => {
     if (candidate === undefined) candidates.delete(uid);
     else candidates.set(uid, candidate);
     const pod = candidate !== undefined && isMeshed(candidate.namespace) ? candidate : undefined;
     if (expected.has(uid) === (pod !== undefined)) return;
     if (pod === undefined) expected.delete(uid);
     else expected.set(uid, pod);
-    expectedChanged = true;
+    changed = true;
   };
+  return {
+    expected,
+    put,
+    lookAgain: () => {
+      for (const [uid, pod] of [...candidates]) put(uid, pod);
+    },
+    takeChanged: () => {
+      const was = changed;
+      changed = false;
+      return was;
+    },
+  };
+}
+
+/** An empty register; `isMeshed` says whether a namespace belongs to the mesh now. */
+export function createPodRegister(isMeshed: (namespace: string) => boolean): PodRegister {
+  const byKey = new Map<string, LivePod>();
+  const byUid = new Map<string, LivePod>();
+  const expectations = createExpectations(isMeshed);
+  const listeners: ((uid: string) => void)[] = [];
 
   const update = (key: string, pod: MeshPod | undefined): void => {
     const before = byKey.get(key);
     const after = pod === undefined ? undefined : livePod(pod);
     if (before !== undefined && before.uid !== after?.uid) {
       byKey.delete(key);
-      expect(before.uid, undefined);
+      expectations.put(before.uid, undefined);
       if (byUid.get(before.uid) === before) byUid.delete(before.uid);
       for (const listener of listeners) listener(before.uid);
     }
     if (after === undefined) return;
     byKey.set(key, after);
     byUid.set(after.uid, after);
-    expect(after.uid, pod !== undefined && isExpected(pod) ? after : undefined);
+    expectations.put(after.uid, pod !== undefined && isExpected(pod) ? after : undefined);
   };
 
   return {
-    expected,
-    takeExpectedChanged: () => {
-      const changed = expectedChanged;
-      expectedChanged = false;
-      return changed;
-    },
+    expected: expectations.expected,
+    takeExpectedChanged: () => expectations.takeChanged(),
     lookAtNamespaces: () => {
-      for (const [uid, pod] of [...candidates]) expect(uid, pod);
+      expectations.lookAgain();
     },
     byUid: uid => {
       const pod = byUid.get(uid);
