@@ -9,7 +9,7 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
 }
 
-/** Slope of log(y) over log(x) by least squares: 1 is proportional, 0 is constant. Values of 0 count as 0.5. */
+/** Slope of log(y) over log(x) by least squares: 1 is proportional, 0 is constant. Values below 0.0005 count as that. */
 export function exponent(points: readonly (readonly [number, number])[]): number {
   const logs = points.map(([x, y]) => [Math.log(x), Math.log(Math.max(y, 0.0005))] as const);
   const mean = (pick: 0 | 1): number => logs.reduce((sum, point) => sum + point[pick], 0) / logs.length;
