@@ -61,12 +61,12 @@ function redactContainer(value: object, bounds: Bounds): unknown {
     return [...(value as Iterable<unknown>)].slice(0, bounds.items).map(item => redact(item, bounds));
   }
   const entries = value instanceof Map ? [...(value as Map<unknown, unknown>)] : Object.entries(value);
-  const clean: Record<string, unknown> = {};
-  for (const [key, item] of entries.slice(0, bounds.items)) {
+  const clean = entries.slice(0, bounds.items).map(([key, item]) => {
     const name = redactText(String(key));
-    clean[name] = SECRET_FIELD.test(name) && isText(item) ? REDACTED : redact(item, bounds);
-  }
-  return clean;
+    return [name, SECRET_FIELD.test(name) && isText(item) ? REDACTED : redact(item, bounds)] as const;
+  });
+  // Not by assignment: a field may be called `__proto__`.
+  return Object.fromEntries(clean);
 }
 
 function isText(value: unknown): boolean {

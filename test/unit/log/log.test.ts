@@ -79,6 +79,13 @@ describe("log", () => {
     }
   });
 
+  it("keeps a field whose name is that of the prototype", () => {
+    const { log, lines } = capture();
+    const odd: unknown = JSON.parse('{ "__proto__": { "seen": true }, "other": 1 }');
+    log.info("odd", { odd });
+    expect(lines[0]).to.contain('"odd":{"__proto__":{"seen":true},"other":1}');
+  });
+
   it("keeps ordinary text as it is", () => {
     const { log, lines } = capture();
     const fields = {
