@@ -178,6 +178,25 @@ describe("status and events on a real API server", function () {
     expect(ours.filter(item => item.note === event.note)).to.have.length(1);
     expect(JSON.stringify(ours)).not.to.contain(jwt);
   });
+
+  it("cuts a note to what Kubernetes takes, which counts bytes, between two characters", async () => {
+    const around = { kube, clock: systemClock, random: Math.random, log: silentLog };
+    const events = createEventWriter({ ...around, instance: "watcher-0" });
+    const regarding = { group: "", kind: "Pod", apiVersion: "v1", namespace: "default", name: "long" };
+    // Three bytes each: cut at 1,021 bytes, a character is cut in two.
+    for (const note of ["€".repeat(500), `a${"€".repeat(500)}`])
+      events.emit({ regarding, type: "Normal", reason: "Long", note });
+    await until("the events", 10_000, () => {
+      const { written, dropped } = events.counts;
+      return written + dropped === 2 ? true : undefined;
+    });
+    expect(events.counts).to.include({ written: 2, dropped: 0 });
+    const { items } = await kube.get<{ items: { note: string; reason: string }[] }>(
+      "/apis/events.k8s.io/v1/namespaces/default/events",
+    );
+    const notes = items.filter(({ reason }) => reason === "Long").map(({ note }) => note);
+    expect(notes.sort()).to.deep.equal([`a${"€".repeat(340)}…`, `${"€".repeat(340)}…`]);
+  });
 });
 
 const account = { kind: "ServiceAccount", name: "a", namespace: "default" };

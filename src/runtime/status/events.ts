@@ -36,8 +36,8 @@ export interface EventWriter {
 }
 
 const REPEAT_MS = 600_000;
-/** Kubernetes refuses longer notes. */
-const MAX_NOTE = 1_000;
+/** Kubernetes refuses longer notes; bytes of UTF-8. */
+const MAX_NOTE = 1_024;
 const REMEMBERED = 5_000;
 /** `reportingController` of our events. */
 const CONTROLLER = "openservicemesh.io/osm-pepr";
@@ -82,6 +82,15 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
   };
 }
 
+/** As much of a text as a note may hold. */
+function cut(text: string): string {
+  const bytes = Buffer.from(text, "utf8");
+  if (bytes.length <= MAX_NOTE) return text;
+  const most = bytes.subarray(0, MAX_NOTE - Buffer.byteLength("…"));
+  // Streaming: a character that is cut in two is kept back.
+  return `${new TextDecoder().decode(most, { stream: true })}…`;
+}
+
 async function write(
   event: MeshEvent,
   options: EventWriterOptions,
@@ -102,7 +111,7 @@ async function write(
       type: event.type,
       reason: event.reason,
       action: "Reconcile",
-      note: note.length > MAX_NOTE ? `${note.slice(0, MAX_NOTE)}…` : note,
+      note: cut(note),
       reportingController: CONTROLLER,
       reportingInstance: options.instance,
       regarding: {
