@@ -59,6 +59,7 @@ export class Session {
   private readonly tick: Alarm;
   private readonly refreshing: Alarm;
   private throttledSince: number | undefined;
+  private resuming: { cancel(): void } | undefined;
   private ended = false;
 
   constructor(readonly context: SessionContext) {
@@ -134,6 +135,7 @@ export class Session {
     this.ended = true;
     this.tick.set(undefined);
     this.refreshing.set(undefined);
+    this.resuming?.cancel();
     this.unsubscribe();
     this.context.onEnd(ours);
   }
@@ -158,7 +160,8 @@ export class Session {
     if (early > 0) {
       this.throttle(early, now);
       call.pause();
-      clock.setTimeout(() => call.resume(), early);
+      this.resuming?.cancel();
+      this.resuming = clock.setTimeout(() => call.resume(), early);
     } else {
       this.throttledSince = undefined;
     }

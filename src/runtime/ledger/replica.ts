@@ -71,7 +71,13 @@ export class ReplicaLedger {
     const watcher: Watcher = { send, sent: undefined, full: false };
     this.watchers.add(watcher);
     this.countSoon();
-    return { close: () => this.watchers.delete(watcher) };
+    return {
+      close: () => {
+        this.watchers.delete(watcher);
+        // Nobody asks, so streams that go would be remembered for good.
+        if (this.watchers.size === 0) this.known.clear();
+      },
+    };
   }
 
   /** Whoever wanted no more takes messages again. */
@@ -132,6 +138,7 @@ export class ReplicaLedger {
     const wait = Math.max(COUNT_AFTER_MS, this.lastCountMs / COUNT_SHARE);
     this.timer ??= clock.setTimeout(() => {
       this.timer = undefined;
+      if (this.watchers.size === 0) return;
       const start = clock.now();
       const now = printRows(this.rows());
       for (const watcher of [...this.watchers]) tell(watcher, now);
