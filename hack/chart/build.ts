@@ -6,7 +6,7 @@ import { DEFAULT_POD_SIZE, sizedDeployment } from "../../src/install/deployments
 import type { LiveDeployment } from "../../src/install/deployments";
 import { chartValues, schemaTree, valuesYaml } from "./values";
 import type { Manifest } from "./templates";
-import { deploymentTemplate, expand, plainTemplate } from "./templates";
+import { deploymentTemplate, expand, moduleFiles, moduleTemplate, plainTemplate } from "./templates";
 
 const ROOT = path.resolve(__dirname, "..", "..");
 /** Helm keeps chart and manifest together in one Secret, which Kubernetes limits to this many bytes. */
@@ -21,6 +21,7 @@ Put a namespace into it:
 `;
 
 function templateOf(object: Manifest): Manifest {
+  if (moduleFiles(object).size > 0) return moduleTemplate(object);
   if (object.kind !== "Deployment") return plainTemplate(object);
   const deployment = object as Parameters<typeof deploymentTemplate>[0];
   const labels = deployment.spec.selector.matchLabels;
@@ -44,7 +45,7 @@ export function buildChart(manifestFile: string, folder: string, version: string
   );
   const values = chartValues(controllerImage(objects));
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(path.join(folder, "templates"), { recursive: true });
+  for (const inner of ["templates", "files"]) mkdirSync(path.join(folder, inner), { recursive: true });
   const write = (name: string, text: string): void => {
     writeFileSync(path.join(folder, name), text);
   };
@@ -68,8 +69,11 @@ export function buildChart(manifestFile: string, folder: string, version: string
   for (const { object, text } of templates) {
     write(`templates/${object.kind.toLowerCase()}-${object.metadata.name}.yaml`, text);
   }
-  const once = gzipSync(templates.map(({ text }) => text).join("---\n")).length;
-  // Templates and the manifest made of them; the bundle does not compress a second time.
+  const files = objects.flatMap(object => [...moduleFiles(object)]);
+  for (const [name, content] of files) writeFileSync(path.join(folder, name), content);
+  const text = gzipSync(templates.map(template => template.text).join("---\n")).length;
+  const once = files.reduce((sum, [, content]) => sum + content.length, text);
+  // Templates and files, and the manifest made of them; the bundle does not compress a second time.
   const release = Math.ceil((2 * once * 4) / 3);
   console.log(`chart in ${folder}: a release takes about ${release} of ${RELEASE_LIMIT} bytes`);
   if (release > RELEASE_LIMIT) throw new Error("the bundle is too large for a Helm release");

@@ -1,3 +1,5 @@
+import path from "node:path";
+
 /** One object of `pepr build`'s manifest. */
 export interface Manifest {
   readonly apiVersion: string;
@@ -90,6 +92,27 @@ export function plainTemplate(object: Manifest): Manifest {
     return { ...object, data: { value: Buffer.from("unused").toString("base64") } };
   }
   return object;
+}
+
+/** The chart's files that a Secret of the module is made of: name in the chart, and content. */
+export function moduleFiles(object: Manifest): ReadonlyMap<string, Buffer> {
+  const isModule = object.kind === "Secret" && object.metadata.name.endsWith("-module");
+  const data = isModule ? (object["data"] as Readonly<Record<string, string>>) : {};
+  return new Map(
+    Object.entries(data).map(([key, text]) => [`files/${key}`, Buffer.from(text, "base64")] as const),
+  );
+}
+
+/**
+ * The module's Secret with its content as files of the chart. In a template it would be base64 within base64, which
+ * Helm's compression cannot undo, and the release would be too large.
+ */
+export function moduleTemplate(object: Manifest): Manifest {
+  const names = [...moduleFiles(object).keys()];
+  const data = names.map(
+    name => [path.basename(name), expression(`.Files.Get \`${name}\` | b64enc`)] as const,
+  );
+  return { ...object, data: Object.fromEntries(data) };
 }
 
 /** Turns marks into template expressions, after the object has been printed as YAML. */
