@@ -138,6 +138,27 @@ describe("the ledger of two replicas, summed over mutual TLS", () => {
     expect(progress(ledgers.meshConfig, 6)).to.include({ affected: 1, programmed: 0 });
   });
 
+  it("tells nobody of an end who has closed it", async () => {
+    const ends: string[] = [];
+    const first = () =>
+      new Promise<{ close(): void }>(resolve => {
+        const watch = watchLedger({
+          address: `127.0.0.1:${rigs[0].ledgerPort}`,
+          authority: ledgers.authority,
+          clock: systemClock,
+          onMessage: () => {
+            resolve(watch);
+          },
+          onEnd: reason => ends.push(reason),
+        });
+      });
+    (await first()).close();
+    // A whole connection later, the end of the one before would have been told.
+    (await first()).close();
+    (await first()).close();
+    expect(ends).to.deep.equal([]);
+  });
+
   it("is for the control plane only: no certificate, a workload's, a server's, another root's are refused", async () => {
     const lifetime = { now: Date.now(), validityMs: 60_000 };
     const { authority } = ledgers;

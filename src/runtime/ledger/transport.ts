@@ -159,9 +159,10 @@ export function watchLedger(options: LedgerClientOptions): Subscription {
     "grpc.enable_http_proxy": 0,
   });
   const call = client.makeServerStreamRequest("/osm.pepr.v1.Ledger/Watch", bytes, bytes, Buffer.alloc(0));
-  follow(call, options);
+  const following = follow(call, options);
   return {
     close: () => {
+      following.close();
       call.removeAllListeners("data");
       call.cancel();
       client.close();
@@ -169,7 +170,8 @@ export function watchLedger(options: LedgerClientOptions): Subscription {
   };
 }
 
-function follow(call: ClientReadableStream<Buffer>, options: LedgerClientOptions): void {
+/** Closing it keeps the end, which a cancellation is too, to itself. */
+function follow(call: ClientReadableStream<Buffer>, options: LedgerClientOptions): Subscription {
   let over = false;
   const end = (reason: string): void => {
     if (over) return;
@@ -190,4 +192,5 @@ function follow(call: ClientReadableStream<Buffer>, options: LedgerClientOptions
   call.on("end", () => {
     end("ended");
   });
+  return { close: () => void (over = true) };
 }
