@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { apiKind } from "../../src/api/kinds";
 import { EMBEDDED_CRDS } from "../../src/install/crds";
 import { controlPlaneNamespace } from "../../src/install/namespaces";
 import { objectPath } from "../../src/install/object";
@@ -14,6 +15,7 @@ import { createIfAbsent } from "../../src/runtime/ownership";
 import { readSettings } from "../../src/runtime/settings";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
 import { waitFor } from "../support/wait";
+import { kindSamples } from "./support/kind-samples";
 
 const TARGETS = "/apis/access.smi-spec.io/v1alpha3/namespaces/default/traffictargets";
 const MESH_CONFIG =
@@ -92,6 +94,22 @@ describe("Reconcile is what writes status and defaults", function () {
     // Written last of all, so whatever writes without a trigger has had its time.
     expect(await accepted("untouched")).to.equal(undefined);
   });
+
+  for (const { object } of kindSamples("default")) {
+    const sample = object as KubeObject & { readonly kind: string };
+    it(`of two ${sample.kind}s the one that was triggered gets its status`, async () => {
+      const { group = "", version = "", plural = "" } = apiKind(sample.kind) ?? {};
+      const path = `/apis/${group}/${version}/namespaces/default/${plural}`;
+      const named = (name: string): KubeObject => ({ ...sample, metadata: { name, namespace: "default" } });
+      const conditions = async (name: string): Promise<number> =>
+        (await kube.get<WithStatus>(`${path}/${name}`)).status?.conditions?.length ?? 0;
+      await kube.create(path, named("quiet"));
+      await kube.create(path, named("asked"));
+      reporting.reconcile({ kind: sample.kind, namespace: "default", name: "asked" });
+      await waitFor("its status", async () => (await conditions("asked")) > 0);
+      expect(await conditions("quiet")).to.equal(0);
+    });
+  }
 
   it("the default MeshConfig comes with a trigger, and only then", async () => {
     expect(await exists(MESH_CONFIG)).to.equal(false);
