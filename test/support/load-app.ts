@@ -64,7 +64,7 @@ function senderOf(plan: LoadPlan): Send {
 
 class Load {
   private begun = 0;
-  private allowed = 0;
+  allowed = 0;
   private lastAllowedBegunAt = 0;
   private lastAllowedAt = 0;
   private slowestMs = 0;
@@ -117,12 +117,15 @@ class Load {
 
 const loads: Load[] = [];
 
+function started(load: number): Promise<Load> {
+  const found = loads[load];
+  return found === undefined ? Promise.reject(new Error("no such load")) : Promise.resolve(found);
+}
+
 const operations: LoadOperations = {
   start: plan => Promise.resolve(loads.push(new Load(plan)) - 1),
-  stop: load => {
-    const found = loads[load];
-    return found === undefined ? Promise.reject(new Error("no such load")) : found.stop();
-  },
+  allowed: async load => (await started(load)).allowed,
+  stop: async load => (await started(load)).stop(),
 };
 
 answerParent(operations);

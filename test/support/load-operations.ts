@@ -33,6 +33,8 @@ export interface LoadResult {
 export interface LoadOperations {
   /** Begins; the number is that of {@link stop}. */
   start(plan: LoadPlan): Promise<number>;
+  /** How many of its requests have been answered 200 so far. */
+  allowed(load: number): Promise<number>;
   /** Begins no more requests, waits for the answers to those begun, and tells. */
   stop(load: number): Promise<LoadResult>;
 }
