@@ -1,81 +1,66 @@
 import { expect } from "chai";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { parse, parseAllDocuments, stringify } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { buildChart } from "../../hack/chart/build";
 import { chartValues, defaultTree } from "../../hack/chart/values";
-import { ensureHelm } from "../../hack/cluster/index";
+import { ensureCluster, ensureHelm, kubectl } from "../../hack/cluster/index";
 import { toStderr } from "../../hack/cluster/progress";
-import { run } from "../../hack/cluster/shell";
+import { run, type RunResult } from "../../hack/cluster/shell";
+import { MODULE, WATCHER } from "../../src/install/names";
+import type { ClosableKubeClient } from "../../src/runtime/kube/client";
+import { isNotFound } from "../../src/runtime/kube/errors";
+import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
 
-const IMAGE = "example.org/controller:v1";
-
-function deployment(name: string, controller: string): object {
-  const labels = { app: name, "pepr.dev/controller": controller };
-  const container = {
-    name: "server",
-    image: IMAGE,
-    env: [{ name: "PEPR_WATCH_MODE", value: "false" }],
-    resources: { limits: { cpu: "500m" } },
-  };
-  return {
-    apiVersion: "apps/v1",
-    kind: "Deployment",
-    metadata: { name, namespace: "pepr-system", labels },
-    spec: {
-      replicas: 2,
-      selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { containers: [container] } },
-    },
-  };
-}
-
-/** What `pepr build` writes, in small. */
-const MANIFEST = [
-  { apiVersion: "v1", kind: "Namespace", metadata: { name: "pepr-system" } },
-  {
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "pepr-osm-tls", namespace: "pepr-system" },
-    type: "kubernetes.io/tls",
-    data: { "tls.crt": "Y2VydA==", "tls.key": "c2VjcmV0LWtleQ==" },
-  },
-  deployment("pepr-osm", "admission"),
-  deployment("pepr-osm-watcher", "watcher"),
-  {
-    apiVersion: "admissionregistration.k8s.io/v1",
-    kind: "MutatingWebhookConfiguration",
-    metadata: { name: "pepr-osm" },
-    webhooks: [{ name: "pepr-osm.pepr.dev" }],
-  },
-];
+const ROOT = path.resolve(__dirname, "..", "..");
+const NAMESPACE = "pepr-system";
 
 interface Rendered {
   readonly kind: string;
   readonly metadata: { readonly name: string };
   readonly webhooks?: unknown[];
+  readonly data?: Readonly<Record<string, string>>;
   readonly spec?: object;
 }
 
-describe("Helm chart", function () {
+const documents = (text: string): Rendered[] =>
+  parseAllDocuments(text)
+    .map(document => document.toJS() as Rendered | null)
+    .filter(object => object !== null);
+
+/** Builds the module as a user does; returns the manifest. The folder finds the repository's packages by a link. */
+async function buildModule(folder: string): Promise<string> {
+  symlinkSync(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
+  const output = path.join(folder, "dist");
+  const built = await run("npx", ["pepr", "build", "-o", output], { cwd: ROOT, timeoutMs: 480_000 });
+  if (built.code !== 0) throw new Error(`npx pepr build: exit ${built.code}\n${built.stderr.slice(-2_000)}`);
+  return path.join(output, "pepr-module-osm.yaml");
+}
+
+describe("Helm chart of the real build", function () {
   this.timeout(600_000);
   const folder = mkdtempSync(path.join(os.tmpdir(), "osm-chart-"));
   const chart = path.join(folder, "osm-pepr");
   let helm: string;
+  let built: readonly Rendered[];
+  let image: string;
 
   const template = async (...settings: string[]): Promise<{ code: number; out: string; error: string }> => {
     const flags = settings.flatMap(setting => ["--set", setting]);
     const result = await run(helm, ["template", "release", chart, "--kube-version", "1.34.0", ...flags]);
     return { code: result.code, out: result.stdout, error: result.stderr };
   };
-  const rendered = (text: string): Rendered[] => parseAllDocuments(text).map(d => d.toJS() as Rendered);
 
   before(async () => {
     helm = await ensureHelm(toStderr);
-    const manifest = path.join(folder, "manifest.yaml");
-    writeFileSync(manifest, MANIFEST.map(object => stringify(object)).join("---\n"));
+    const manifest = await buildModule(folder);
     buildChart(manifest, chart, "1.2.3");
+    built = documents(readFileSync(manifest, "utf8"));
+    const { osm } = parse(readFileSync(path.join(chart, "values.yaml"), "utf8")) as {
+      osm: { controllerImage: string };
+    };
+    image = osm.controllerImage;
   });
   after(() => {
     rmSync(folder, { recursive: true });
@@ -85,7 +70,7 @@ describe("Helm chart", function () {
     const lint = await run(helm, ["lint", "--strict", chart]);
     expect(lint.code, lint.stdout).to.equal(0);
     const values: unknown = parse(readFileSync(path.join(chart, "values.yaml"), "utf8"));
-    expect(values).to.deep.equal(defaultTree(chartValues(IMAGE)));
+    expect(values).to.deep.equal(defaultTree(chartValues(image)));
   });
 
   it("renders Deployments in their final shape, so that the mesh changes nothing in them", async () => {
@@ -96,7 +81,7 @@ describe("Helm chart", function () {
     ];
     const { out, error } = await template(...settings);
     expect(error).to.equal("");
-    const specs = rendered(out)
+    const specs = documents(out)
       .filter(({ kind }) => kind === "Deployment")
       .map(({ metadata, spec }) => [metadata.name, spec] as const);
     const { "pepr-osm": admission, "pepr-osm-watcher": watcher } = Object.fromEntries(specs);
@@ -105,7 +90,7 @@ describe("Helm chart", function () {
     expect(admission).to.have.nested.property("template.spec.terminationGracePeriodSeconds", 15);
     expect(admission).to.have.nested.property("template.spec.imagePullSecrets[0].name", "pull");
     const container = "template.spec.containers[0]";
-    expect(admission).to.have.nested.property(`${container}.image`, IMAGE);
+    expect(admission).to.have.nested.property(`${container}.image`, image);
     expect(admission).to.have.nested.property(`${container}.resources.limits.cpu`, "1");
     expect(admission).to.have.nested.property(`${container}.startupProbe.failureThreshold`, 120);
     for (const variable of [
@@ -117,11 +102,33 @@ describe("Helm chart", function () {
   });
 
   it("brings no key and no webhook of Pepr's", async () => {
+    const key = built.find(({ metadata }) => metadata.name === `${MODULE}-tls`)?.data?.["tls.key"] ?? "";
+    expect(key.length).to.be.greaterThan(100);
     const { out } = await template();
-    expect(out).to.not.include("c2VjcmV0LWtleQ==");
-    expect(rendered(out).find(({ kind }) => kind === "MutatingWebhookConfiguration")?.webhooks).to.deep.equal(
-      [],
+    expect(out).to.not.include(key);
+    expect(
+      documents(out).find(({ kind }) => kind === "MutatingWebhookConfiguration")?.webhooks,
+    ).to.deep.equal([]);
+  });
+
+  it("has all objects of the build", async () => {
+    const { out } = await template();
+    const names = (objects: readonly Rendered[]): string[] =>
+      objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+    expect(names(documents(out))).to.have.members(names(built));
+  });
+
+  it("is taken by the API server of the cluster that the mesh runs in", async () => {
+    const { kubeconfig } = await ensureCluster(toStderr);
+    const { out } = await template();
+    const taken = await kubectl(
+      ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-o", "name", "-f", "-"],
+      {
+        kubeconfig,
+        input: out,
+      },
     );
+    expect(taken.trim().split("\n")).to.have.length(built.length);
   });
 
   const wrong = [
@@ -137,4 +144,68 @@ describe("Helm chart", function () {
       expect(error).to.include("osm");
     });
   }
+
+  describe("on an API server without a mesh", () => {
+    const SETTINGS = [
+      "osm.meshName=shop",
+      "osm.trustDomain=example.org",
+      "osm.enablePermissiveTrafficPolicy=false",
+      "osm.controller.replicas=4",
+      "osm.controller.resources.limits.memory=2Gi",
+      "osm.controller.nodeSelector.disk=fast",
+    ];
+    let server: TestApiServer;
+    let kube: ClosableKubeClient;
+    const helmThere = (...args: string[]): Promise<RunResult> => {
+      const ca = path.join(folder, "ca.crt");
+      writeFileSync(ca, server.ca);
+      const where = [`--kube-apiserver=https://127.0.0.1:${server.port}`, `--kube-ca-file=${ca}`];
+      return run(helm, [...args, ...where, `--kube-token=${server.token}`, "--namespace", "default"]);
+    };
+    const deployment = (name: string): Promise<Rendered> =>
+      kube.get<Rendered>(`/apis/apps/v1/namespaces/${NAMESPACE}/deployments/${name}`);
+
+    before(async () => {
+      server = await startApiServerForTest();
+      kube = server.client();
+    });
+    after(async () => {
+      kube.close();
+      await server.stop();
+    });
+
+    it("is installed, and what a user sets is in what is stored", async () => {
+      const flags = SETTINGS.flatMap(setting => ["--set", setting]);
+      const installed = await helmThere("install", "release", chart, ...flags);
+      expect(installed.code, installed.stderr).to.equal(0);
+      const pod = "template.spec";
+      for (const name of [MODULE, WATCHER]) {
+        const { spec } = await deployment(name);
+        expect(spec).to.have.property("replicas", name === MODULE ? 4 : 1);
+        expect(spec).to.have.nested.property(`${pod}.nodeSelector.disk`, "fast");
+        expect(spec).to.have.nested.property(`${pod}.containers[0].resources.limits.memory`, "2Gi");
+        const environment = [
+          { name: "OSM_MESH_NAME", value: "shop" },
+          { name: "OSM_TRUST_DOMAIN", value: "example.org" },
+          { name: "OSM_PERMISSIVE", value: "false" },
+        ];
+        expect(spec)
+          .to.have.nested.property(`${pod}.containers[0].env`)
+          .that.deep.includes.members(environment);
+      }
+    });
+
+    it("is upgraded to other values", async () => {
+      const upgraded = await helmThere("upgrade", "release", chart, "--set", "osm.controller.replicas=2");
+      expect(upgraded.code, upgraded.stderr).to.equal(0);
+      expect((await deployment(MODULE)).spec).to.have.property("replicas", 2);
+    });
+
+    it("is uninstalled without a rest", async () => {
+      const gone = await helmThere("uninstall", "release");
+      expect(gone.code, gone.stderr).to.equal(0);
+      const left = await deployment(MODULE).catch((error: unknown) => isNotFound(error));
+      expect(left).to.equal(true);
+    });
+  });
 });
