@@ -46,13 +46,3 @@ export function meshConfigPolicy(settings: InstallSettings): InstallObject {
     },
   };
 }
-
-/** Puts {@link meshConfigPolicy} into force. */
-export function meshConfigPolicyBinding(settings: InstallSettings): InstallObject {
-  return {
-    apiVersion: "admissionregistration.k8s.io/v1",
-    kind: "ValidatingAdmissionPolicyBinding",
-    metadata: { name: MESH_CONFIG_POLICY, labels: meshLabels(settings) },
-    spec: { policyName: MESH_CONFIG_POLICY, validationActions: ["Deny"] },
-  };
-}

@@ -1,9 +1,10 @@
 import type { InstallSettings } from "./names";
 import { MANAGER_MESH, MANAGER_PEPR } from "./names";
-import { meshConfigPolicy, meshConfigPolicyBinding } from "./mesh-config-policy";
+import { meshConfigPolicy } from "./mesh-config-policy";
 import type { InstallObject } from "./object";
+import { bindingOf } from "./policy-binding";
 import { adsService, disruptionBudget, webhookService } from "./services";
-import { sidecarPolicy, sidecarPolicyBinding } from "./sidecar-policy";
+import { sidecarPolicy } from "./sidecar-policy";
 import type { WebhookMaterial } from "./webhooks";
 import { injectionWebhook, validationWebhook } from "./webhooks";
 
@@ -15,12 +16,9 @@ export interface OwnedObject {
 
 /** The refusal of bare pods and of a lost MeshConfig; applied first of all and by whichever pod comes first. */
 export function guards(settings: InstallSettings): readonly OwnedObject[] {
-  return [
-    sidecarPolicy(settings),
-    sidecarPolicyBinding(settings),
-    meshConfigPolicy(settings),
-    meshConfigPolicyBinding(settings),
-  ].map(object => ({ object, manager: MANAGER_MESH }));
+  return [sidecarPolicy(settings), meshConfigPolicy(settings)]
+    .flatMap(policy => [policy, bindingOf(policy)])
+    .map(object => ({ object, manager: MANAGER_MESH }));
 }
 
 /** Everything the watcher applies at start and repairs whenever it drifts or disappears, in order of application. */

@@ -115,13 +115,3 @@ export function sidecarPolicy(settings: InstallSettings): InstallObject {
     },
   };
 }
-
-/** Puts {@link sidecarPolicy} into force. */
-export function sidecarPolicyBinding(settings: InstallSettings): InstallObject {
-  return {
-    apiVersion: "admissionregistration.k8s.io/v1",
-    kind: "ValidatingAdmissionPolicyBinding",
-    metadata: { name: SIDECAR_POLICY, labels: meshLabels(settings) },
-    spec: { policyName: SIDECAR_POLICY, validationActions: ["Deny"] },
-  };
-}

@@ -22,7 +22,8 @@ export function differences(match: HttpMatch, request: HttpRequest): readonly Re
   return found;
 }
 
-function pathMatches(path: HttpMatch["path"], given: string): boolean {
+/** Whether a path without its query fits. */
+export function pathMatches(path: HttpMatch["path"], given: string): boolean {
   switch (path.kind) {
     case "any":
       return given.startsWith("/");

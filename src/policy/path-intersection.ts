@@ -1,5 +1,5 @@
 /** What two path matches have in common, as far as a match can say it. */
-import { compileRegex } from "../api/regex";
+import { pathMatches } from "./matching";
 import type { HttpMatch } from "./types";
 
 type Path = HttpMatch["path"];
@@ -22,22 +22,9 @@ function within(inner: Path, outer: Path): Path | undefined {
     case "regex":
       return undefined;
     case "exact":
-      return fits(outer, inner.value) ? inner : undefined;
+      return pathMatches(outer, inner.value) ? inner : undefined;
     case "prefix":
       return outer.kind === "prefix" && inner.value.startsWith(outer.value) ? inner : undefined;
-  }
-}
-
-function fits(match: Path, path: string): boolean {
-  switch (match.kind) {
-    case "any":
-      return true;
-    case "exact":
-      return match.value === path;
-    case "prefix":
-      return path.startsWith(match.value);
-    case "regex":
-      return compileRegex(match.value)?.matchesAll(path) === true;
   }
 }
 

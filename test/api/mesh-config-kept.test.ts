@@ -5,7 +5,8 @@ import { CLOSED_MESH_CONFIG, DEFAULT_MESH_CONFIG, type MeshConfigSpec } from "..
 import { EMBEDDED_CRDS } from "../../src/install/crds";
 import { MESH_CONFIG_NAME } from "../../src/model/mesh-words";
 import { defaultMeshConfig, meshConfigOf } from "../../src/install/mesh-config";
-import { meshConfigPolicy, meshConfigPolicyBinding } from "../../src/install/mesh-config-policy";
+import { meshConfigPolicy } from "../../src/install/mesh-config-policy";
+import { bindingOf } from "../../src/install/policy-binding";
 import { MANAGER_MESH } from "../../src/install/names";
 import { controlPlaneNamespace } from "../../src/install/namespaces";
 import { objectPath, type InstallObject } from "../../src/install/object";
@@ -303,7 +304,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
   });
 
   it("cannot be deleted but with its namespace", async () => {
-    for (const object of [meshConfigPolicy(settings), meshConfigPolicyBinding(settings)])
+    for (const object of [meshConfigPolicy(settings), bindingOf(meshConfigPolicy(settings))])
       await applyObject(kube, { object, manager: MANAGER_MESH });
     const refusal = (path: string): Promise<string> =>
       kube.delete(path).then(
