@@ -12,6 +12,7 @@ import {
   http1,
   type MatrixCase,
   runMatrix,
+  settles,
   type Target,
   tcpEcho,
   tcpGreeting,
@@ -416,7 +417,7 @@ describe("edges of permissive mode on the real cluster", function () {
     ];
     for (const [name, edit, call] of steps) {
       await edit();
-      await runMatrix("edited Service", [{ name, call }]);
+      await settles(`edited Service · ${name}`, call);
     }
     const server = await addressOf("server");
     const changes = async (what: string): Promise<number> =>
