@@ -15,7 +15,7 @@ export interface Frontend {
   readonly port: number;
 }
 
-/** A port on which a pod serves. */
+/** A port on which a pod serves through its sidecar. */
 export interface ServedPort {
   /** Container port. */
   readonly port: number;
@@ -52,7 +52,7 @@ export interface NodeGroup {
   readonly permissive: boolean;
   /** Callers without a sidecar may call as well, as far as `permissive` goes. */
   readonly plaintext: boolean;
-  /** Keys of the TrafficTargets whose destination the pod is, sorted; none where `permissive`, which makes them idle. */
+  /** Keys of the TrafficTargets whose destination the pod is, sorted; where `permissive` they grant nothing. */
   readonly targets: readonly string[];
   /** The pod's own word on external authorization, see {@link MeshPod.externalAuthorization}. */
   readonly externalAuthorization?: string;
@@ -120,7 +120,7 @@ function servedPorts(read: Read, inputs: Inputs, pod: MeshPod): readonly ServedP
   for (const [key, service] of servicesOf(read, inputs, pod)) {
     for (const port of [...tcpPortsOf(service)].sort((a, b) => a.port - b.port)) {
       const target = targetOf(port, pod);
-      if (target === undefined) continue;
+      if (target === undefined || pod.excludedPorts?.includes(target) === true) continue;
       frontends.set(target, [...(frontends.get(target) ?? []), { service: key, port: port.port }]);
     }
   }
@@ -158,15 +158,14 @@ export function createNodeGroups(inputs: Inputs, { membership, access, viewOf }:
       // Labels and containers are anybody's to write; the namespace is what lets a pod in.
       if (pod?.meshed !== true || !read(membership.isMeshed(pod.namespace))) return undefined;
       const { identity, ips, namespace, externalAuthorization } = pod;
-      const permissive = read(access.permissive(namespace));
       return {
         identity,
         served: read(served(key)),
         ipv6: ips.some(ip => ip.includes(":")),
         view: read(viewOf(key)),
-        permissive,
+        permissive: read(access.permissive(namespace)),
         plaintext: read(access.plaintext(namespace)),
-        targets: permissive ? [] : read(access.targets(key)),
+        targets: read(access.targets(key)),
         ...(externalAuthorization === undefined ? {} : { externalAuthorization }),
       };
     },

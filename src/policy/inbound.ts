@@ -73,7 +73,13 @@ interface Port extends ServedPort {
   readonly protocol: AppProtocol;
   /** Its Services. */
   readonly services: readonly ObjectRef[];
+  /** Who may call: everybody of the mesh in permissive mode, else whom the group's TrafficTargets name. */
   readonly access: PortAccess;
+  /**
+   * Whose callers have gates. In permissive mode nothing goes through these; they are there so that a switch of the mode
+   * neither ends what goes through them nor sends anybody to one that is not there yet.
+   */
+  readonly gates: readonly Grant[];
   /** Whose limits callers are held to. */
   readonly setting: UpstreamTrafficSetting | undefined;
   readonly ingress: IngressParts;
@@ -86,9 +92,11 @@ export function groupLeaves(group: NodeGroup, context: GroupContext): readonly L
     .map((served): Port => {
       const claims = claimsOf(served.frontends, context.service);
       const protocol = mergeProtocols(claims.map(claim => claim.protocol));
-      const access = accessOf(served, protocol, { group, context });
+      const granted = portAccess(served, protocol, context.targets);
+      const access = group.permissive ? EVERYBODY : granted;
       const services = unique(claims.map(claim => claim.subject));
-      return { ...served, protocol, access, services, ...termsOf(served, protocol, context) };
+      const { grants: gates } = granted;
+      return { ...served, protocol, access, gates, services, ...termsOf(served, protocol, context) };
     });
   return [
     ...outboundEdge(group, context),
@@ -113,15 +121,6 @@ function termsOf(
 const EVERYBODY: PortAccess = { permission: { kind: "any-mesh-identity" }, grants: [] };
 const NOBODY: Permission = { kind: "allow", identities: [] };
 const NO_INGRESS: IngressParts = { chains: [], tables: [], diagnostics: [] };
-
-/** Who may call a port: everybody of the mesh in permissive mode, else whom the group's TrafficTargets name. */
-function accessOf(
-  served: ServedPort,
-  protocol: AppProtocol,
-  { group, context }: { readonly group: NodeGroup; readonly context: GroupContext },
-): PortAccess {
-  return group.permissive ? EVERYBODY : portAccess(served, protocol, context.targets);
-}
 
 /** How a served port is carried in the end, all its Services considered, and whether one of them says something else. */
 export function servedAs(
@@ -223,9 +222,9 @@ function perCaller({ access }: Port): { readonly perCaller?: true } {
 }
 
 /** The ways of all callers that anything at the port is granted to. */
-function callerGates({ port, protocol, access }: Port, trustDomain: string): readonly Leaf[] {
+function callerGates({ port, protocol, gates }: Port, trustDomain: string): readonly Leaf[] {
   const grants = new Map<string, Grant[]>();
-  for (const grant of access.grants) {
+  for (const grant of gates) {
     for (const identity of grant.identities) {
       const caller = spiffeId(trustDomain, identity);
       grants.set(caller, [...(grants.get(caller) ?? []), grant]);

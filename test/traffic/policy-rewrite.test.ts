@@ -21,6 +21,8 @@ const PLANS: readonly LoadPlan[] = [
 /** Ten times the second that is aimed at. */
 const BOUND_MS = 10_000;
 const BEAT_MS = 10;
+/** After this a chain that is not there any more ends what it still carries. */
+const DRAIN_MS = 1000;
 
 /** The values at 50 and 99 of 100, and the highest. */
 function spread(values: readonly number[]): string {
@@ -108,8 +110,25 @@ describe("policy rewritten under load", () => {
     noneFailed(results);
   }).timeout(60_000 + REWRITINGS * 1000);
 
-  // Gates go and come with permissive mode, and requests under way at that instant with them: docs/decisions/0027-gates.md.
-  it("harms at most the requests around it when the mesh turns permissive and denies again", async () => {
+  /**
+   * A switch of permissive mode changes the chains of the ports, and a chain ends a second after: with it a request that
+   * takes longer (docs/decisions/0027-gates.md). No request here does, unless something holds up the machine.
+   */
+  function noneFailedUnlessHeldUp(results: readonly LoadResult[], switchedAt: readonly number[]): void {
+    const calm = results.every(
+      ({ slowestMs, heldUpMs }) => slowestMs < DRAIN_MS / 2 && heldUpMs < DRAIN_MS / 4,
+    );
+    if (calm) {
+      noneFailed(results);
+      return;
+    }
+    for (const { begunAt, endedAt } of results.flatMap(({ failures }) => failures)) {
+      const near = switchedAt.some(at => begunAt < at + BOUND_MS && endedAt > at);
+      expect(near, "a failed request beside a switch").to.equal(true);
+    }
+  }
+
+  it(`fails no request when the mesh turns permissive and denies again, ${SWITCHES} times`, async () => {
     const switchedAt: number[] = [];
     const turn = async (on: boolean, expected: number): Promise<void> => {
       mesh.write(permissive(on));
@@ -124,10 +143,7 @@ describe("policy rewritten under load", () => {
         await turn(on, on ? 200 : 403);
       }
     });
-    for (const { begunAt, endedAt } of results.flatMap(({ failures }) => failures)) {
-      const near = switchedAt.some(at => begunAt < at + BOUND_MS && endedAt > at);
-      expect(near, "a failed request beside a switch").to.equal(true);
-    }
+    noneFailedUnlessHeldUp(results, switchedAt);
     await waitFor("the last chains to be gone", async () => {
       const draining = ["caller", "a", "b"].map(pod =>
         mesh.sidecar(pod).stat("listener_manager.total_filter_chains_draining"),

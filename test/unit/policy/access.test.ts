@@ -199,7 +199,7 @@ describe("access by TrafficTargets", () => {
     expect(mesh.findings()).to.include("TrafficTarget/shop/cart UnresolvedReference spec.sources");
   });
 
-  it("gives every caller that anything is granted to a way of its own, and nobody in permissive mode", () => {
+  it("gives every caller that anything is granted to a way of its own, which permissive mode keeps and does not use", () => {
     const target = toCart({ from: ["web/thief", "web/buyer"], rules: ["HTTPRouteGroup/routes"] });
     const mesh = new ShopMesh(deny, ...shopService("cart", 1), books, target);
     const gates = [
@@ -208,10 +208,17 @@ describe("access by TrafficTargets", () => {
     ];
     expect(mesh.leaves("caller-gate", cart).map(leaf => leaf.name)).to.deep.equal(gates);
     expect(mesh.leaves("caller-cluster", cart).map(leaf => leaf.name)).to.deep.equal(gates);
-    mesh.world.feed(meshConfig({}));
+    const kinds = ["caller-gate", "caller-cluster"] as const;
+    const before = kinds.map(kind => mesh.leaves(kind, cart));
+    expect(mesh.leaf("route-table", "inbound|8080", cart).perCaller).to.equal(true);
     mesh.world.feed(meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true } }));
-    expect(mesh.leaves("caller-gate", cart)).to.deep.equal([]);
+    expect(kinds.map(kind => mesh.leaves(kind, cart))).to.deep.equal(before);
     expect(mesh.leaf("route-table", "inbound|8080", cart).perCaller).to.equal(undefined);
+    expect(
+      mesh.leaf("inbound-listener", "inbound", cart).ports.map(({ perCaller }) => perCaller),
+    ).to.deep.equal([undefined, undefined]);
+    mesh.world.drop(target);
+    for (const kind of kinds) expect(mesh.leaves(kind, cart)).to.deep.equal([]);
   });
 });
 
