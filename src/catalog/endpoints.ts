@@ -11,8 +11,10 @@ export interface MeshEndpoint {
   readonly ready: boolean;
   readonly zone: string | undefined;
   readonly identity: ServiceIdentity;
-  /** TCP ports by Service port name, as resolved for this endpoint. */
+  /** TCP ports by Service port name, as resolved for this endpoint; without those that its sidecar is passed by at. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Names of Service ports at which its sidecar is passed by; absent: none. */
+  readonly excluded?: readonly string[];
 }
 
 /** Who stands behind a Service. */
@@ -29,8 +31,18 @@ export interface Standing {
    * is then left alone, so that a namespace that joins keeps working during the restart of its pods.
    */
   readonly served: boolean;
+  /**
+   * Names of its ports that are left alone all the same, sorted: some pod's sidecar is passed by there, and no ready pod's
+   * is not (of a headless Service, whose clients choose the pod: no pod's is not). Absent: none.
+   */
+  readonly excluded?: readonly string[];
   /** Identities of the pods with sidecar behind it, ready or not, sorted; so a rollout does not change them. */
   readonly identities: readonly ServiceIdentity[];
+}
+
+/** Whether calls of a port of the Service's address go through the mesh. */
+export function isServed(standing: Standing, port: { readonly name: string }): boolean {
+  return standing.served && standing.excluded?.includes(port.name) !== true;
 }
 
 /** Backing and standing of Services, by Service key. */
@@ -58,6 +70,19 @@ function tcpPorts(slice: MeshEndpointSlice): Readonly<Record<string, number>> {
   return Object.fromEntries(tcp.map(port => [port.name, port.port] as const));
 }
 
+/** An endpoint's ports, those apart at which the pod's sidecar is passed by. */
+function portsAt(
+  all: Readonly<Record<string, number>>,
+  { excludedPorts }: MeshPod,
+): Pick<MeshEndpoint, "ports" | "excluded"> {
+  if (excludedPorts === undefined) return { ports: all };
+  const entries = Object.entries(all);
+  const excluded = entries.filter(([, port]) => excludedPorts.includes(port)).map(([name]) => name);
+  if (excluded.length === 0) return { ports: all };
+  const ports = Object.fromEntries(entries.filter(([name]) => !excluded.includes(name)));
+  return { ports, excluded: excluded.sort() };
+}
+
 function byAddress(a: MeshEndpoint, b: MeshEndpoint): number {
   if (a.address !== b.address) return a.address < b.address ? -1 : 1;
   return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
@@ -75,19 +100,31 @@ function backingOf(read: Read, inputs: Inputs, service: string): Backing {
       if (pod === undefined || pod.terminated) continue;
       const { address, zone } = endpoint;
       const ready = endpoint.ready && !pod.terminating;
-      if (pod.meshed) endpoints.push({ address, ready, zone, identity: pod.identity, ports });
-      else readyOutsideMesh ||= ready;
+      if (pod.meshed) {
+        const { identity } = pod;
+        endpoints.push({ address, ready, zone, identity, ...portsAt(ports, pod) });
+      } else readyOutsideMesh ||= ready;
     }
   }
   return { endpoints: endpoints.sort(byAddress), readyOutsideMesh };
 }
 
-function standingOf({ endpoints, readyOutsideMesh }: Backing): Standing {
+function standingOf({ endpoints, readyOutsideMesh }: Backing, headless: boolean): Standing {
   const identities = new Map(endpoints.map(({ identity }) => [identityKey(identity), identity] as const));
+  const excluded = excludedOf(endpoints, headless);
   return {
     served: !readyOutsideMesh || endpoints.some(endpoint => endpoint.ready),
+    ...(excluded.length === 0 ? {} : { excluded }),
     identities: [...identities.keys()].sort().flatMap(key => identities.get(key) ?? []),
   };
+}
+
+/** Ready pods whose sidecar takes a port win over those whose does not, as they do over pods without a sidecar. */
+function excludedOf(endpoints: readonly MeshEndpoint[], headless: boolean): readonly string[] {
+  const names = new Set(endpoints.flatMap(({ excluded }) => excluded ?? []));
+  const taken = (name: string): boolean =>
+    endpoints.some(({ ready, ports }) => (ready || headless) && Object.hasOwn(ports, name));
+  return [...names].filter(name => !taken(name)).sort();
 }
 
 function addressesOf(read: Read, { slices }: Inputs, service: string): readonly string[] {
@@ -112,7 +149,8 @@ export function createEndpointCatalog(inputs: Inputs): EndpointCatalog {
   const standing: (service: string) => Cell<Standing> = graph.family({
     label: "standing",
     keyOf: byKey,
-    compute: (read, service) => standingOf(read(backing(service))),
+    compute: (read, service) =>
+      standingOf(read(backing(service)), read(inputs.services.row(service))?.kind === "headless"),
     equals: structurallyEqual,
   });
   const addresses = graph.family<string, readonly string[]>({

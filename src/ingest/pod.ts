@@ -1,5 +1,11 @@
 import type { Compiled } from "../model/diagnostic";
-import { ANNOTATION_EXTERNAL_AUTHORIZATION, LABEL_PROXY_UUID, SIDECAR_CONTAINER } from "../model/mesh-words";
+import {
+  ANNOTATION_EXTERNAL_AUTHORIZATION,
+  ENV_INBOUND_EXCLUDED_PORTS,
+  INIT_CONTAINER,
+  LABEL_PROXY_UUID,
+  SIDECAR_CONTAINER,
+} from "../model/mesh-words";
 import type { MeshPod } from "../model/workload";
 import type { Json, ObjectMeta } from "./fields";
 import { asArray, asObject, asPort, asText, metaOf } from "./fields";
@@ -12,6 +18,8 @@ export function ingestPod(object: unknown): Compiled<MeshPod> {
   const status = asObject(asObject(object)["status"]);
   const externalAuthorization = meta.annotations[ANNOTATION_EXTERNAL_AUTHORIZATION];
   const containers = [...asArray(spec["initContainers"]), ...asArray(spec["containers"])].map(asObject);
+  const meshed = carriesSidecar(meta, spec, containers);
+  const excludedPorts = meshed ? excludedPortsOf(containers) : [];
   return clean({
     namespace: meta.namespace,
     name: meta.name,
@@ -22,7 +30,8 @@ export function ingestPod(object: unknown): Compiled<MeshPod> {
     },
     ips: ipsOf(status),
     labels: meta.labels,
-    meshed: carriesSidecar(meta, spec, containers),
+    meshed,
+    ...(excludedPorts.length === 0 ? {} : { excludedPorts }),
     namedPorts: namedPortsOf(containers),
     terminated: status["phase"] === "Succeeded" || status["phase"] === "Failed",
     terminating: meta.deleting,
@@ -38,6 +47,16 @@ export function ingestPod(object: unknown): Compiled<MeshPod> {
 function carriesSidecar(meta: ObjectMeta, spec: Json, containers: readonly Json[]): boolean {
   if (spec["hostNetwork"] === true || meta.labels[LABEL_PROXY_UUID] === undefined) return false;
   return containers.some(container => container["name"] === SIDECAR_CONTAINER);
+}
+
+/** What the init container was given when the pod was injected; an annotation could be edited afterwards, this cannot. */
+function excludedPortsOf(containers: readonly Json[]): readonly number[] {
+  const init = containers.find(container => container["name"] === INIT_CONTAINER);
+  const variable = asArray(init?.["env"])
+    .map(asObject)
+    .find(({ name }) => name === ENV_INBOUND_EXCLUDED_PORTS);
+  const written = (asText(variable?.["value"]) ?? "").split(",");
+  return [...new Set(written.flatMap(entry => asPort(Number(entry)) ?? []))].sort((a, b) => a - b);
 }
 
 function ipsOf(status: Json): readonly string[] {

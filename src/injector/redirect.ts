@@ -14,6 +14,8 @@ import type { PodTrafficLists } from "./annotations";
 
 /** What of a pod's TCP traffic goes through the sidecar. Exclusion beats inclusion. */
 export interface RedirectPlan {
+  /** Inbound ports that are the application's and yet reach it without the sidecar. */
+  readonly inboundExcludedPorts: readonly number[];
   /** Inbound ports that reach their listener directly: the sidecar's own static ones, then exclusions. */
   readonly inboundDirectPorts: readonly number[];
   /** Destination ports that are called directly: those of every sidecar's static listeners, then exclusions. */
@@ -41,13 +43,14 @@ export function planRedirect(
 ): RedirectPlan {
   const { traffic, sidecar } = meshConfig;
   const own = [...OWN_PORTS, ...probePorts];
+  const excluded = unique([
+    // An exclusion of 15001 or 15003 would let callers past the rules straight into the sidecar's listeners.
+    ...ports(traffic.inboundPortExclusionList).filter(port => !RESERVED_PORTS.includes(port)),
+    ...pod.inboundPorts,
+  ]);
   return {
-    inboundDirectPorts: unique([
-      ...own,
-      // An exclusion of 15001 or 15003 would let callers past the rules straight into the sidecar's listeners.
-      ...ports(traffic.inboundPortExclusionList).filter(port => !RESERVED_PORTS.includes(port)),
-      ...pod.inboundPorts,
-    ]),
+    inboundExcludedPorts: excluded,
+    inboundDirectPorts: unique([...own, ...excluded]),
     // Envoy would give a call of somebody else's 15010 to the listener of that port in this pod.
     outboundExcludedPorts: unique([
       ...own,

@@ -2,6 +2,7 @@ import type { MeshConfigSpec } from "../api/mesh-config";
 import {
   CA_ROOT_CONFIGMAP,
   CA_ROOT_KEY,
+  ENV_INBOUND_EXCLUDED_PORTS,
   INIT_CONTAINER,
   PORT_HEALTHCHECK,
   PORT_INBOUND,
@@ -166,6 +167,7 @@ export function initContainer(input: SidecarInput, plan: RedirectPlan): Containe
       fieldVariable("POD_IPS", "status.podIPs"),
       // Only iptables' older kernel interface takes a lock; the root file system is read-only.
       { name: "XTABLES_LOCKFILE", value: "/dev/shm/xtables.lock" },
+      ...excludedPorts(plan),
     ],
     // The same as the sidecar's: it adds nothing to what the pod asks for and keeps its quality-of-service class.
     resources: sidecarResources(sidecar.resources),
@@ -182,6 +184,11 @@ export function initContainer(input: SidecarInput, plan: RedirectPlan): Containe
     },
     ...API_DEFAULTS,
   };
+}
+
+/** Not for the script, which has them in its rules: for the control plane, whose clients must call them in plaintext. */
+function excludedPorts({ inboundExcludedPorts: ports }: RedirectPlan): readonly EnvVar[] {
+  return ports.length === 0 ? [] : [{ name: ENV_INBOUND_EXCLUDED_PORTS, value: ports.join(",") }];
 }
 
 /** Volumes of the sidecar. No Secret among them: the token is the pod's own, projected by the kubelet. */

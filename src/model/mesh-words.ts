@@ -47,6 +47,11 @@ export const DEFAULT_TRUST_DOMAIN = "cluster.local";
 
 export const SIDECAR_CONTAINER = "envoy";
 export const INIT_CONTAINER = "osm-init";
+/**
+ * Environment variable of {@link INIT_CONTAINER}: the pod's excluded inbound ports as its redirect rules really have them,
+ * separated by commas; absent: none. What MeshConfig and the pod's annotation say may have changed since.
+ */
+export const ENV_INBOUND_EXCLUDED_PORTS = "INBOUND_EXCLUDED_PORTS";
 /** uid (and gid) of the sidecar; traffic of this uid is not redirected. */
 export const SIDECAR_UID = 1500;
 

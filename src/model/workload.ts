@@ -76,6 +76,8 @@ export interface MeshPod {
   readonly labels: Readonly<Record<string, string>>;
   /** It carries our sidecar (see `SIDECAR_CONTAINER` and the injection marker in model/mesh-words.ts). */
   readonly meshed: boolean;
+  /** Ports at which its redirect rules pass the sidecar by, sorted; absent: none, and for a pod without our sidecar. */
+  readonly excludedPorts?: readonly number[];
   /** Named container ports, for named target ports. */
   readonly namedPorts: Readonly<Record<string, number>>;
   /** Phase Succeeded or Failed, or deletionTimestamp set and gone from endpoints. */

@@ -1,5 +1,6 @@
 /** What clients of a Service are told: pure functions from facts about one Service, or one pod, to leaves. */
 import type { MeshEndpoint, Standing } from "../catalog/endpoints";
+import { isServed } from "../catalog/endpoints";
 import type { Frontend, ServedPort } from "../catalog/node-groups";
 import { carriedPorts, tcpPortsOf } from "../catalog/node-groups";
 import type { Diagnostic } from "../model/diagnostic";
@@ -50,6 +51,12 @@ function isKnown(standing: Standing): boolean {
   return standing.served || standing.identities.length > 0;
 }
 
+/** Whether calls of a Service's port go through the mesh; of a headless one: those of any of its pods. */
+function isCarried({ kind }: MeshService, standing: Standing, port: ServicePort): boolean {
+  if (kind !== "headless") return isServed(standing, port);
+  return isKnown(standing) && standing.excluded?.includes(port.name) !== true;
+}
+
 /** Clusters of a Service: one per port, and for Services with an address one more for calls to its pods directly. */
 export function serviceClusters(
   service: MeshService,
@@ -82,10 +89,11 @@ export function serviceClusters(
   return carriedPorts(service).flatMap(port => {
     const frontend = frontendOf(service, port);
     const { protocol } = selectProtocol(port);
+    const carried = isCarried(service, standing, port);
     if (service.kind === "headless")
-      return [cluster(frontendName(frontend), protocol, "original-destination")];
+      return carried ? [cluster(frontendName(frontend), protocol, "original-destination")] : [];
     const direct = cluster(directClusterName(frontend), "tcp", "original-destination");
-    return standing.served ? [cluster(frontendName(frontend), protocol, "endpoints"), direct] : [direct];
+    return carried ? [cluster(frontendName(frontend), protocol, "endpoints"), direct] : [direct];
   });
 }
 
@@ -95,8 +103,9 @@ export function serviceEndpoints(
   standing: Standing,
   endpoints: readonly MeshEndpoint[],
 ): readonly EndpointSetLeaf[] {
-  if (service.kind === "headless" || !standing.served) return [];
-  return carriedPorts(service).map(port => ({
+  if (service.kind === "headless") return [];
+  const ports = carriedPorts(service).filter(port => isServed(standing, port));
+  return ports.map(port => ({
     kind: "endpoint-set",
     name: frontendName(frontendOf(service, port)),
     origins: [serviceRef(service)],
@@ -130,8 +139,8 @@ export function serviceRouteTables(
   standing: Standing,
   { trustDomain, splits, setting, reading, retry }: RouteContext,
 ): readonly RouteTableLeaf[] {
-  if (!(service.kind === "headless" ? isKnown(standing) : standing.served)) return [];
   return carriedPorts(service).flatMap((port): RouteTableLeaf[] => {
+    if (!isCarried(service, standing, port)) return [];
     if (selectProtocol(port).protocol === "tcp") return [];
     const origins = [serviceRef(service)];
     return [
@@ -200,8 +209,9 @@ export function serviceListeners(
   standing: Standing,
   context: ListenerContext,
 ): readonly OutboundListenerLeaf[] {
-  if (service.kind === "headless" || !standing.served || context.addresses.length === 0) return [];
-  return carriedPorts(service).map(port => {
+  if (service.kind === "headless" || context.addresses.length === 0) return [];
+  const ports = carriedPorts(service).filter(port => isServed(standing, port));
+  return ports.map(port => {
     const { handling, origins } = frontendHandling(service, port, context);
     const name = frontendName(frontendOf(service, port));
     return {
@@ -266,7 +276,7 @@ export function podListeners(
 ): readonly OutboundListenerLeaf[] {
   return served.flatMap(({ port, candidates }): OutboundListenerLeaf[] => {
     if (RESERVED_PORTS.includes(port)) return [];
-    const known = candidates.filter(candidate => isKnown(candidate.standing));
+    const known = candidates.filter(isCallable);
     const chosen = known.find(candidate => candidate.service.kind === "headless") ?? known[0];
     if (chosen === undefined) return [];
     return [
@@ -280,6 +290,13 @@ export function podListeners(
       },
     ];
   });
+}
+
+/** Calls of a headless Service go where all of it goes; those of a pod behind an address need no more than its identity. */
+function isCallable({ frontend, service, standing }: PodFrontend): boolean {
+  const port = tcpPortsOf(service).find(candidate => candidate.port === frontend.port);
+  if (service.kind !== "headless" || port === undefined) return isKnown(standing);
+  return isCarried(service, standing, port);
 }
 
 function podHandling({ frontend, service }: PodFrontend, tracing: Tracing | undefined): Handling {

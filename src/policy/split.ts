@@ -3,11 +3,12 @@
  * one that does not; of several about the same requests the oldest counts. A split grants nothing.
  */
 import type { Standing } from "../catalog/endpoints";
+import { isServed } from "../catalog/endpoints";
 import { carriedPorts } from "../catalog/node-groups";
 import type { Compiled, Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
 import type { TrafficSplit } from "../model/traffic";
-import type { MeshService } from "../model/workload";
+import type { MeshService, ServicePort } from "../model/workload";
 import { frontendName, unresolvedClusterName } from "./names";
 import { selectProtocol } from "./protocol";
 import type { RouteGroup } from "./route-group";
@@ -151,7 +152,7 @@ function readBackend(
   const service = facts.service(key);
   const problem = backendProblem(key, service, facts);
   if (problem === undefined && service !== undefined) {
-    return { service: key, weight, ports: carriedPorts(service).map(port => port.port) };
+    return { service: key, weight, ports: portsInMesh(key, facts).map(({ port }) => port) };
   }
   found.push({
     severity: "error",
@@ -161,6 +162,14 @@ function readBackend(
     message: `${problem ?? ""}; its share of the requests is answered 500`,
   });
   return { service: key, weight, ports: undefined };
+}
+
+/** Ports of a Service of the mesh at which its calls go through the mesh. */
+function portsInMesh(key: string, { service, standing }: SplitFacts): readonly ServicePort[] {
+  const found = service(key);
+  const known = standing(key);
+  if (found === undefined || known === undefined) return [];
+  return carriedPorts(found).filter(port => isServed(known, port));
 }
 
 function backendProblem(
@@ -174,9 +183,8 @@ function backendProblem(
 }
 
 /** Backends without a port that others have, and what a split of bytes cannot do. */
-function portFindings(root: string, split: ActiveSplit, { service }: SplitFacts): readonly Diagnostic[] {
-  const rootService = service(root);
-  const ports = rootService === undefined ? [] : carriedPorts(rootService);
+function portFindings(root: string, split: ActiveSplit, facts: SplitFacts): readonly Diagnostic[] {
+  const ports = portsInMesh(root, facts);
   const findings = split.backends.flatMap((backend, i): Diagnostic[] => {
     const has = (port: number): boolean => backend.ports?.includes(port) ?? true;
     const missing = ports.map(({ port }) => port).filter(port => !has(port));

@@ -1,5 +1,6 @@
 /** What the owners of Egresses, IngressBackends, Retries, settings, Telemetries and annotated pods should know. */
 import { nearness, speaksOfPod } from "../catalog/telemetry";
+import { isServed } from "../catalog/endpoints";
 import { carriedPorts } from "../catalog/node-groups";
 import { structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
@@ -64,13 +65,15 @@ function carriedBy(
   const service = read(inputs.services.row(key));
   if (service?.selector === undefined || service.kind === "externalName") return undefined;
   if (!read(catalog.membership.isMeshed(service.namespace))) return undefined;
-  if (!read(catalog.endpoints.standing(key)).served) return undefined;
+  const standing = read(catalog.endpoints.standing(key));
+  if (!standing.served) return undefined;
   const { endpoints } = read(catalog.endpoints.backing(key));
   const ports = carriedPorts(service).filter(
     candidate =>
-      port === undefined ||
-      candidate.targetPort === port ||
-      endpoints.some(endpoint => endpoint.ports[candidate.name] === port),
+      isServed(standing, candidate) &&
+      (port === undefined ||
+        candidate.targetPort === port ||
+        endpoints.some(endpoint => endpoint.ports[candidate.name] === port)),
   );
   if (ports.length === 0) return "absent";
   return ports.some(candidate => selectProtocol(candidate).protocol !== "tcp") ? "http" : "bytes";

@@ -80,9 +80,15 @@ const aPod = fc
     phase: fc.constantFrom("Running", "Running", "Pending", "Succeeded"),
     terminating: fc.boolean(),
     serviceAccount: fc.constantFrom("sa1", "sa2"),
+    excluded: fc.constantFrom([], [], [8080], [8081, 9000]),
   })
-  .map(({ app, ...rest }) =>
-    pod({ ...rest, labels: { app, tier: "1" }, ports: [{ name: "web", containerPort: 8080 }] }),
+  .map(({ app, excluded, ...rest }) =>
+    pod({
+      ...rest,
+      labels: { app, tier: "1" },
+      ports: [{ name: "web", containerPort: 8080 }],
+      ...(excluded.length === 0 ? {} : { excludedPorts: excluded }),
+    }),
   );
 
 const aSlice = fc

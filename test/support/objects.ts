@@ -83,6 +83,12 @@ export interface PodSpec {
   readonly terminating?: boolean;
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
   readonly hostNetwork?: boolean;
+  /** Inbound ports at which the sidecar was told to be passed by. */
+  readonly excludedPorts?: readonly number[];
+}
+
+function initContainer(excludedPorts: readonly number[]): unknown {
+  return { name: "osm-init", env: [{ name: "INBOUND_EXCLUDED_PORTS", value: excludedPorts.join(",") }] };
 }
 
 /** A Pod. */
@@ -101,6 +107,7 @@ export function pod(spec: PodSpec): TestObject {
     spec: {
       serviceAccountName: spec.serviceAccount ?? "default",
       ...(spec.hostNetwork === true ? { hostNetwork: true } : {}),
+      ...(spec.excludedPorts === undefined ? {} : { initContainers: [initContainer(spec.excludedPorts)] }),
       containers: [{ name: "app", ports: spec.ports ?? [] }, ...(meshed ? [{ name: "envoy" }] : [])],
     },
     status: { phase: spec.phase ?? "Running", podIP: spec.ips[0], podIPs: spec.ips.map(ip => ({ ip })) },

@@ -5,7 +5,7 @@ import type { Leaf } from "../../src/policy/types";
 import type { PolicyDescription } from "../../src/runtime/engine";
 import type { TestObject } from "./objects";
 import { documentsOf, podAddresses, podName, type Scene } from "./scene";
-import { carriedTo, hostNames } from "./scene-services";
+import { carriedTo, excludedPorts, hostNames } from "./scene-services";
 import { proxyOf } from "./world";
 
 /** A call as a scene's `calls.yaml` has it. */
@@ -169,6 +169,12 @@ function podAt(scene: Scene, address: string | undefined): TestObject | undefine
   return scene.pods.find(pod => podAddresses(pod).includes(address ?? ""));
 }
 
+/** Whether a call that a pod (`namespace/name`) with a sidecar answers has reached it past that sidecar. */
+export function passesBy(scene: Scene, call: ResolvedCall, name: string): boolean {
+  const pod = scene.pods.find(candidate => podName(candidate) === name);
+  return pod !== undefined && excludedPorts(pod).includes(carriedTo(scene.objects, call).port);
+}
+
 /** How the evaluator decides a call. */
 export function decided(scene: Scene, call: ResolvedCall): Decision {
   const { method, path, headers } = call;
@@ -183,8 +189,10 @@ export function decided(scene: Scene, call: ResolvedCall): Decision {
     ...(source === undefined ? {} : { source }),
     ...(call.scheme === "https" ? { serverName: call.serverName } : {}),
   };
+  const bySidecar = (pod: TestObject | undefined): readonly Leaf[] | undefined =>
+    pod !== undefined && from === undefined && excludedPorts(pod).includes(port) ? undefined : leavesOf(pod);
   return decide(
-    { client: client?.leaves ?? [], server: dialled => leavesOf(podAt(scene, dialled)) },
+    { client: client?.leaves ?? [], server: dialled => bySidecar(podAt(scene, dialled)) },
     { from, address, port, ...said, ...(isHttp(call) ? { http: { method, path, headers } } : {}) },
   );
 }

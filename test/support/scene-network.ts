@@ -15,7 +15,15 @@ import { startProgram } from "./pod-process";
 import { podAddresses, podName, type Scene } from "./scene";
 import type { ResolvedCall } from "./scene-calls";
 import type { AppAnswer, SceneOperations } from "./scene-operations";
-import { type Family, FAMILIES, hostNames, serviceRules, servedPorts } from "./scene-services";
+import {
+  excludedPorts,
+  exclusionRules,
+  type Family,
+  FAMILIES,
+  hostNames,
+  serviceRules,
+  servedPorts,
+} from "./scene-services";
 import { createWorkshop, redirect, type Sidecar, startSidecar, type Workshop } from "./sidecar";
 import { waitFor } from "./wait";
 import { proxyOf } from "./world";
@@ -78,8 +86,10 @@ export class SceneNetwork {
         const place = network.pod(name);
         const redirected = meshed.includes(name);
         if (redirected) redirect(place);
-        for (const family of FAMILIES)
+        for (const family of FAMILIES) {
           place.run([RESTORE[family], "--noflush"], serviceRules([], family, true));
+          place.run([RESTORE[family], "--noflush"], exclusionRules([], true));
+        }
         return { place, app: startProgram(place, "scene-app.ts") as SceneOperations, redirected };
       });
       return new SceneNetwork(network, workshop, ads, actors);
@@ -125,7 +135,7 @@ export class SceneNetwork {
     await waitFor(
       "acknowledgements of the scene",
       () => scene.meshed.every(name => this.ads.settled(this.part(name).place.name)) || this.failed(),
-      15_000,
+      60_000,
     );
   }
 
@@ -177,6 +187,7 @@ export class SceneNetwork {
       setAddresses(place, podAddresses(pod));
       for (const family of FAMILIES) {
         place.run([RESTORE[family], "--noflush"], serviceRules(scene.objects, family, false));
+        place.run([RESTORE[family], "--noflush"], exclusionRules(excludedPorts(pod), false));
       }
     }
   }

@@ -106,6 +106,35 @@ export function carriedTo(objects: readonly TestObject[], dialled: Target): Targ
   return (port && firstReady(slicesOf(objects, service), port.name, family)) ?? dialled;
 }
 
+interface InitContainers {
+  readonly initContainers?: readonly {
+    readonly name: string;
+    readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  }[];
+}
+
+/** Ports at which a pod's sidecar is passed by, as its init container was told. */
+export function excludedPorts(pod: TestObject): readonly number[] {
+  const { initContainers = [] } = pod["spec"] as InitContainers;
+  const init = initContainers.find(({ name }) => name === "osm-init");
+  const written = init?.env?.find(({ name }) => name === "INBOUND_EXCLUDED_PORTS")?.value;
+  return written?.split(",").map(Number) ?? [];
+}
+
+const EXCLUSIONS = "SCENE_EXCLUSIONS";
+
+/** A chain that lets calls of these ports in past the sidecar; `hooked`: also makes all that arrives go through it first. */
+export function exclusionRules(ports: readonly number[], hooked: boolean): string {
+  return [
+    "*nat",
+    `:${EXCLUSIONS} - [0:0]`,
+    ...ports.map(port => `-A ${EXCLUSIONS} -p tcp --dport ${port} -j ACCEPT`),
+    ...(hooked ? [`-I PREROUTING -p tcp -j ${EXCLUSIONS}`] : []),
+    "COMMIT",
+    "",
+  ].join("\n");
+}
+
 /** Hosts that a pod outside of the mesh stands for: `name` or `name:port`, separated by commas. */
 const STANDS_FOR = "scene/answers-to";
 

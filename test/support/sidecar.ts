@@ -58,6 +58,7 @@ export async function createWorkshop(): Promise<Workshop> {
 }
 
 const PLAN: RedirectPlan = {
+  inboundExcludedPorts: [],
   inboundDirectPorts: [],
   outboundExcludedPorts: [],
   outboundExcludedRanges: [],

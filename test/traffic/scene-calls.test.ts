@@ -1,7 +1,14 @@
 import { expect } from "chai";
 import { spiffeId } from "../../src/model/identity";
 import { compileScene, type Scene, sceneNames, stepsOf } from "../support/scene";
-import { type Answer, callsOf, type ResolvedCall, resolveCall, titleOf } from "../support/scene-calls";
+import {
+  type Answer,
+  callsOf,
+  passesBy,
+  type ResolvedCall,
+  resolveCall,
+  titleOf,
+} from "../support/scene-calls";
 import { type Cast, SceneNetwork } from "../support/scene-network";
 import type { AppAnswer } from "../support/scene-operations";
 import { TRUST_DOMAIN } from "../support/mesh";
@@ -46,10 +53,13 @@ function castFor(names: readonly string[]): Cast {
   return { meshed: most("meshed"), plain: most("plain") };
 }
 
-/** What the caller saw, in the words of `calls.yaml`. A pod without a sidecar can only be reached past the mesh. */
-function seenBy(scene: Scene, { outcome, pod }: AppAnswer): Answer | "timeout" {
-  const answered = outcome === "answered" || outcome === 200;
-  return answered && pod !== "" && !scene.meshed.includes(pod) ? "passthrough" : outcome;
+/**
+ * What the caller saw, in the words of `calls.yaml`. A pod without a sidecar, and a port at which a sidecar is passed by,
+ * can only be reached past the mesh.
+ */
+function seenBy(scene: Scene, call: ResolvedCall, { outcome, pod }: AppAnswer): Answer | "timeout" {
+  const answered = (outcome === "answered" || outcome === 200) && pod !== "";
+  return answered && (!scene.meshed.includes(pod) || passesBy(scene, call, pod)) ? "passthrough" : outcome;
 }
 
 describe("calls of scenes through real Envoys", () => {
@@ -87,9 +97,10 @@ describe("calls of scenes through real Envoys", () => {
   }
 
   function judge(scene: Scene, call: ResolvedCall, answer: AppAnswer): string | undefined {
-    const seen = seenBy(scene, answer);
+    const seen = seenBy(scene, call, answer);
     const said = `${call.title}: ${JSON.stringify({ seen, ...answer })}`;
     if (seen !== call.expect) return said;
+    if (seen === "passthrough" && answer.peer !== "") return `${said}, which a sidecar has seen`;
     if (call.at !== undefined && !call.at.includes(answer.pod)) return `${said}, not ${call.at.join(" or ")}`;
     const peer = `URI=${spiffeId(TRUST_DOMAIN, proxyOf(call.from).identity)}`;
     if (answer.peer !== "" && !answer.peer.endsWith(peer)) return `${said}, not from ${peer}`;

@@ -135,6 +135,50 @@ describe("standing of a Service", () => {
     });
   }
 
+  const excluding = { excludedPorts: [8080] };
+  const exclusions: readonly (readonly [string, readonly TestObject[], readonly string[] | undefined])[] = [
+    [
+      "a port that the sidecar of its only pod is passed by at is left alone",
+      [member("a", "10.0.0.1", excluding), behind({ address: "10.0.0.1", pod: "a" })],
+      ["http"],
+    ],
+    [
+      "also while that pod is not ready, so that readiness does not switch callers",
+      [member("a", "10.0.0.1", excluding), behind({ address: "10.0.0.1", pod: "a", ready: false })],
+      ["http"],
+    ],
+    [
+      "as soon as a ready pod's sidecar takes it, it is served",
+      [
+        member("a", "10.0.0.1", excluding),
+        member("b", "10.0.0.2"),
+        behind({ address: "10.0.0.1", pod: "a" }, { address: "10.0.0.2", pod: "b" }),
+      ],
+      undefined,
+    ],
+    [
+      "not by a pod whose sidecar takes it and is not ready",
+      [
+        member("a", "10.0.0.1", excluding),
+        member("b", "10.0.0.2"),
+        behind({ address: "10.0.0.1", pod: "a" }, { address: "10.0.0.2", pod: "b", ready: false }),
+      ],
+      ["http"],
+    ],
+    [
+      "exclusions of other ports are of no meaning",
+      [member("a", "10.0.0.1", { excludedPorts: [80] }), behind({ address: "10.0.0.1", pod: "a" })],
+      undefined,
+    ],
+  ];
+  for (const [name, objects, excluded] of exclusions) {
+    it(name, () => {
+      const { catalog, get } = load(shop, cart, ...objects);
+      const standing = get(catalog.endpoints.standing("shop/cart"));
+      expect([standing.served, standing.excluded]).to.deep.equal([true, excluded]);
+    });
+  }
+
   it("joins slices, in the order of addresses, and takes a terminating pod as not ready", () => {
     const { catalog, get } = load(
       shop,

@@ -243,6 +243,19 @@ describe("ingest of Pod", () => {
     expect(value.namedPorts).to.deep.equal({ web: 8080 });
   });
 
+  it("knows the excluded ports of a sidecar from what its init container was told, not from the annotation", () => {
+    const annotated = pod(base);
+    const annotations = { "openservicemesh.io/inbound-port-exclusion-list": "7070" };
+    const values = [
+      pod({ ...base, excludedPorts: [9090, 80, 9090] }),
+      pod({ ...base, excludedPorts: [9090], meshed: false }),
+      { ...annotated, metadata: { ...annotated.metadata, annotations } },
+      pod({ ...base, excludedPorts: [0, 70000, Number.NaN] }),
+    ];
+    const seen = values.map(value => project("Pod", value).excludedPorts);
+    expect(seen).to.deep.equal([[80, 9090], undefined, undefined, undefined]);
+  });
+
   it("tells the end of a pod from its end being near", () => {
     const phases = ["Running", "Succeeded", "Failed"].map(
       phase => project("Pod", pod({ ...base, phase })).terminated,

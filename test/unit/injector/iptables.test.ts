@@ -5,7 +5,14 @@ import { inject } from "../../../src/injector/inject";
 import type { RedirectPlan } from "../../../src/injector/redirect";
 import { closedRules, redirectRules } from "../../../src/injector/iptables";
 import { planRedirect } from "../../../src/injector/redirect";
-import { initScriptOf, injected, meshConfigWith, podOf, requestFor } from "../../support/injection";
+import {
+  containerNamed,
+  initScriptOf,
+  injected,
+  meshConfigWith,
+  podOf,
+  requestFor,
+} from "../../support/injection";
 
 /** Ports of the sidecar's static listeners. */
 const OWN = [15010, 15901, 15902, 15903, 15904];
@@ -122,9 +129,20 @@ describe("injector: redirect rules", () => {
       inboundPortExclusionList: [15001, 15003, 8443],
     });
     expect(plan.inboundDirectPorts).to.deep.equal([...OWN, 8443]);
+    expect(plan.inboundExcludedPorts).to.deep.equal([8443]);
     expect(plan.outboundExcludedPorts).to.deep.equal([...OWN, 443]);
     expect(plan.outboundExcludedRanges).to.deep.equal([]);
     expect(plan.excludedInterfaces).to.deep.equal(["eth1", "net+"]);
+  });
+
+  it("stand beside a note of the excluded inbound ports, which the control plane reads; no note where there are none", () => {
+    const noteOf = (pod: ReturnType<typeof podOf>, meshConfig = meshConfigWith({})): unknown =>
+      containerNamed(injected(requestFor(pod, { meshConfig })), "osm-init").env?.find(
+        variable => variable.name === "INBOUND_EXCLUDED_PORTS",
+      )?.value;
+    const config = meshConfigWith({ traffic: { inboundPortExclusionList: [7070, 15001] } });
+    expect(noteOf(podOf())).to.equal(undefined);
+    expect(noteOf(annotation("inbound-port-exclusion-list", "9090, 80"), config)).to.equal("7070,9090,80");
   });
 
   it("have a chain for the pod's address in PodIP mode only", () => {
