@@ -2,6 +2,7 @@ import { sameElements, structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
 import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
+import type { Party } from "../model/owner";
 import type { MeshEndpointSlice, MeshPod, SliceEndpoint } from "../model/workload";
 import type { Inputs } from "./inputs";
 
@@ -11,6 +12,8 @@ export interface MeshEndpoint {
   readonly ready: boolean;
   readonly zone: string | undefined;
   readonly identity: ServiceIdentity;
+  /** The pod and what runs it. */
+  readonly party: Party;
   /** TCP ports by Service port name, as resolved for this endpoint; without those that its sidecar is passed by at. */
   readonly ports: Readonly<Record<string, number>>;
   /** Names of Service ports at which its sidecar is passed by; absent: none. */
@@ -83,6 +86,11 @@ function portsAt(
   return { ports, excluded: excluded.sort() };
 }
 
+/** A pod as its callers count it. */
+export function partyOf({ namespace, name, workload }: MeshPod): Party {
+  return { namespace, ...workload, pod: name };
+}
+
 function byAddress(a: MeshEndpoint, b: MeshEndpoint): number {
   if (a.address !== b.address) return a.address < b.address ? -1 : 1;
   return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
@@ -102,7 +110,7 @@ function backingOf(read: Read, inputs: Inputs, service: string): Backing {
       const ready = endpoint.ready && !pod.terminating;
       if (pod.meshed) {
         const { identity } = pod;
-        endpoints.push({ address, ready, zone, identity, ...portsAt(ports, pod) });
+        endpoints.push({ address, ready, zone, identity, party: partyOf(pod), ...portsAt(ports, pod) });
       } else readyOutsideMesh ||= ready;
     }
   }

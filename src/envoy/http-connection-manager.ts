@@ -1,5 +1,6 @@
-import type { AccessLog, Tracing } from "../policy/types";
+import type { AccessLog, EscapedSlashes, Tracing } from "../policy/types";
 import { accessLogs } from "./access-log";
+import { type Counting, requestMetrics } from "./request-metrics";
 import { pack } from "./any";
 import { ADS } from "./config-source";
 import { milliseconds, NO_LIMIT } from "./duration";
@@ -28,8 +29,12 @@ export interface HttpInput extends HttpFilterInput {
   readonly routeTable: string;
   readonly tracing: Tracing | undefined;
   readonly accessLog: AccessLog | undefined;
+  /** Absent: paths with an escaped slash are refused. */
+  readonly escapedSlashes?: EscapedSlashes | undefined;
   /** Name of the caller's gate as a format, where every caller has its own. */
   readonly callerGate?: string;
+  /** Absent: its requests are not counted. */
+  readonly counting?: Counting;
 }
 
 /**
@@ -99,12 +104,18 @@ function identity({ direction, callerGate }: HttpInput): Partial<HttpConnectionM
   };
 }
 
-/** One spelling per path, so that a rule about `/admin` cannot be passed by `/public/..%2fadmin`. */
-const PATHS: Partial<HttpConnectionManager> = {
-  normalizePath: true,
-  mergeSlashes: true,
-  pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.REJECT_REQUEST,
-};
+const { KEEP_UNCHANGED, REJECT_REQUEST, UNESCAPE_AND_FORWARD } =
+  HttpConnectionManager_PathWithEscapedSlashesAction;
+
+/** One spelling per path, so that a rule about `/admin` cannot be passed by `/public/..%2fadmin` unless it is asked for. */
+function paths({ escapedSlashes }: HttpInput): Partial<HttpConnectionManager> {
+  const action = { keep: KEEP_UNCHANGED, unescape: UNESCAPE_AND_FORWARD };
+  return {
+    normalizePath: true,
+    mergeSlashes: true,
+    pathWithEscapedSlashesAction: escapedSlashes === undefined ? REJECT_REQUEST : action[escapedSlashes],
+  };
+}
 
 /**
  * Headers must arrive within 10 s. A stream may be silent as long as its ends want (a gRPC watch, a WebSocket); dead peers
@@ -128,14 +139,14 @@ export function httpConnectionManager(input: HttpInput): Filter {
     routeSpecifier: { $case: "rds", value: { configSource: ADS, routeConfigName: input.routeTable } },
     httpFilters: httpFilters(input),
     ...identity(input),
-    ...PATHS,
+    ...paths(input),
     ...LIMITS,
     // HTTP/1.0 clients (nginx proxies by default) work, as they did without a mesh.
     httpProtocolOptions: { acceptHttp10: true },
     // The application's own Server header is nobody's business here.
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     upgradeConfigs: [{ upgradeType: "websocket" }],
-    accessLog: accessLogs(input.accessLog),
+    accessLog: [...accessLogs(input.accessLog), ...requestMetrics(input.counting)],
     tracing: input.tracing === undefined ? undefined : zipkin(input.tracing),
   };
   return {

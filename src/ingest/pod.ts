@@ -6,6 +6,7 @@ import {
   LABEL_PROXY_UUID,
   SIDECAR_CONTAINER,
 } from "../model/mesh-words";
+import { controllerOf, type Owner } from "../model/owner";
 import type { MeshPod } from "../model/workload";
 import type { Json, ObjectMeta } from "./fields";
 import { asArray, asObject, asPort, asText, metaOf } from "./fields";
@@ -36,7 +37,10 @@ export function ingestPod(object: unknown): Compiled<MeshPod> {
     terminated: status["phase"] === "Succeeded" || status["phase"] === "Failed",
     terminating: meta.deleting,
     ...(externalAuthorization === undefined ? {} : { externalAuthorization }),
-    workload: workloadOf(object, meta),
+    workload: controllerOf({ labels: meta.labels, controller: controllingReference(object) }) ?? {
+      kind: "Pod",
+      name: meta.name,
+    },
   });
 }
 
@@ -77,14 +81,10 @@ function namedPortsOf(containers: readonly Json[]): Readonly<Record<string, numb
   return Object.fromEntries(named);
 }
 
-/** The controller that a person knows: a Deployment rather than its ReplicaSet, the pod itself when it has none. */
-function workloadOf(object: unknown, meta: ObjectMeta): MeshPod["workload"] {
+function controllingReference(object: unknown): Owner | undefined {
   const owners = asArray(asObject(asObject(object)["metadata"])["ownerReferences"]).map(asObject);
   const owner = owners.find(candidate => candidate["controller"] === true);
   const kind = asText(owner?.["kind"]);
   const name = asText(owner?.["name"]);
-  if (kind === undefined || name === undefined) return { kind: "Pod", name: meta.name };
-  const hash = meta.labels["pod-template-hash"];
-  if (kind !== "ReplicaSet" || hash === undefined || !name.endsWith(`-${hash}`)) return { kind, name };
-  return { kind: "Deployment", name: name.slice(0, -hash.length - 1) };
+  return kind === undefined || name === undefined ? undefined : { kind, name };
 }

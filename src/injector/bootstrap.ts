@@ -1,7 +1,7 @@
-import { ADS_SAN, ADS_SERVICE, PORT_METRICS } from "../model/mesh-words";
+import { ADS_SAN, ADS_SERVICE } from "../model/mesh-words";
 import { isIpv4, isIpv6 } from "./address-range";
 import type { EnvoyJson } from "./envoy-json";
-import { cluster, exactListener, httpOptions, socketAddress, typed } from "./envoy-json";
+import { cluster, httpOptions, socketAddress, typed } from "./envoy-json";
 import { ADMIN_CLUSTER, kubeletClusters, kubeletListeners } from "./kubelet-listeners";
 import type { KubeletRoute } from "./rewrite";
 import {
@@ -15,6 +15,8 @@ import {
   SECRET_TOKEN,
 } from "./names";
 import { CA_ROOT_KEY } from "../model/mesh-words";
+import { RUNTIME_COUNT_REQUESTS } from "../model/request-metrics";
+import { metricsListener } from "./metrics-listener";
 
 /** Folders that the bootstrap refers to. */
 export interface BootstrapPaths {
@@ -30,7 +32,7 @@ export interface BootstrapInput {
   /** `host:port`, `ip:port` or `[ipv6]:port` of the ADS Service. */
   readonly adsAddress: string;
   readonly routes: readonly KubeletRoute[];
-  /** Serve Prometheus metrics on 15010. */
+  /** Count requests, and serve Prometheus metrics on 15010. */
   readonly metrics: boolean;
   /** Listen on `::` too. */
   readonly ipv6: boolean;
@@ -38,6 +40,8 @@ export interface BootstrapInput {
 
 /** Largest RE2 program that Envoy takes in a route; its default of 100 refuses patterns that policies may hold. */
 const MAX_REGEX_PROGRAM = 1000;
+/** Series of requests that are not counted on for this long are forgotten; a pod that is gone leaves none behind. */
+const METRICS_KEPT = "3600s";
 /** Downstream connections of one sidecar; beyond it new ones are refused rather than memory exhausted. */
 const MAX_CONNECTIONS = 50_000;
 
@@ -65,7 +69,7 @@ export function bootstrap(input: BootstrapInput, paths: BootstrapPaths = POD_PAT
     static_resources: {
       listeners: [
         ...kubeletListeners(input.routes, input.ipv6),
-        ...(input.metrics ? [metricsListener(input)] : []),
+        ...(input.metrics ? [metricsListener(input.ipv6)] : []),
       ],
       clusters: [
         adsCluster(input.adsAddress, paths),
@@ -77,6 +81,7 @@ export function bootstrap(input: BootstrapInput, paths: BootstrapPaths = POD_PAT
         ...kubeletClusters(input.routes),
       ],
     },
+    stats_eviction_interval: METRICS_KEPT,
     layered_runtime: {
       layers: [
         {
@@ -86,6 +91,7 @@ export function bootstrap(input: BootstrapInput, paths: BootstrapPaths = POD_PAT
             "re2.max_program_size.warn_level": MAX_REGEX_PROGRAM,
             // A TCP caller's gate is chosen by its certificate, so after the handshake; Envoy's own way is before.
             "envoy.reloadable_features.tcp_proxy_delay_route_selection": true,
+            ...(input.metrics ? { [RUNTIME_COUNT_REQUESTS]: 100 } : {}),
           },
         },
       ],
@@ -205,16 +211,6 @@ export function sdsDocuments(paths: BootstrapPaths = POD_PATHS): Readonly<Record
     token: JSON.stringify({ resources: [typed(secretType, { name: SECRET_TOKEN, generic_secret: token })] }),
     root: JSON.stringify({ resources: [typed(secretType, { name: SECRET_ROOT, validation_context: root })] }),
   };
-}
-
-function metricsListener(input: BootstrapInput): EnvoyJson {
-  const path = "/stats/prometheus";
-  return exactListener({
-    name: "osm_metrics_listener",
-    port: PORT_METRICS,
-    ipv6: input.ipv6,
-    routes: [{ path, methods: "GET|HEAD", cluster: ADMIN_CLUSTER, timeoutSeconds: 10 }],
-  });
 }
 
 /** Splits `host:port`, with an IPv6 host in brackets. A missing port is a bug of the caller. */

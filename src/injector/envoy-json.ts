@@ -67,6 +67,8 @@ export interface ExactListener {
   /** Listen on `::` beside `0.0.0.0`. */
   readonly ipv6: boolean;
   readonly routes: readonly ExactRoute[];
+  /** HTTP filters before the router. */
+  readonly filters?: readonly EnvoyJson[];
 }
 
 /** Builds an {@link ExactListener}. */
@@ -110,6 +112,7 @@ function connectionManager(listener: ExactListener): EnvoyJson {
       virtual_hosts: [{ name: listener.name, domains: ["*"], routes: listener.routes.map(exactRoute) }],
     },
     http_filters: [
+      ...(listener.filters ?? []),
       { name: "envoy.filters.http.router", typed_config: typed(ROUTER, { suppress_envoy_headers: true }) },
     ],
   });

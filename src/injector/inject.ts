@@ -1,5 +1,6 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
 import { ANNOTATION_METRICS, LABEL_PROXY_UUID, PORT_METRICS } from "../model/mesh-words";
+import { controllerOf, type Owner } from "../model/owner";
 import type { PodTrafficLists, Read } from "./annotations";
 import { readSwitch, readTrafficLists } from "./annotations";
 import { bootstrap, sdsDocuments } from "./bootstrap";
@@ -105,6 +106,7 @@ function assemble(rewritten: Rewritten, parts: Parts): PodJson {
     originals: rewritten.originals,
     metrics,
     serviceCluster: serviceCluster(request),
+    self: { namespace: request.namespace.name, owner: controllingOwner(rewritten.pod.metadata ?? {}) },
   };
   const plan = planRedirect(meshConfig, parts.lists, [...new Set(routes.map(route => route.listenPort))]);
   const sidecar = keepDefaults(sidecarContainer(input), earlier?.sidecar);
@@ -112,6 +114,10 @@ function assemble(rewritten: Rewritten, parts: Parts): PodJson {
   const volumes = placeVolumes(rewritten.pod, earlier?.volumeOrder ?? []);
   const spec = place(rewritten.pod, { sidecar, init, volumes, native: input.native });
   return { ...rewritten.pod, metadata: metadata(rewritten.pod, parts), spec };
+}
+
+function controllingOwner({ labels = {}, ownerReferences = [] }: PodMetadata): Owner | undefined {
+  return controllerOf({ labels, controller: ownerReferences.find(({ controller }) => controller === true) });
 }
 
 function serviceCluster(request: InjectionRequest): string {

@@ -123,6 +123,11 @@ export interface PodMetadata extends JsonObject {
   readonly generateName?: string;
   readonly labels?: StringMap;
   readonly annotations?: StringMap;
+  readonly ownerReferences?: readonly {
+    readonly kind: string;
+    readonly name: string;
+    readonly controller?: boolean;
+  }[];
 }
 
 /** A Pod as JSON. */

@@ -11,6 +11,8 @@ import {
   SIDECAR_UID,
   TOKEN_AUDIENCE,
 } from "../model/mesh-words";
+import type { Owner } from "../model/owner";
+import { SELF_VARIABLES } from "../model/request-metrics";
 import type { EnvoyJson } from "./envoy-json";
 import { initScript } from "./init-script";
 import { READY_PATH } from "./kubelet-listeners";
@@ -44,6 +46,8 @@ export interface SidecarInput {
   readonly routes: readonly KubeletRoute[];
   readonly originals: readonly OriginalHandler[];
   readonly metrics: boolean;
+  /** The pod's namespace, and what runs it; undefined: nothing does. */
+  readonly self: { readonly namespace: string; readonly owner: Owner | undefined };
   /** `<service account>.<namespace>`, shown by Envoy as its cluster; nothing decides by it. */
   readonly serviceCluster: string;
 }
@@ -74,6 +78,7 @@ export function sidecarContainer(input: SidecarInput): Container {
     args: envoyArguments(input),
     env: [
       fieldVariable("POD_UID", "metadata.uid"),
+      ...selfVariables(input.self),
       { name: ENV_ORIGINALS, value: escapeExpansion(JSON.stringify(input.originals)) },
     ],
     ports: sidecarPorts(input),
@@ -153,6 +158,17 @@ function sidecarPorts(input: SidecarInput): readonly ContainerPort[] {
 
 function fieldVariable(name: string, fieldPath: string): EnvVar {
   return { name, valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } } };
+}
+
+/** As what this pod is counted where it calls. The name of a pod is not known before it is stored. */
+function selfVariables({ namespace, owner }: SidecarInput["self"]): readonly EnvVar[] {
+  const name = SELF_VARIABLES.name;
+  return [
+    { name: SELF_VARIABLES.namespace, value: namespace },
+    { name: SELF_VARIABLES.kind, value: owner?.kind ?? "Pod" },
+    owner === undefined ? fieldVariable(name, "metadata.name") : { name, value: owner.name },
+    fieldVariable(SELF_VARIABLES.pod, "metadata.name"),
+  ];
 }
 
 /** The init container that writes the pod's redirect rules. */

@@ -6,6 +6,7 @@ import { carriedPorts, tcpPortsOf } from "../catalog/node-groups";
 import type { Diagnostic } from "../model/diagnostic";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
+import type { Party } from "../model/owner";
 import type { Retry, UpstreamTrafficSetting } from "../model/traffic";
 import type { MeshService, ServicePort } from "../model/workload";
 import { ANY_REQUEST } from "./matching";
@@ -19,6 +20,7 @@ import type { Logging } from "./telemetry";
 import type {
   AppProtocol,
   Discovery,
+  EscapedSlashes,
   EndpointSetLeaf,
   Handling,
   HttpRule,
@@ -115,11 +117,11 @@ export function serviceEndpoints(
 
 function readyEndpoints(endpoints: readonly MeshEndpoint[], port: ServicePort): EndpointSetLeaf["endpoints"] {
   const seen = new Set<string>();
-  return endpoints.flatMap(({ address, ready, zone, ports }) => {
+  return endpoints.flatMap(({ address, ready, zone, ports, party }) => {
     const number = ports[port.name];
     if (!ready || number === undefined || seen.has(`${address}|${number}`)) return [];
     seen.add(`${address}|${number}`);
-    return [{ address, port: number, zone }];
+    return [{ address, port: number, zone, party }];
   });
 }
 
@@ -187,9 +189,22 @@ function splitRules(
 /** Clients are told where things are; servers decide who may call. */
 const ANYBODY: Permission = { kind: "any-mesh-identity" };
 
-function handlingOf(name: string, protocol: AppProtocol, tracing: Tracing | undefined): Handling {
+/** How HTTP is read. */
+type Reading = Pick<ListenerContext, "tracing" | "escapedSlashes">;
+
+function handlingOf(
+  name: string,
+  protocol: AppProtocol,
+  { tracing, escapedSlashes }: Reading = { tracing: undefined },
+): Handling {
   if (protocol === "tcp") return { kind: "tcp", backends: [{ cluster: name, weight: 1 }] };
-  return { kind: "http", routeTable: name, tracing };
+  return {
+    kind: "http",
+    routeTable: name,
+    tracing,
+    ...(escapedSlashes === undefined ? {} : { escapedSlashes }),
+    ...(protocol === "grpc" ? { grpc: true } : {}),
+  };
 }
 
 /** What listeners of a Service need besides the Service. */
@@ -197,6 +212,8 @@ export interface ListenerContext {
   /** Addresses that are the Service's own. */
   readonly addresses: readonly string[];
   readonly tracing: Tracing | undefined;
+  /** Absent: paths with an escaped slash are refused. */
+  readonly escapedSlashes?: EscapedSlashes | undefined;
   readonly splits: readonly ActiveSplit[];
   readonly setting?: UpstreamTrafficSetting | undefined;
   /** That of the clients which are told; absent: the default. */
@@ -238,12 +255,12 @@ function logged(
 function frontendHandling(
   service: MeshService,
   port: ServicePort,
-  { splits, tracing, setting }: ListenerContext,
+  { splits, setting, ...reading }: ListenerContext,
 ): Pick<OutboundListenerLeaf, "handling" | "origins"> {
   const { protocol } = selectProtocol(port);
   const name = frontendName(frontendOf(service, port));
   const origins = [serviceRef(service)];
-  if (protocol !== "tcp") return { handling: handlingOf(name, protocol, tracing), origins };
+  if (protocol !== "tcp") return { handling: handlingOf(name, protocol, reading), origins };
   const split = splits.find(candidate => candidate.matches === undefined);
   const backends = split && sharesOf(split, port.port);
   const shared = split === undefined || backends === undefined ? [] : split.origins;
@@ -265,6 +282,11 @@ export interface PodFrontend {
   readonly standing: Standing;
 }
 
+/** What listeners of a pod's address need besides its ports. */
+export interface PodListenerContext extends Reading, Pick<ListenerContext, "logging"> {
+  readonly party?: Party;
+}
+
 /**
  * Listeners of one pod address: a headless Service's port behaves as that Service; a port that only Services with an
  * address lead to is carried as bytes. Of several, the first by key counts, headless before others.
@@ -272,13 +294,14 @@ export interface PodFrontend {
 export function podListeners(
   address: string,
   served: readonly (ServedPort & { readonly candidates: readonly PodFrontend[] })[],
-  { tracing, logging }: Pick<ListenerContext, "tracing" | "logging">,
+  { logging, party, ...reading }: PodListenerContext,
 ): readonly OutboundListenerLeaf[] {
   return served.flatMap(({ port, candidates }): OutboundListenerLeaf[] => {
     if (RESERVED_PORTS.includes(port)) return [];
     const known = candidates.filter(isCallable);
     const chosen = known.find(candidate => candidate.service.kind === "headless") ?? known[0];
     if (chosen === undefined) return [];
+    const handling = podHandling(chosen, reading);
     return [
       {
         kind: "outbound-listener",
@@ -286,7 +309,8 @@ export function podListeners(
         ...logged([serviceRef(chosen.service)], logging),
         addresses: [address],
         port,
-        handling: podHandling(chosen, tracing),
+        handling,
+        ...(party === undefined || handling.kind === "tcp" ? {} : { party }),
       },
     ];
   });
@@ -299,11 +323,11 @@ function isCallable({ frontend, service, standing }: PodFrontend): boolean {
   return isCarried(service, standing, port);
 }
 
-function podHandling({ frontend, service }: PodFrontend, tracing: Tracing | undefined): Handling {
-  if (service.kind !== "headless") return handlingOf(directClusterName(frontend), "tcp", undefined);
+function podHandling({ frontend, service }: PodFrontend, reading: Reading): Handling {
+  if (service.kind !== "headless") return handlingOf(directClusterName(frontend), "tcp");
   const port = tcpPortsOf(service).find(candidate => candidate.port === frontend.port);
   const protocol = port === undefined ? "tcp" : selectProtocol(port).protocol;
-  return handlingOf(frontendName(frontend), protocol, tracing);
+  return handlingOf(frontendName(frontend), protocol, reading);
 }
 
 /** What the owner of a Service should know about its ports. */

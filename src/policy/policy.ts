@@ -1,3 +1,4 @@
+import { partyOf } from "../catalog/endpoints";
 import type { Catalog } from "../catalog/index";
 import type { Inputs } from "../catalog/inputs";
 import type { NodeGroup, View } from "../catalog/node-groups";
@@ -166,6 +167,7 @@ function serviceLeaves({ inputs, catalog, settings, traffic }: Sources): Policy[
       return serviceListeners(service, read(endpoints.standing(key)), {
         addresses,
         tracing: read(settings.tracing),
+        escapedSlashes: read(settings.escapedSlashes),
         splits: read(traffic.splits(key)).value,
         setting: read(traffic.setting(key)).value,
         logging: loggingOf(read, traffic, telemetry),
@@ -190,7 +192,12 @@ function podLeaves({ inputs, catalog, settings, traffic }: Sources): Policy["ofP
       }),
     }));
     const addresses = pod?.ips.filter(address => read(catalog.owners.pod(address)) === key) ?? [];
-    const context = { tracing: read(settings.tracing), logging: loggingOf(read, traffic, telemetry) };
+    const context = {
+      tracing: read(settings.tracing),
+      escapedSlashes: read(settings.escapedSlashes),
+      logging: loggingOf(read, traffic, telemetry),
+      ...(pod === undefined ? {} : { party: partyOf(pod) }),
+    };
     return addresses.flatMap(address => podListeners(address, served, context));
   };
   return inputs.graph.family({
@@ -212,6 +219,7 @@ function ownLeaves(sources: Sources): Policy["own"] {
         transport: transportOf(read, settings),
         egress: egressOf(read, sources, group),
         tracing: read(settings.tracing),
+        escapedSlashes: read(settings.escapedSlashes),
         authorization: workloadAuthorization(
           group.externalAuthorization,
           read(settings.authorization).value,
@@ -239,6 +247,7 @@ function egressOf(read: Read, { inputs, settings, traffic }: Sources, { identity
       group: key => read(traffic.group(key)),
       setting: key => read(inputs.upstreamTrafficSettings.row(key)),
       trustDomain: read(settings.trustDomain),
+      escapedSlashes: read(settings.escapedSlashes),
     }),
   };
 }

@@ -5,6 +5,7 @@
  */
 import type { ServiceIdentity } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
+import type { Party } from "../model/owner";
 import type {
   ConnectionTerms,
   Descriptor,
@@ -139,6 +140,8 @@ export interface Endpoint {
   readonly address: string;
   readonly port: number;
   readonly zone: string | undefined;
+  /** Whose address it is; absent: not known. For metrics only. */
+  readonly party?: Party;
 }
 
 /** Endpoints of one upstream cluster with `discovery: endpoints`; sorted, without duplicates. */
@@ -257,9 +260,22 @@ export interface AccessLog {
   };
 }
 
+/**
+ * What becomes of a path in which a slash or backslash is escaped: `keep`: it stays, for rules and application; `unescape`: it
+ * becomes a slash before a rule sees it. Where this is absent the request is refused as malformed.
+ */
+export type EscapedSlashes = "keep" | "unescape";
+
 /** What a frontend does with a connection. */
 export type Handling =
-  | { readonly kind: "http"; readonly routeTable: string; readonly tracing: Tracing | undefined }
+  | {
+      readonly kind: "http";
+      readonly routeTable: string;
+      readonly tracing: Tracing | undefined;
+      readonly escapedSlashes?: EscapedSlashes;
+      /** The port speaks gRPC, so that metrics tell the outcome by the gRPC status. */
+      readonly grpc?: true;
+    }
   | {
       readonly kind: "tcp";
       readonly backends: readonly Backend[];
@@ -277,6 +293,8 @@ export interface OutboundListenerLeaf {
   readonly port: number;
   readonly handling: Handling;
   readonly accessLog?: AccessLog;
+  /** The only pod that can answer here; absent: the endpoint chosen says who it is. For metrics only. */
+  readonly party?: Party;
 }
 
 /**
@@ -293,6 +311,8 @@ export interface EgressPort {
   readonly serverFirst?: boolean;
   /** http only. */
   readonly routeTable?: string;
+  /** http only. */
+  readonly escapedSlashes?: EscapedSlashes;
   /** tls only. Lower case, `*.` may stand in front. */
   readonly serverNames?: readonly string[];
   readonly cidrs: readonly string[];

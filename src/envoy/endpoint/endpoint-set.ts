@@ -1,13 +1,18 @@
 import type { Endpoint, EndpointSetLeaf } from "../../policy/types";
+import type { Party } from "../../model/owner";
 import { socketAddress } from "../address";
+import { partyMetadata } from "../request-metrics";
 import type { ClusterLoadAssignment } from "../api/generated/envoy/config/endpoint/v3/endpoint";
 import type {
   LbEndpoint,
   LocalityLbEndpoints,
 } from "../api/generated/envoy/config/endpoint/v3/endpoint_components";
 
-function lbEndpoint(host: string, port: number): LbEndpoint {
-  return { hostIdentifier: { $case: "endpoint", value: { address: socketAddress(host, port) } } };
+function lbEndpoint(host: string, port: number, party?: Party): LbEndpoint {
+  return {
+    hostIdentifier: { $case: "endpoint", value: { address: socketAddress(host, port) } },
+    ...(party === undefined ? {} : { metadata: partyMetadata(party) }),
+  };
 }
 
 /** One address for ever. */
@@ -18,7 +23,7 @@ export function staticEndpoint(cluster: string, host: string, port: number): Clu
 function locality(zone: string, endpoints: readonly Endpoint[]): LocalityLbEndpoints {
   return {
     ...(zone === "" ? {} : { locality: { zone } }),
-    lbEndpoints: endpoints.map(endpoint => lbEndpoint(endpoint.address, endpoint.port)),
+    lbEndpoints: endpoints.map(({ address, port, party }) => lbEndpoint(address, port, party)),
   };
 }
 

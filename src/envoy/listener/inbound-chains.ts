@@ -20,6 +20,8 @@ type Tcp = Extract<InboundPort["handling"], { kind: "tcp" }>;
 interface ChainKind {
   readonly routeTable: string;
   readonly perCaller: boolean;
+  /** Its callers are none of the mesh, so nobody has counted their requests before they came here. */
+  readonly strangers: boolean;
 }
 
 function http(leaf: InboundListenerLeaf, inbound: InboundPort, handling: Http, kind: ChainKind): Filter {
@@ -27,10 +29,14 @@ function http(leaf: InboundListenerLeaf, inbound: InboundPort, handling: Http, k
     direction: "inbound",
     routeTable: kind.routeTable,
     tracing: handling.tracing,
+    escapedSlashes: handling.escapedSlashes,
     externalAuthorization: inbound.externalAuthorization,
     globalLimit: inbound.globalHttpLimit,
     accessLog: leaf.accessLog,
     ...(kind.perCaller ? { callerGate: callerGateFormat(inbound.port) } : {}),
+    ...(kind.strangers
+      ? { counting: { source: "unknown", destination: "self", grpc: handling.grpc === true } }
+      : {}),
   });
 }
 
@@ -49,7 +55,7 @@ function meshFilters(leaf: InboundListenerLeaf, inbound: InboundPort): Filter[] 
   const { handling, port } = inbound;
   const perCaller = inbound.perCaller === true;
   if (handling.kind === "http")
-    return [http(leaf, inbound, handling, { routeTable: handling.routeTable, perCaller })];
+    return [http(leaf, inbound, handling, { routeTable: handling.routeTable, perCaller, strangers: false })];
   if (!perCaller) return [tcp(leaf, port, handling, "inbound")];
   // The gate is chosen by the certificate. Should that ever not happen, the way leads to nobody's gate, which is not there.
   const nobody = { backends: [{ cluster: callerGateName(port, "nobody"), weight: 1 }] };
@@ -108,7 +114,7 @@ function ingressChain(leaf: InboundListenerLeaf, inbound: InboundPort, handling:
       ...(tls === undefined ? {} : { transportSocket: ingressTls(leaf.tls, tls.verifyClient) }),
       filters: [
         ...connectionLimits(inbound),
-        http(leaf, inbound, handling, { routeTable, perCaller: false }),
+        http(leaf, inbound, handling, { routeTable, perCaller: false, strangers: true }),
       ],
     };
   });
@@ -124,6 +130,7 @@ function plaintextChain(leaf: InboundListenerLeaf, inbound: InboundPort): Filter
       : http(leaf, inbound, handling, {
           routeTable: plaintext.routeTable ?? handling.routeTable,
           perCaller: false,
+          strangers: true,
         });
   return [
     {

@@ -14,8 +14,14 @@ function filter(leaf: OutboundListenerLeaf): Filter {
         direction: "outbound",
         routeTable: handling.routeTable,
         tracing: handling.tracing,
+        escapedSlashes: handling.escapedSlashes,
         externalAuthorization: undefined,
         accessLog: leaf.accessLog,
+        counting: {
+          source: "self",
+          destination: leaf.party ?? "endpoint",
+          grpc: handling.grpc === true,
+        },
       });
     case "tcp":
       return tcpProxy({
