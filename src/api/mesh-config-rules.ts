@@ -136,6 +136,7 @@ const notReserved: is.Check = (value, place) => {
 
 const traffic = is.object({
   pathRegexMatch: is.word("Prefix", "Full"),
+  pathWithEscapedSlashes: is.word("RejectRequest", "KeepUnchanged", "UnescapeAndForward"),
   ...flags("enableEgress", "enablePermissiveTrafficPolicyMode"),
   outboundIPRangeExclusionList: is.list(is.cidr),
   outboundIPRangeInclusionList: is.list(is.cidr),

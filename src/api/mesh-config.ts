@@ -68,6 +68,12 @@ export interface MeshConfigSpec {
      * Open Service Mesh read it.
      */
     readonly pathRegexMatch: "Prefix" | "Full";
+    /**
+     * What becomes of a request with an escaped slash or backslash (`%2F`, `%5C`) in its path: `RejectRequest` answers 400;
+     * `KeepUnchanged` hands it on, and rules see the path as it is written; `UnescapeAndForward` makes it a slash first, for
+     * rules and application alike.
+     */
+    readonly pathWithEscapedSlashes: "RejectRequest" | "KeepUnchanged" | "UnescapeAndForward";
     readonly inboundExternalAuthorization: {
       readonly enable: boolean;
       readonly address: string;
@@ -134,6 +140,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfigSpec = {
     networkInterfaceExclusionList: [],
     enablePermissiveTrafficPolicyMode: true,
     pathRegexMatch: "Prefix",
+    pathWithEscapedSlashes: "RejectRequest",
     inboundExternalAuthorization: {
       enable: false,
       address: "",

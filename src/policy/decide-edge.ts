@@ -3,13 +3,14 @@ import { covers, prefixLength } from "../model/cidr";
 import type { ObjectRef } from "../model/object-ref";
 import type { Call } from "./decide";
 import { matches } from "./matching";
+import { requestPath } from "./request-path";
 import type { EgressPort, InboundPort, IngressChain, Leaf, OutboundCatchAllLeaf, VirtualHost } from "./types";
 
 /** How a connection to where the mesh is not ends. */
 export interface EdgeVerdict {
-  readonly outcome: "passthrough" | "refused" | "no-rule";
+  readonly outcome: "passthrough" | "refused" | "no-rule" | "malformed";
   readonly by: readonly ObjectRef[];
-  /** For HTTP without a rule. */
+  /** For HTTP without a rule, or malformed. */
   readonly status?: number;
 }
 
@@ -40,9 +41,13 @@ function isName(pattern: string, name: string): boolean {
 
 function decideHttp(
   leaves: readonly Leaf[],
-  { routeTable, origins }: EgressPort,
-  { http }: Call,
+  { routeTable, escapedSlashes, origins }: EgressPort,
+  call: Call,
 ): EdgeVerdict {
+  const path = call.http && requestPath(call.http.path, escapedSlashes);
+  if (call.http !== undefined && path === undefined)
+    return { outcome: "malformed", by: origins, status: 400 };
+  const http = call.http && path !== undefined ? { ...call.http, path } : undefined;
   const table = leaves.find(leaf => leaf.kind === "route-table" && leaf.name === routeTable);
   const hosts = table?.kind === "route-table" ? (table.hosts ?? []) : [];
   const rule =

@@ -116,15 +116,8 @@ function atClient<V extends Verdict>(verdict: V, { kind }: Handling): V {
   return { ...verdict, status: verdict.outcome === "no-backend" ? STATUS["no-backend"] : STATUS.unavailable };
 }
 
-/** The call with the path as proxies read it. */
-function asRead(call: Call): Call {
-  const path = call.http === undefined ? undefined : requestPath(call.http.path);
-  return call.http === undefined || path === undefined ? call : { ...call, http: { ...call.http, path } };
-}
-
 /** Decides a call. Of weighted backends the heaviest is followed, of endpoints the first; the others are `possible`. */
-export function decide(world: CallWorld, sent: Call): Decision {
-  const call = asRead(sent);
+export function decide(world: CallWorld, call: Call): Decision {
   const [{ steps, ...verdict }, possible] =
     call.from === undefined ? [decidePlain(world, call), []] : decideClient(world, call);
   const allowed = verdict.outcome === "delivered" || verdict.outcome === "passthrough";
@@ -154,7 +147,7 @@ function decideClient(world: CallWorld, call: Call): readonly [Judged, readonly 
     .sort((a, b) => b.weight - a.weight)
     .map(backend => ({
       backend,
-      judged: decideBackend(world, call, { backend, by: chosen.by }).map(end =>
+      judged: decideBackend(world, chosen.call, { backend, by: chosen.by }).map(end =>
         atClient(end, listener.handling),
       ),
     }));
@@ -187,6 +180,8 @@ function decideUnknown(client: readonly Leaf[], call: Call): Judged {
 }
 
 interface Chosen {
+  /** The call with the path as it is handed on. */
+  readonly call: Call;
   readonly backends: readonly Backend[];
   readonly by: readonly ObjectRef[];
 }
@@ -198,19 +193,30 @@ function choose(
   { call, steps }: { readonly call: Call; readonly steps: string[] },
 ): Chosen | Verdict {
   const { handling } = frontend;
-  if (handling.kind === "tcp") return { backends: handling.backends, by: frontend.origins };
-  const rule = ruleOf(leaves, handling.routeTable, call);
-  if (typeof rule === "string") return { outcome: rule, status: STATUS[rule], by: frontend.origins };
+  if (handling.kind === "tcp") return { call, backends: handling.backends, by: frontend.origins };
+  const found = ruleOf(leaves, handling, call);
+  if (typeof found === "string") return { outcome: found, status: STATUS[found], by: frontend.origins };
+  const { rule } = found;
   steps.push(`rule ${handling.routeTable}/${rule.name}`);
-  return { backends: rule.backends, by: rule.origins };
+  return { call: found.call, backends: rule.backends, by: rule.origins };
 }
 
-/** The first rule that matches, or why there is none. Bytes that are no HTTP request match no rule. */
-function ruleOf(leaves: readonly Leaf[], table: string, { http }: Call): HttpRule | "no-rule" | "malformed" {
-  if (http === undefined) return "no-rule";
-  if (requestPath(http.path) === undefined) return "malformed";
-  const routes = find(leaves, "route-table", leaf => leaf.name === table);
-  return routes?.rules.find(rule => rule.matches.some(match => matches(match, http))) ?? "no-rule";
+/** Where a proxy reads HTTP. */
+type Reader = Pick<Extract<Handling, { kind: "http" }>, "routeTable" | "escapedSlashes">;
+
+/** The first rule that matches with the call as it is read, or why there is none. Bytes that are no HTTP request match none. */
+function ruleOf(
+  leaves: readonly Leaf[],
+  { routeTable, escapedSlashes }: Reader,
+  call: Call,
+): { readonly rule: HttpRule; readonly call: Call } | "no-rule" | "malformed" {
+  if (call.http === undefined) return "no-rule";
+  const path = requestPath(call.http.path, escapedSlashes);
+  if (path === undefined) return "malformed";
+  const http = { ...call.http, path };
+  const routes = find(leaves, "route-table", leaf => leaf.name === routeTable);
+  const rule = routes?.rules.find(candidate => candidate.matches.some(match => matches(match, http)));
+  return rule === undefined ? "no-rule" : { rule, call: { ...call, http } };
 }
 
 /** What happens at each of a backend's pods, each different end once. */
@@ -305,10 +311,12 @@ function decideInbound(leaves: readonly Leaf[], { listener, port, table }: Door,
   if (table === undefined) {
     return verdictOf(ask(port.permission, { from: call.from }, port.grants), listener.origins, steps);
   }
-  const rule = ruleOf(leaves, table, call);
-  if (typeof rule === "string") return { outcome: rule, status: STATUS[rule], by: listener.origins };
+  const { handling } = port;
+  const found = ruleOf(leaves, { ...handling, routeTable: table }, call);
+  if (typeof found === "string") return { outcome: found, status: STATUS[found], by: listener.origins };
+  const { rule } = found;
   steps.push(`rule ${table}/${rule.name}`);
-  const verdict = verdictOf(ask(rule.permission, call), rule.origins, steps);
+  const verdict = verdictOf(ask(rule.permission, found.call), rule.origins, steps);
   return verdict.outcome === "forbidden" ? { ...verdict, status: STATUS.forbidden } : verdict;
 }
 

@@ -12,7 +12,15 @@ import { ANY_REQUEST } from "./matching";
 import { egressClusterName, egressRouteTableName, PASSTHROUGH_CLUSTER } from "./names";
 import type { RouteGroup } from "./route-group";
 import { clusterTerms } from "./upstream";
-import type { EgressPort, ExternalClusterLeaf, HttpMatch, HttpRule, Leaf, RouteTableLeaf } from "./types";
+import type {
+  EgressPort,
+  EscapedSlashes,
+  ExternalClusterLeaf,
+  HttpMatch,
+  HttpRule,
+  Leaf,
+  RouteTableLeaf,
+} from "./types";
 
 /** What Egresses refer to. */
 export interface EgressFacts {
@@ -21,6 +29,8 @@ export interface EgressFacts {
   /** UpstreamTrafficSetting by key. */
   readonly setting: (key: string) => UpstreamTrafficSetting | undefined;
   readonly trustDomain: string;
+  /** Absent: paths with an escaped slash are refused. */
+  readonly escapedSlashes?: EscapedSlashes | undefined;
 }
 
 /** What Egresses open. */
@@ -35,7 +45,9 @@ export function egressParts(egresses: readonly Egress[], facts: EgressFacts): Eg
   const web = egresses.flatMap(egress => httpSides(egress, facts));
   const tables = httpTables(web, facts.trustDomain);
   const others = egresses.flatMap(egress => [...tlsPorts(egress), ...tcpPorts(egress)]);
-  const ports = unique([...tables.map(({ port }) => port), ...others]);
+  const { escapedSlashes } = facts;
+  const reading = escapedSlashes === undefined ? {} : { escapedSlashes };
+  const ports = unique([...tables.map(({ port }) => ({ ...port, ...reading })), ...others]);
   const dialled = [
     ...ports.flatMap(({ cluster, origins }) => (cluster === PASSTHROUGH_CLUSTER ? origins : [])),
     ...web.flatMap(side => (side.hosts.some(isWildcard) ? side.origins : [])),

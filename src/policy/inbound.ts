@@ -34,6 +34,7 @@ import type { Logging } from "./telemetry";
 import type {
   AccessLog,
   AppProtocol,
+  EscapedSlashes,
   ExternalClusterLeaf,
   Grant,
   InboundPort,
@@ -53,6 +54,8 @@ export interface GroupContext {
   readonly transport: Transport;
   readonly egress: EgressMode;
   readonly tracing: Tracing | undefined;
+  /** Absent: paths with an escaped slash are refused. */
+  readonly escapedSlashes?: EscapedSlashes | undefined;
   readonly authorization: WorkloadAuthorization;
   /** What the TrafficTargets of the group let through, in their order. */
   readonly targets: readonly TargetGrants[];
@@ -259,7 +262,13 @@ function inboundPort(served: Port, group: NodeGroup, context: GroupContext): Inb
   }
   return {
     port,
-    handling: { kind: "http", routeTable: inboundRouteTableName(port), tracing: context.tracing },
+    handling: {
+      kind: "http",
+      routeTable: inboundRouteTableName(port),
+      tracing: context.tracing,
+      ...(context.escapedSlashes === undefined ? {} : { escapedSlashes: context.escapedSlashes }),
+      ...(protocol === "grpc" ? { grpc: true } : {}),
+    },
     // Its rules decide; so a change of access never touches the listener, whose connections would end.
     permission: EVERYBODY.permission,
     externalAuthorization: mode.kind === "ask" ? mode.server : undefined,

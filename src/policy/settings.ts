@@ -7,7 +7,7 @@ import { parseDuration } from "../model/duration";
 import type { ObjectRef } from "../model/object-ref";
 import { AUTHORIZATION_CLUSTER, TRACING_CLUSTER } from "./names";
 import type { PathReading } from "./path-pattern";
-import type { ExternalAuthorization, TlsParameters, Tracing } from "./types";
+import type { EscapedSlashes, ExternalAuthorization, TlsParameters, Tracing } from "./types";
 
 /** External authorization as configured. `deny`: it is wanted but cannot be asked, so nothing is let through. */
 export type AuthorizationMode =
@@ -25,6 +25,8 @@ export interface Settings {
   readonly authorization: Cell<Compiled<AuthorizationMode>>;
   /** How path patterns of HTTPRouteGroups are read. */
   readonly pathReading: Cell<PathReading>;
+  /** Of requests with an escaped slash; undefined: they are refused. */
+  readonly escapedSlashes: Cell<EscapedSlashes | undefined>;
 }
 
 function tlsOf({ sidecar }: MeshConfigSpec): TlsParameters {
@@ -67,6 +69,10 @@ function authorizationOf(spec: MeshConfigSpec, subject: ObjectRef): Compiled<Aut
   };
 }
 
+const ESCAPED_SLASHES: Readonly<
+  Record<MeshConfigSpec["traffic"]["pathWithEscapedSlashes"], EscapedSlashes | undefined>
+> = { RejectRequest: undefined, KeepUnchanged: "keep", UnescapeAndForward: "unescape" };
+
 /** Settings as cells. */
 export function createSettings({ graph, meshConfig, meshConfigRef, trustDomain }: Inputs): Settings {
   const setting = <T>(label: string, of: (spec: MeshConfigSpec) => T): Cell<T> =>
@@ -79,5 +85,9 @@ export function createSettings({ graph, meshConfig, meshConfigRef, trustDomain }
     tracing: setting("tracing", tracingOf),
     authorization: setting("authorization", spec => authorizationOf(spec, meshConfigRef)),
     pathReading: setting("pathReading", ({ traffic }) => traffic.pathRegexMatch),
+    escapedSlashes: setting(
+      "escapedSlashes",
+      ({ traffic }) => ESCAPED_SLASHES[traffic.pathWithEscapedSlashes],
+    ),
   };
 }

@@ -156,6 +156,21 @@ describe("MeshConfig, changed while traffic flows", function () {
     await shop.namespace.kubectl(["delete", "traffictarget/shelf", "httproutegroup/shelf"]);
   });
 
+  it("pathWithEscapedSlashes says what becomes of a path with %2F", async () => {
+    const seen = (what: string, status: number, end: string): Promise<true> =>
+      until(`a path with an escaped slash ${what}`, 60_000, async () => {
+        const answer = await shop.client.get(`${shop.http}a%2Fb`);
+        return answer.status === status && answer.body?.endsWith(end) === true ? true : undefined;
+      });
+    await shop.under("escaped slashes", async () => {
+      await seen("refused", 400, "");
+      await config.patch({ traffic: { pathWithEscapedSlashes: "KeepUnchanged" } });
+      await seen("kept", 200, " /a%2Fb");
+      await config.patch({ traffic: { pathWithEscapedSlashes: "UnescapeAndForward" } });
+      await seen("unescaped", 200, " /a/b");
+    });
+  });
+
   it("enableEgress off refuses what is outside the mesh, and nothing else", async () => {
     const foreign = [HTTP_PORT, TCP_PORT].map(port => `http://server.${outside.name}:${port}/`);
     await shop.under("egress off and on", async () => {

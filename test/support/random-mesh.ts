@@ -164,6 +164,7 @@ const aConfig = fc
     enablePermissiveTrafficPolicyMode: fc.constantFrom(false, false, true),
     enableEgress: fc.boolean(),
     pathRegexMatch: fc.constantFrom("Prefix", "Prefix", "Full"),
+    pathWithEscapedSlashes: fc.constantFrom("RejectRequest", "KeepUnchanged", "UnescapeAndForward"),
   })
   .map(traffic => meshConfig({ traffic }));
 
@@ -209,6 +210,8 @@ const PATHS = [
   "/admin/",
   "/admin//x",
   "/admin%2fx",
+  "/books%2F..%5Cadmin/x",
+  "/books/17%2f?x=%2f",
   "/public\\..\\admin/x",
   "/b",
   "/y/",

@@ -6,6 +6,7 @@ import { MESH_ALPN } from "../../src/model/mesh-words";
 import { spiffeId } from "../../src/model/identity";
 import type { BypassOperations, RawCall } from "../support/bypass-operations";
 import { encodedBytes, forged, hosts, smuggled, traversals } from "../support/bypass-corpus";
+import { requestPath } from "../../src/policy/request-path";
 import { TRUST_DOMAIN } from "../support/mesh";
 import { meshConfig, namespace, service, slice, type TestObject } from "../support/objects";
 import { PolicyMesh } from "../support/policy-mesh";
@@ -211,6 +212,53 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
     const named = await attacker.calls(names.map(serverName => as(THIEF, LENIENT, request, { serverName })));
     for (const answer of named) expect(answer === "" || answer.startsWith("HTTP/1.1 403 ")).to.equal(true);
   }).timeout(60_000);
+
+  /** What the server's sidecar makes of escaped slashes from now on; resolves when no worker does anything else. */
+  async function escapedSlashes(action: string, status: number): Promise<void> {
+    const traffic = { ...DENY.traffic, pathWithEscapedSlashes: action };
+    mesh.write(meshConfig({ traffic }));
+    await mesh.settled();
+    const probes = Array.from({ length: 32 }, () => as(THIEF, LENIENT, get("/open/a%2Fb")));
+    await waitFor(
+      `${status} with ${action}`,
+      async () => (await attacker.calls(probes)).every(answer => answer.startsWith(`HTTP/1.1 ${status} `)),
+      60_000,
+    );
+  }
+  const escaped = [...some(encodedBytes(), 11), ...some(traversals(), 2)].concat(
+    ["%2f", "%2F", "%5c", "%5C"].flatMap(slash => [
+      `/open/..${slash}protected/secret`,
+      `/open${slash}x`,
+      `/open/${slash}${slash}x?y=${slash}`,
+      `/protected${slash}..${slash}open/x`,
+    ]),
+  );
+
+  it("by path, while escaped slashes are unescaped: rules and application see the same (P-01)", async () => {
+    await escapedSlashes("UnescapeAndForward", 200);
+    await noneGetsThrough(LENIENT, escaped.map(get));
+    expect(await ask(as(THIEF, LENIENT, get("/open/a%2Fb%5Cc?d=%2F")))).to.match(
+      /seen \/open\/a\/b\/c\?d=%2F$/,
+    );
+    expect(await ask(as(THIEF, LENIENT, get("/protected%2F..%2fopen/x")))).to.match(/seen \/open\/x$/);
+  }).timeout(180_000);
+
+  it("leaves a kept slash to the application, which gets the very path that rules have seen", async () => {
+    await escapedSlashes("KeepUnchanged", 200);
+    // A path with an escaped zero is refused in any case.
+    const targets = escaped.filter(target => /^\/[^#?\s]*%(2f|5c)/i.test(target) && !target.includes("%00"));
+    const answers = await attacker.calls(targets.map(target => as(THIEF, PYTHON, get(target))));
+    expect(answers.filter(answer => !/^HTTP\/1\.[01] (403|404|200) /.test(answer))).to.deep.equal([]);
+    const echoed = await attacker.calls(targets.map(target => as(THIEF, LENIENT, get(target))));
+    const seen = echoed.map(answer => /seen ([^?]*)/.exec(answer)?.[1]);
+    const judged = targets.map(target => requestPath(target, "keep") ?? "");
+    // Of the others the application took the path for the protected one: that is what keeping them means.
+    const different = targets.filter((_, index) => (seen[index] ?? judged[index]) !== judged[index]);
+    expect(different).to.deep.equal([]);
+    const refused = targets.filter((_, index) => (echoed[index] ?? "").startsWith("HTTP/1.1 403 "));
+    expect(refused).to.deep.equal(targets.filter((_, index) => !(judged[index] ?? "").startsWith("/open/")));
+    await escapedSlashes("RejectRequest", 400);
+  }).timeout(180_000);
 
   it("leaves the server as it was, and nothing was rejected by any Envoy", async () => {
     expect(await ask(as(CLERK, LENIENT, get("/protected/secret")))).to.match(/protected$/);

@@ -79,12 +79,13 @@ function bytes(leaf: OutboundCatchAllLeaf, { name, cluster }: EgressPort): Filte
   });
 }
 
-function httpFilter(leaf: OutboundCatchAllLeaf, { routeTable }: EgressPort): Filter {
+function httpFilter(leaf: OutboundCatchAllLeaf, { routeTable, escapedSlashes }: EgressPort): Filter {
   if (routeTable === undefined) return refuse();
   return httpConnectionManager({
     direction: "outbound",
     routeTable,
     tracing: undefined,
+    escapedSlashes,
     externalAuthorization: undefined,
     accessLog: leaf.accessLog,
   });

@@ -40,6 +40,7 @@ const OBSERVED: Readonly<Record<string, string>> = {
   "traffic.networkInterfaceExclusionList": NEW_PODS,
   "traffic.enablePermissiveTrafficPolicyMode": RUNNING,
   "traffic.pathRegexMatch": RUNNING,
+  "traffic.pathWithEscapedSlashes": RUNNING,
   "traffic.inboundExternalAuthorization.enable": RUNNING,
   "traffic.inboundExternalAuthorization.address": RUNNING,
   "traffic.inboundExternalAuthorization.port": RUNNING,
