@@ -77,6 +77,8 @@ function upstream(
   };
 }
 
+const spoken = (protocol: AppProtocol): { grpc?: true } => (protocol === "grpc" ? { grpc: true } : {});
+
 function frontend(
   cluster: string,
   addresses: readonly string[],
@@ -88,7 +90,10 @@ function frontend(
   const listener = { kind: "outbound-listener" as const, name, origins, addresses, port };
   if (protocol === "tcp") return [{ ...listener, handling: { kind: "tcp", backends } }];
   return [
-    { ...listener, handling: { kind: "http", routeTable: name, tracing: undefined } },
+    {
+      ...listener,
+      handling: { kind: "http", routeTable: name, tracing: undefined, ...spoken(protocol) },
+    },
     {
       kind: "route-table",
       name,
@@ -187,7 +192,7 @@ function inboundPort({
     handling:
       protocol === "tcp"
         ? { kind: "tcp", backends }
-        : { kind: "http", routeTable: `inbound|${port}`, tracing: undefined },
+        : { kind: "http", routeTable: `inbound|${port}`, tracing: undefined, ...spoken(protocol) },
   };
 }
 

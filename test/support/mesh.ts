@@ -1,6 +1,8 @@
 import path from "node:path";
 import { encodeLeaf } from "../../src/envoy/encode";
 import type { ServiceIdentity } from "../../src/model/identity";
+import { PORT_METRICS } from "../../src/model/mesh-words";
+import type { Party } from "../../src/model/owner";
 import type { Leaf } from "../../src/policy/types";
 import { type Authority, createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { createWorkloadSecrets } from "../../src/runtime/secrets/workload-secrets";
@@ -31,6 +33,9 @@ export interface Mesh {
 /** The pods of a mesh: name → identity, undefined for a pod outside of the mesh. */
 export type MeshPods = Readonly<Record<string, ServiceIdentity | undefined>>;
 
+/** Pods whose sidecars count their requests, and as whom. */
+export type Parties = Readonly<Record<string, Party>>;
+
 /** Trust domain of test meshes. */
 export const TRUST_DOMAIN = "cluster.local";
 
@@ -56,7 +61,7 @@ class RunningMesh implements Mesh {
   private readonly secrets;
 
   constructor(
-    private readonly pods: MeshPods,
+    private readonly members: { readonly pods: MeshPods; readonly parties: Parties },
     readonly network: Network,
     readonly ads: AdsPipe,
     private readonly workshop: Workshop,
@@ -71,13 +76,21 @@ class RunningMesh implements Mesh {
   }
 
   async start(socket: string): Promise<void> {
-    const meshed = Object.keys(this.pods).filter(name => this.pods[name] !== undefined);
-    for (const name of Object.keys(this.pods)) this.apps.set(name, startApp(this.network.pod(name)));
+    const { pods, parties } = this.members;
+    const meshed = Object.keys(pods).filter(name => pods[name] !== undefined);
+    for (const name of Object.keys(pods)) this.apps.set(name, startApp(this.network.pod(name)));
     for (const name of meshed) {
       this.configure(name, []);
-      redirect(this.network.pod(name));
+      redirect(
+        this.network.pod(name),
+        parties[name] === undefined ? {} : { inboundDirectPorts: [PORT_METRICS] },
+      );
     }
-    const sidecars = meshed.map(name => startSidecar(this.network.pod(name), this.workshop, socket));
+    const sidecars = meshed.map(name => {
+      const party = parties[name];
+      const options = party === undefined ? {} : { party };
+      return startSidecar(this.network.pod(name), this.workshop, socket, options);
+    });
     for (const [index, sidecar] of (await Promise.all(sidecars)).entries()) {
       this.sidecars.set(meshed[index] ?? "", sidecar);
     }
@@ -100,7 +113,7 @@ class RunningMesh implements Mesh {
   }
 
   configure(pod: string, leaves: readonly Leaf[]): void {
-    const identity = this.pods[pod];
+    const identity = this.members.pods[pod];
     if (identity === undefined) throw new Error(`${pod} has no sidecar`);
     this.ads.set(pod, [...leaves.map(encodeLeaf), ...this.certificates(pod, identity)]);
   }
@@ -130,7 +143,7 @@ function found<T>(map: ReadonlyMap<string, T>, name: string): T {
 }
 
 /** Starts the pods, their applications and sidecars. Everything ends with {@link Mesh.close} or the process. */
-export async function startMesh(pods: MeshPods): Promise<Mesh> {
+export async function startMesh(pods: MeshPods, parties: Parties = {}): Promise<Mesh> {
   const workshop = await createWorkshop();
   const socket = path.join(workshop.folder, "ads.sock");
   const ads = await startAdsPipe(socket);
@@ -139,7 +152,7 @@ export async function startMesh(pods: MeshPods): Promise<Mesh> {
     workshop.remove();
     throw error;
   });
-  const mesh = new RunningMesh(pods, network, ads, workshop);
+  const mesh = new RunningMesh({ pods, parties }, network, ads, workshop);
   try {
     await mesh.start(socket);
   } catch (error) {

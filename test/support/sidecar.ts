@@ -15,6 +15,11 @@ import path from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { envoyBinary } from "../../hack/envoy/binary";
 import { SIDECAR_UID } from "../../src/model/mesh-words";
+import type { Party } from "../../src/model/owner";
+import { RUNTIME_COUNT_REQUESTS, SELF_VARIABLES } from "../../src/model/request-metrics";
+import { cluster } from "../../src/injector/envoy-json";
+import { ADMIN_CLUSTER } from "../../src/injector/kubelet-listeners";
+import { metricsListener } from "../../src/injector/metrics-listener";
 import { redirectRules } from "../../src/injector/iptables";
 import type { RedirectPlan } from "../../src/injector/redirect";
 import type { NetworkPod, RunOptions } from "./netns";
@@ -85,14 +90,27 @@ const INTERNAL_LISTENERS: JsonObject = {
   },
 };
 
-function bootstrap(adsSocket: string, adminSocket: string, token: string | undefined): JsonObject {
+/** As in the bootstrap of pods of namespaces with metrics: counting is on, and the listener is there. */
+function counting(adminSocket: string): Record<"listeners" | "clusters", JsonObject[]> {
+  const admin = cluster(ADMIN_CLUSTER, { pipe: { path: adminSocket } }, { connect_timeout: "1s" });
+  return { listeners: [metricsListener(false) as JsonObject], clusters: [admin as JsonObject] };
+}
+
+function bootstrap(adsSocket: string, adminSocket: string, { token, party }: SidecarOptions): JsonObject {
   const proof = token === undefined ? [] : [{ key: "authorization", value: `Bearer ${token}` }];
   const ads = { ads: {}, resourceApiVersion: "V3" };
+  const own = party === undefined ? { listeners: [], clusters: [] } : counting(adminSocket);
   return {
     bootstrapExtensions: [INTERNAL_LISTENERS],
     layeredRuntime: {
       layers: [
-        { name: "osm", staticLayer: { "envoy.reloadable_features.tcp_proxy_delay_route_selection": true } },
+        {
+          name: "osm",
+          staticLayer: {
+            "envoy.reloadable_features.tcp_proxy_delay_route_selection": true,
+            ...(party === undefined ? {} : { [RUNTIME_COUNT_REQUESTS]: 100 }),
+          },
+        },
       ],
     },
     admin: { address: { pipe: { path: adminSocket, mode: 0o777 } } },
@@ -107,7 +125,9 @@ function bootstrap(adsSocket: string, adminSocket: string, token: string | undef
       ldsConfig: ads,
     },
     staticResources: {
+      listeners: own.listeners,
       clusters: [
+        ...own.clusters,
         {
           name: "ads",
           type: "STATIC",
@@ -140,10 +160,19 @@ function get(socketPath: string, target: string): Promise<string> {
   });
 }
 
+/** What the injector tells the sidecar's container of its pod. */
+function selfOf(party: Party | undefined): NodeJS.ProcessEnv {
+  if (party === undefined) return {};
+  const names = Object.entries(SELF_VARIABLES) as [keyof Party, string][];
+  return Object.fromEntries(names.map(([part, name]) => [name, party[part]]));
+}
+
 /** How a sidecar is started. */
 export interface SidecarOptions extends Pick<RunOptions, "resolver"> {
   /** What it proves itself with to ADS; absent: nothing. */
   readonly token?: string;
+  /** As whom it counts its requests, for {@link PORT_METRICS}; absent: it counts none. */
+  readonly party?: Party;
 }
 
 /** Starts the pod's sidecar and waits until it is ready, which it is once it has its first configuration. */
@@ -160,7 +189,8 @@ export async function startSidecar(
   const adminSocket = path.join(folder, "admin.sock");
   const logFile = path.join(folder, "envoy.log");
   const outputFile = path.join(folder, "stdout.log");
-  const config = JSON.stringify(bootstrap(adsSocket, adminSocket, options.token));
+  const resolver = options.resolver === undefined ? {} : { resolver: options.resolver };
+  const config = JSON.stringify(bootstrap(adsSocket, adminSocket, options));
   const identity = ["--service-node", pod.name, "--service-cluster", "test"];
   const quiet = [
     "--disable-hot-restart",
@@ -175,7 +205,12 @@ export async function startSidecar(
   ];
   const child = pod.start(
     [workshop.envoy, ...quiet, ...identity, "--log-path", logFile, "-l", "info", "--config-yaml", config],
-    { ...options, uid: SIDECAR_UID, stdio: ["ignore", openSync(outputFile, "w"), "ignore"] },
+    {
+      ...resolver,
+      env: { ...process.env, ...selfOf(options.party) },
+      uid: SIDECAR_UID,
+      stdio: ["ignore", openSync(outputFile, "w"), "ignore"],
+    },
   );
   const read = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8") : "");
   const log = (): string => read(logFile);

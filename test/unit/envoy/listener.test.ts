@@ -34,6 +34,15 @@ describe("outbound listeners for Envoy", () => {
     expect(built({ ...OUTBOUND, handling: TCP })).not.to.have.property("listenerFilters");
   });
 
+  it("count requests of HTTP, a gRPC port's by their status as well, and no connections", () => {
+    const loggers = (leaf: OutboundListenerLeaf): number =>
+      JSON.stringify(built(leaf)).split("access_loggers.stats.v3.Config").length - 1;
+    expect(loggers(OUTBOUND)).to.equal(1);
+    const grpc = { ...OUTBOUND, handling: { ...OUTBOUND.handling, grpc: true } } as OutboundListenerLeaf;
+    expect(loggers(grpc)).to.equal(3);
+    expect(loggers({ ...OUTBOUND, handling: TCP })).to.equal(0);
+  });
+
   it("refuse a frontend without an address as a mistake of ours", () => {
     expect(() => built({ ...OUTBOUND, addresses: [] })).to.throw("has no address");
   });

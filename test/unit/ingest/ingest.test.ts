@@ -285,6 +285,18 @@ describe("ingest of Pod", () => {
       { kind: "ReplicaSet", name: "cart-abc" },
     ],
     [
+      "itself, where the controller's kind is none (owner references are not checked)",
+      {},
+      [{ kind: '%REQ(x)% "', name: "cart", controller: true }],
+      { kind: "Pod", name: "cart-1" },
+    ],
+    [
+      "itself, where the controller's name is longer than a name can be",
+      {},
+      [{ kind: "Job", name: "x".repeat(254), controller: true }],
+      { kind: "Pod", name: "cart-1" },
+    ],
+    [
       "the controller, not another owner",
       {},
       [

@@ -67,6 +67,14 @@ describe("injector: bootstrap", () => {
     expect(text).to.not.match(/BEGIN|PRIVATE|private_key|inline_bytes/);
   });
 
+  it("counts requests where metrics are wanted, and forgets series of pods that are gone", () => {
+    const key = '"osm.count_requests":100';
+    const counted = bootstrap({ ...plain, metrics: true });
+    expect(JSON.stringify(counted["layered_runtime"])).to.contain(key);
+    expect(counted).to.have.property("stats_eviction_interval", "3600s");
+    expect(JSON.stringify(bootstrap(plain)["layered_runtime"])).to.not.contain("count_requests");
+  });
+
   it("finds a returning control plane within seconds, by name or by address", () => {
     const text = JSON.stringify(bootstrap(plain));
     expect(text).to.contain('"retry_back_off":{"base_interval":"0.25s","max_interval":"3s"}');

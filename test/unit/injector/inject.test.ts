@@ -131,6 +131,39 @@ describe("injector: the injected pod", () => {
     expect(JSON.stringify(bootstrapOf(without))).to.not.contain("15010");
   });
 
+  it("tells the sidecar what its pod is counted as: its Deployment, or itself", () => {
+    const controller = { kind: "ReplicaSet", name: "shop-5d4f", controller: true };
+    const base = podOf();
+    const owned = {
+      ...base,
+      metadata: {
+        generateName: "shop-5d4f-",
+        labels: { "pod-template-hash": "5d4f" },
+        ownerReferences: [{ kind: "Node", name: "n1" }, controller],
+      },
+    };
+    const pod = {
+      name: "OSM_POD",
+      valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "metadata.name" } },
+    };
+    const told = (injectedPod: PodJson): unknown =>
+      containerNamed(injectedPod, "envoy").env?.filter(({ name }) =>
+        /^OSM_(NAMESPACE|WORKLOAD|POD)/.test(name),
+      );
+    expect(told(expectIdempotent(requestFor(owned)))).to.deep.equal([
+      { name: "OSM_NAMESPACE", value: NAMESPACE.name },
+      { name: "OSM_WORKLOAD_KIND", value: "Deployment" },
+      { name: "OSM_WORKLOAD_NAME", value: "shop" },
+      pod,
+    ]);
+    expect(told(injected(requestFor(base)))).to.deep.equal([
+      { name: "OSM_NAMESPACE", value: NAMESPACE.name },
+      { name: "OSM_WORKLOAD_KIND", value: "Pod" },
+      { ...pod, name: "OSM_WORKLOAD_NAME" },
+      pod,
+    ]);
+  });
+
   it("leaves everything else of the pod as it was, and its argument too", () => {
     const pod = podOf(
       { resources: { limits: { cpu: "1" } } },
