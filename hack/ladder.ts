@@ -7,6 +7,7 @@ import { ensurePackages } from "./cluster/packages";
 import { Progress, type Log } from "./cluster/progress";
 import { repositoryRoot } from "./cluster/settings";
 import { ensureEnvoy } from "./images/staging";
+import { VERDICT_MARK } from "../test/support/verdict";
 
 /** The rungs, cheapest first: a fault is best met on the lowest rung that can show it. */
 const RUNGS = ["check", "unit", "property", "golden", "stream", "traffic", "cluster"] as const;
@@ -108,14 +109,15 @@ function tail(lines: readonly string[], count: number): string {
     .join("\n");
 }
 
-/** Test files of a rung, relative to the repository, in the order they are run. */
-function testFiles(rung: Rung): readonly string[] {
+/** Test files of a rung whose names hold one of `parts` (all for none), relative to the repository, as they are run. */
+function testFiles(rung: Rung, parts: readonly string[]): readonly string[] {
   return (FOLDERS[rung] ?? [rung]).flatMap(name => {
     const folder = path.join("test", name);
     if (!existsSync(path.join(repositoryRoot(), folder))) return [];
     const files = readdirSync(path.join(repositoryRoot(), folder), { recursive: true, encoding: "utf8" });
     return files
       .filter(file => file.endsWith(".test.ts"))
+      .filter(file => parts.length === 0 || parts.some(part => path.basename(file).includes(part)))
       .sort()
       .map(file => path.join(folder, file));
   });
@@ -139,6 +141,7 @@ class MochaRun {
   public take(line: string): void {
     const mark = line.indexOf(RECORD_MARK);
     if (mark < 0) {
+      if (line.startsWith(VERDICT_MARK)) say(line);
       if (line.trim() !== "") this.noise.push(line);
       return;
     }
@@ -176,8 +179,8 @@ class MochaRun {
   }
 }
 
-async function mochaRung(rung: Rung, progress: Progress): Promise<Outcome[]> {
-  const files = testFiles(rung);
+async function mochaRung({ rung, parts }: Step, progress: Progress): Promise<Outcome[]> {
+  const files = testFiles(rung, parts);
   if (files.length === 0) {
     return [{ rung, kind: "fail", title: `${rung} has tests`, detail: `no *.test.ts below test/${rung}` }];
   }
@@ -232,12 +235,13 @@ async function provide(rung: Rung, progress: Progress): Promise<void> {
   await ensureImages(say);
 }
 
-async function climb(rung: Rung, progress: Progress): Promise<Outcome[]> {
+async function climb(step: Step, progress: Progress): Promise<Outcome[]> {
+  const { rung } = step;
   const blocked = obstacle(rung);
   if (blocked !== undefined) return [{ rung, kind: "skip", title: `${rung} ${blocked}` }];
   try {
     await provide(rung, progress);
-    return await (rung === "check" ? checkRung(progress) : mochaRung(rung, progress));
+    return await (rung === "check" ? checkRung(progress) : mochaRung(step, progress));
   } catch (error) {
     return [{ rung, kind: "fail", title: `${rung} can be run`, detail: String(error) }];
   }
@@ -274,15 +278,31 @@ function judge(outcomes: readonly Outcome[]): boolean {
   return count(outcomes, "fail") === 0 && skips.every(skip => allowed.has(skip.title));
 }
 
-/** Which rungs the arguments name: `fast`, `long [rung…]`, names of rungs, or nothing for all. */
-function wantedRungs(args: readonly string[]): readonly Rung[] {
+/** A rung that is climbed, or those of its files whose names hold one of `parts`. */
+interface Step {
+  readonly rung: Rung;
+  /** None: all files. */
+  readonly parts: readonly string[];
+}
+
+/**
+ * What the arguments name: `fast`, `long [NAME…]`, or names; nothing for all. A name is that of a rung, or a part of the
+ * names of test files, which are then run by themselves.
+ */
+function wantedSteps(args: readonly string[]): readonly Step[] {
   const [first, ...rest] = args;
-  if (first === "fast") return RUNGS.slice(0, FAST);
+  if (first === "fast") return RUNGS.slice(0, FAST).map(rung => ({ rung, parts: [] }));
   const names = first === "long" ? rest : args;
-  const unknown = names.filter(name => !RUNGS.some(rung => rung === name));
+  const isRung = (name: string): boolean => RUNGS.some(rung => rung === name);
+  const parts = names.filter(name => !isRung(name));
+  const unknown = parts.filter(part => RUNGS.every(rung => testFiles(rung, [part]).length === 0));
   if (unknown.length > 0)
-    throw new Error(`no such rung: ${unknown.join(", ")}; there are ${RUNGS.join(", ")}`);
-  return names.length === 0 ? RUNGS : RUNGS.filter(rung => names.includes(rung));
+    throw new Error(`${unknown.join(", ")}: no rung (${RUNGS.join(", ")}) and no test file is named so`);
+  const named = RUNGS.map((rung): Step => ({ rung, parts: names.includes(rung) ? [] : parts }));
+  if (names.length === 0) return named;
+  return named.filter(
+    step => names.includes(step.rung) || (parts.length > 0 && testFiles(step.rung, parts).length > 0),
+  );
 }
 
 /**
@@ -311,8 +331,11 @@ async function machineBefore(): Promise<MachineState | undefined> {
   return starts && process.env["OSM_KEEP_CLUSTER"] === undefined ? machineState() : undefined;
 }
 
+/** These need a core and nothing else, so they are run beside the checks. */
+const BESIDE_CHECK: readonly Rung[] = ["unit", "property", "golden"];
+
 async function main(args: readonly string[]): Promise<void> {
-  const rungs = wantedRungs(args);
+  const steps = wantedSteps(args);
   if (args[0] === "long") process.env["OSM_FULL"] = "1";
   const progress = new Progress(say);
   const outcomes: Outcome[] = [];
@@ -323,12 +346,17 @@ async function main(args: readonly string[]): Promise<void> {
     if (made.length > 0)
       progress.say(`${name}: ${counts(made)} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
   };
-  let before: MachineState | undefined;
-  for (const rung of rungs) {
-    if (rung === "cluster") before = await machineBefore();
-    await measured(rung, () => climb(rung, progress));
+  const inTurn = async (some: readonly Step[]): Promise<void> => {
+    for (const step of some) await measured(step.rung, () => climb(step, progress));
+  };
+  const of = (...rungs: readonly Rung[]): readonly Step[] => steps.filter(({ rung }) => rungs.includes(rung));
+  await Promise.all([inTurn(of("check")), inTurn(of(...BESIDE_CHECK))]);
+  await inTurn(of("stream", "traffic"));
+  if (of("cluster").length > 0) {
+    const before = await machineBefore();
+    await inTurn(of("cluster"));
+    await measured("teardown", () => leave(before));
   }
-  if (rungs.includes("cluster")) await measured("teardown", () => leave(before));
   if (!judge(outcomes)) process.exitCode = 1;
   say(counts(outcomes));
 }

@@ -127,7 +127,9 @@ describe("npx pepr deploy on a real cluster", function () {
   it("brings everything up, and does so again", async function () {
     // A minute each on a machine that does nothing else; Pepr lints and compiles the whole project first.
     this.timeout(1_200_000);
-    for (const time of ["first", "second"]) {
+    // Other tests of the same run have mostly deployed it already; then this is the second time.
+    const there = (await tryKubectl(["-n", "pepr-system", "get", ...DEPLOYMENTS])).code === 0;
+    for (const time of there ? ["second"] : ["first", "second"]) {
       const output = await peprDeploy(cluster);
       expect(output, `${time} deploy`).to.include("Module deployed successfully");
       await rolledOut();

@@ -31,14 +31,17 @@ describe("traffic of 100 requests a second", function () {
     await mesh.settled();
   }
 
-  it("does not lose one while the mesh is deployed again", async () => {
-    await shop.under("npx pepr deploy", async () => {
-      for (let round = 0; round < ROUNDS; round += 1) {
-        await mesh.deploy();
-        await mesh.settled();
-      }
+  // At reduced counts `deploy-change` deploys twice under the same load.
+  if (FULL) {
+    it("does not lose one while the mesh is deployed again", async () => {
+      await shop.under("npx pepr deploy", async () => {
+        for (let round = 0; round < ROUNDS; round += 1) {
+          await mesh.deploy();
+          await mesh.settled();
+        }
+      });
     });
-  });
+  }
 
   it("does not lose one while each pod of the control plane is deleted in turn", async () => {
     await shop.under("each control-plane pod deleted", async () => {

@@ -4,7 +4,8 @@ import { MODULE, SIDECAR_POLICY, WATCHER, WEBHOOK_SERVICE } from "../../src/inst
 import { LABEL_MONITORED_BY, PEPR_NAMESPACE } from "../../src/model/mesh-words";
 import { FULL, Mesh, report } from "./support/mesh";
 import { hasSidecar, TestNamespace } from "./support/namespace";
-import { PodPatrol, quantile, type PatrolCounts } from "./support/pod-patrol";
+import { PodPatrol, type PatrolCounts } from "./support/pod-patrol";
+import { quantile, verdict } from "../support/verdict";
 
 /** Time between two pods that are asked for, milliseconds. */
 const EVERY_MS = FULL ? 20 : 200;
@@ -81,8 +82,14 @@ describe("pods of a mesh namespace, when the injector fails", function () {
         `elsewhere ${others.bare} of ${outside.answered} untouched ` +
         `(p99 ${quantile(others.latenciesMs, 0.99)} ms)`,
     );
+    const bare = mine.bare + mine.touched;
+    verdict(`fail closed: ${title}`, bare === 0 && others.refused === 0, {
+      count: inMesh.answered,
+      failed: bare,
+      bound: "0 pods without sidecar",
+    });
     for (const words of mine.refusals) report(`  ${words.slice(0, 200)}`);
-    expect(mine.bare + mine.touched, "pods of the mesh namespace without a sidecar").to.equal(0);
+    expect(bare, "pods of the mesh namespace without a sidecar").to.equal(0);
     expect([...others.refusals], "refusals elsewhere").to.deep.equal([]);
     expect(others, "elsewhere").to.include({ meshed: 0, touched: 0, refused: 0 });
     expect((await meshed.pods()).filter(pod => !hasSidecar(pod))).to.deep.equal([]);

@@ -4,6 +4,7 @@ import { ClientPod, type LoadStats } from "./client-pod";
 import { deployment, HTTP_PORT, service, TCP_PORT } from "./manifests";
 import { report, type Mesh } from "./mesh";
 import { TestNamespace } from "./namespace";
+import { verdict } from "../../support/verdict";
 
 /** Requests per second. */
 const RATE = 100;
@@ -81,6 +82,12 @@ export class Shop {
     report(
       `${title}: ${failed} of ${sent} requests failed (${connections} connections, slowest ${slowestMs} ms)`,
     );
+    verdict(`continuity: ${title}`, failed === 0, {
+      count: sent,
+      failed,
+      longestMs: slowestMs,
+      bound: "0 failed",
+    });
     expect(counts.failures, `failed requests of ${sent}`).to.deep.equal([]);
     expect(counts.ok).to.equal(sent);
     expect(Object.keys(counts.servers).length, "servers that answered").to.be.at.least(this.replicas);
