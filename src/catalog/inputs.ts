@@ -23,6 +23,7 @@ import type {
   UdpRoute,
   UpstreamTrafficSetting,
 } from "../model/traffic";
+import type { ServedPort } from "./node-groups";
 import type { MeshEndpointSlice, MeshNamespace, MeshPod, MeshService } from "../model/workload";
 
 /** Policy objects by `namespace/name`; a row is there while its object is not void. */
@@ -60,6 +61,11 @@ export interface Inputs extends PolicyTables {
   readonly slices: Table<MeshEndpointSlice, "service">;
   readonly pods: Table<MeshPod, "uid" | "meshedIn" | "ip" | "account">;
   readonly serviceAccounts: Table<ServiceIdentity, never>;
+  /**
+   * Ports that a pod served a moment ago, by pod uid, each frontend with what it was. Not of the API: whoever knows what
+   * proxies have been told puts them here, so that what is made of them stays a function of inputs.
+   */
+  readonly lingering: Table<readonly ServedPort[], never>;
   readonly meshConfig: Input<MeshConfigSpec>;
   /** The object that settings of the whole mesh come from. */
   readonly meshConfigRef: ObjectRef;
@@ -128,6 +134,11 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
     }),
     serviceAccounts: createTable<ServiceIdentity>(graph, {
       label: "serviceAccounts",
+      equals: structurallyEqual,
+      indexes: {},
+    }),
+    lingering: createTable<readonly ServedPort[]>(graph, {
+      label: "lingering",
       equals: structurallyEqual,
       indexes: {},
     }),

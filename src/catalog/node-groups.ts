@@ -13,6 +13,8 @@ export interface Frontend {
   /** Key of the Service. */
   readonly service: string;
   readonly port: number;
+  /** The port as it was when it led to the pod last; absent: it leads there. */
+  readonly was?: ServicePort;
 }
 
 /** A port on which a pod serves through its sidecar. */
@@ -45,6 +47,8 @@ export interface NodeGroup {
   readonly identity: ServiceIdentity;
   /** Sorted by port. */
   readonly served: readonly ServedPort[];
+  /** Ports that are not served any more and still answered, see {@link Inputs.lingering}; sorted by port. Absent: none. */
+  readonly lingering?: readonly ServedPort[];
   /** The pod has an IPv6 address. */
   readonly ipv6: boolean;
   readonly view: View;
@@ -61,6 +65,8 @@ export interface NodeGroup {
 /** Groups of pods, by pod key. */
 export interface NodeGroups {
   readonly served: Family<string, readonly ServedPort[]>;
+  /** What a pod serves, each frontend with what its port is ({@link Frontend.was}); by pod uid. */
+  readonly remembered: Family<string, readonly ServedPort[]>;
   /** undefined: there is no such pod, it has no sidecar, or its namespace does not belong to the mesh. */
   readonly group: Family<string, NodeGroup | undefined>;
 }
@@ -150,6 +156,15 @@ export function createNodeGroups(inputs: Inputs, { membership, access, viewOf }:
     },
     equals: structurallyEqual,
   });
+  const lingeringPorts = (
+    read: Read,
+    uid: string,
+    now: readonly ServedPort[],
+  ): Pick<NodeGroup, "lingering"> => {
+    const before = read(inputs.lingering.row(uid)) ?? [];
+    const lingering = before.filter(({ port }) => !now.some(ported => ported.port === port));
+    return lingering.length === 0 ? {} : { lingering };
+  };
   const group = graph.family<string, NodeGroup | undefined>({
     label: "nodeGroup",
     keyOf: key => key,
@@ -158,9 +173,11 @@ export function createNodeGroups(inputs: Inputs, { membership, access, viewOf }:
       // Labels and containers are anybody's to write; the namespace is what lets a pod in.
       if (pod?.meshed !== true || !read(membership.isMeshed(pod.namespace))) return undefined;
       const { identity, ips, namespace, externalAuthorization } = pod;
+      const ports = read(served(key));
       return {
         identity,
-        served: read(served(key)),
+        served: ports,
+        ...lingeringPorts(read, pod.uid, ports),
         ipv6: ips.some(ip => ip.includes(":")),
         view: read(viewOf(key)),
         permissive: read(access.permissive(namespace)),
@@ -171,5 +188,25 @@ export function createNodeGroups(inputs: Inputs, { membership, access, viewOf }:
     },
     equals: structurallyEqual,
   });
-  return { served, group };
+  const remembered = graph.family<string, readonly ServedPort[]>({
+    label: "remembered",
+    keyOf: uid => uid,
+    compute: (read, uid) => {
+      const [key] = read(pods.by("uid", uid));
+      return key === undefined ? [] : read(served(key)).map(port => rememberedPort(read, inputs, port));
+    },
+    equals: structurallyEqual,
+  });
+  return { served, remembered, group };
+}
+
+function rememberedPort(read: Read, { services }: Inputs, { port, frontends }: ServedPort): ServedPort {
+  return {
+    port,
+    frontends: frontends.flatMap((frontend): Frontend[] => {
+      const service = read(services.row(frontend.service));
+      const was = service && tcpPortsOf(service).find(candidate => candidate.port === frontend.port);
+      return was === undefined ? [] : [{ ...frontend, was }];
+    }),
+  };
 }

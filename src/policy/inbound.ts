@@ -90,7 +90,7 @@ interface Port extends ServedPort {
 
 /** Leaves of a group's own. */
 export function groupLeaves(group: NodeGroup, context: GroupContext): readonly Leaf[] {
-  const ports = group.served
+  const ports = answered(group)
     .filter(served => !RESERVED_PORTS.includes(served.port))
     .map((served): Port => {
       const claims = claimsOf(served.frontends, context.service);
@@ -106,6 +106,11 @@ export function groupLeaves(group: NodeGroup, context: GroupContext): readonly L
     ...inboundSide(group, ports, context),
     ...externals(ports, context),
   ];
+}
+
+/** Ports of the listener: those that are served, and those that clients may still call because they were. */
+function answered({ served, lingering }: NodeGroup): readonly ServedPort[] {
+  return lingering === undefined ? served : [...served, ...lingering].sort((a, b) => a.port - b.port);
 }
 
 /** What UpstreamTrafficSettings and IngressBackends of a port's Services say. */
@@ -163,6 +168,11 @@ interface Claim {
 
 function claimsOf(frontends: ServedPort["frontends"], serviceOf: GroupContext["service"]): readonly Claim[] {
   return frontends.flatMap((frontend): Claim[] => {
+    if (frontend.was !== undefined) {
+      const [namespace = "", name = ""] = frontend.service.split("/");
+      const { protocol } = selectProtocol(frontend.was);
+      return [{ subject: serviceRef({ namespace, name }), number: frontend.port, protocol }];
+    }
     const service = serviceOf(frontend.service);
     const servicePort = service && tcpPortsOf(service).find(candidate => candidate.port === frontend.port);
     if (service === undefined || servicePort === undefined) return [];

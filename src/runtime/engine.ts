@@ -10,14 +10,15 @@ import type { EngineEvent } from "./engine/events";
 import { explain } from "./engine/explain";
 import { createFindings } from "./engine/findings";
 import { createFlushTimer } from "./engine/flush-timer";
+import { lingeringSubscribers } from "./engine/lingering";
 import { createListeners } from "./engine/listeners";
 import { observe } from "./engine/observed";
 import { createPodRegister } from "./engine/pods";
 import { createReports, type EngineReports } from "./engine/reports";
-import { createSubscribers } from "./engine/subscribers";
 import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
 
 export type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
+export { LINGER_MS } from "./engine/lingering";
 export type { EngineEvent, EngineEventOf } from "./engine/events";
 
 /** What an engine is made of. */
@@ -25,6 +26,11 @@ export interface EngineOptions extends InputSettings {
   readonly log: Log;
   readonly clock: Clock;
   readonly encode: (leaf: Leaf) => EncodedResource;
+  /**
+   * How long a subscribed proxy answers at a port that no Service leads to any more, milliseconds; default 0, so that what
+   * is delivered is a function of the events alone. In force: {@link LINGER_MS}.
+   */
+  readonly lingerMs?: number;
   /** Runs something at the end of this turn of the event loop; default setImmediate. */
   readonly soon?: (run: () => void) => void;
 }
@@ -82,9 +88,8 @@ export function createEngine(options: EngineOptions): Engine {
   const log = options.log.child("engine");
   const counters = { encodes: 0, flushes: 0, lastFlushMs: 0 };
   const compiler = createCompiler(options, guardedEncoder(options, counters, log));
-  const { inputs, catalog, snapshot } = compiler;
+  const { inputs } = compiler;
   const { graph, meshConfig } = inputs;
-  const subscribers = createSubscribers({ inputs, group: catalog.nodeGroups.group, snapshot, log });
   const pods = createPodRegister(name => inputs.namespaces.rows.get(name)?.meshed === true);
   const findings = createFindings(graph, compiler.findings, { clock: options.clock, log });
   const config = observe(graph, meshConfig, { initial: graph.peek(meshConfig), log });
@@ -105,7 +110,7 @@ export function createEngine(options: EngineOptions): Engine {
     counters.lastFlushMs = options.clock.now() - start;
   };
   const timer = createFlushTimer({ clock: options.clock, soon: options.soon ?? setImmediate, flush });
-
+  const subscribers = lingeringSubscribers(compiler, { ...options, log, changed: timer.request });
   return {
     ...reports,
     apply: event => {

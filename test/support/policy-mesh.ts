@@ -5,6 +5,7 @@ import tls from "node:tls";
 import { encodeLeaf } from "../../src/envoy/encode";
 import type { ServiceIdentity } from "../../src/model/identity";
 import { ADS_SAN } from "../../src/model/mesh-words";
+import { LINGER_MS } from "../../src/runtime/engine";
 import type { Authority } from "../../src/runtime/secrets/authority";
 import { AdsRig } from "./ads-rig";
 import { createNetwork, type Network, type NetworkPod } from "./netns";
@@ -65,7 +66,7 @@ export class PolicyMesh {
 
   /** Starts pods and sidecars. What `given` makes of the pods' addresses is there from the beginning, and so are the pods. */
   static async start<Pods extends PolicyPods>(pods: Pods, given: Given<Pods>): Promise<PolicyMesh> {
-    const world = createWorld(encodeLeaf);
+    const world = createWorld(encodeLeaf, { lingerMs: LINGER_MS, soon: setImmediate });
     const [workshop, network] = await Promise.all([createWorkshop(), createNetwork(Object.keys(pods))]);
     const rig = await AdsRig.start({ config: world.engine });
     const mesh = new PolicyMesh(world, rig, network, workshop);

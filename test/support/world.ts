@@ -4,7 +4,7 @@ import { createProjectors } from "../../src/ingest/index";
 import { objectKey } from "../../src/ingest/fields";
 import type { Compiled } from "../../src/model/diagnostic";
 import type { Leaf } from "../../src/policy/types";
-import type { Engine, EngineEvent } from "../../src/runtime/engine";
+import type { Engine, EngineEvent, EngineOptions } from "../../src/runtime/engine";
 import { createEngine } from "../../src/runtime/engine";
 import type { AuthenticatedProxy, Clock, Log } from "../../src/runtime/ports";
 import type { EncodedResource, Snapshot, TypeUrl } from "../../src/xds/resource";
@@ -146,9 +146,13 @@ export interface Connection {
 }
 
 /** Makes a world. */
-export function createWorld(encode: (leaf: Leaf) => EncodedResource = encodeAsJson): World {
+export function createWorld(
+  encode: (leaf: Leaf) => EncodedResource = encodeAsJson,
+  more: Partial<EngineOptions> = {},
+): World {
   const errors: string[] = [];
-  const engine = createEngine({ log: quietLog(errors), clock: systemClock, encode, soon: () => undefined });
+  const log = quietLog(errors);
+  const engine = createEngine({ log, clock: systemClock, encode, soon: () => undefined, ...more });
   return {
     engine,
     errors,

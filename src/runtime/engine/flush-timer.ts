@@ -6,7 +6,7 @@ const LONGEST_PAUSE = 50;
 /** When the engine flushes. */
 export interface FlushTimer {
   /** Something changed; a flush follows at the end of this turn, or after the pause that the last one earned. */
-  request(): void;
+  readonly request: () => void;
   /** Runs the flush now, if one is wanted. */
   flushNow(): void;
 }

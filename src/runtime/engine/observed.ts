@@ -9,6 +9,7 @@ export interface Observed<T> {
   readonly stale: boolean;
   /** Looks; calls `changed` with the value before and the value now if they are not the same object. */
   look(changed: (before: T, now: T) => void): void;
+  close(): void;
 }
 
 /** Observes a cell. A computation that throws is logged; the last value stays. */
@@ -35,6 +36,9 @@ export function observe<T>(graph: Graph, cell: Cell<T>, context: { initial: T; l
       } catch (error) {
         context.log.error("not computed", { cell: cell.label, error: String(error) });
       }
+    },
+    close: () => {
+      watch.close();
     },
   };
 }

@@ -1,0 +1,121 @@
+import type { Inputs } from "../../catalog/inputs";
+import type { NodeGroups, ServedPort } from "../../catalog/node-groups";
+import { type Observed, observe } from "./observed";
+import type { Compiler } from "./compiler";
+import type { Subscribers } from "./subscribers";
+import { createSubscribers } from "./subscribers";
+import type { Clock, Log, Subscription } from "../ports";
+
+/**
+ * A port that a Service does not lead to any more is answered for this long, milliseconds: until clients have been told, and
+ * before them the controller that writes the EndpointSlices, which no acknowledgement speaks of.
+ */
+export const LINGER_MS = 5_000;
+
+/** What it works with. */
+interface LingeringOptions {
+  readonly inputs: Inputs;
+  readonly remembered: NodeGroups["remembered"];
+  /** How long, milliseconds; 0: not at all. */
+  readonly lingerMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Something is over: a flush is wanted. */
+  readonly changed: () => void;
+}
+
+/** Keeps what the proxies of this replica have served a moment ago, for {@link Inputs.lingering}. */
+interface Lingering {
+  /** As long as a proxy is followed, what its pod ceases to serve is remembered. */
+  follow(podUid: string): Subscription;
+  /** Looks at what has changed. Called in each flush, before configuration is delivered. */
+  look(): void;
+}
+
+interface Followed {
+  readonly ports: Observed<readonly ServedPort[]>;
+  followers: number;
+}
+
+/** Follows nobody yet. */
+function createLingering(options: LingeringOptions): Lingering {
+  const { inputs, remembered, lingerMs, clock, log, changed } = options;
+  const followed = new Map<string, Followed>();
+
+  const forget = (podUid: string, gone: readonly ServedPort[]): void => {
+    const rest = (inputs.lingering.rows.get(podUid) ?? []).filter(port => !gone.includes(port));
+    inputs.lingering.set(podUid, rest.length === 0 ? undefined : rest);
+    changed();
+  };
+
+  const keep = (podUid: string, gone: readonly ServedPort[]): void => {
+    const before = inputs.lingering.rows.get(podUid) ?? [];
+    const others = before.filter(({ port }) => !gone.some(newer => newer.port === port));
+    inputs.lingering.set(
+      podUid,
+      [...others, ...gone].sort((a, b) => a.port - b.port),
+    );
+    clock.setTimeout(() => {
+      forget(podUid, gone);
+    }, lingerMs);
+  };
+
+  return {
+    follow: podUid => {
+      const known = followed.get(podUid);
+      if (known !== undefined) known.followers += 1;
+      else {
+        const ports = observe<readonly ServedPort[]>(inputs.graph, remembered(podUid), { initial: [], log });
+        ports.look(() => undefined);
+        followed.set(podUid, { ports, followers: 1 });
+      }
+      return {
+        close: () => {
+          const own = followed.get(podUid);
+          if (own === undefined) return;
+          own.followers -= 1;
+          if (own.followers > 0) return;
+          followed.delete(podUid);
+          own.ports.close();
+        },
+      };
+    },
+    look: () => {
+      for (const [podUid, { ports }] of followed) {
+        ports.look((before, now) => {
+          const gone = before.filter(({ port }) => !now.some(served => served.port === port));
+          if (gone.length > 0) keep(podUid, gone);
+        });
+      }
+    },
+  };
+}
+
+/** Subscribers whose ports linger, as long as they subscribe. */
+export function lingeringSubscribers(
+  { inputs, catalog, snapshot }: Pick<Compiler, "inputs" | "catalog" | "snapshot">,
+  options: Pick<LingeringOptions, "clock" | "log" | "changed"> & { readonly lingerMs?: number | undefined },
+): Subscribers {
+  const { lingerMs = 0, ...rest } = options;
+  const { group, remembered } = catalog.nodeGroups;
+  const subscribers = createSubscribers({ inputs, group, snapshot, log: options.log });
+  if (lingerMs === 0) return subscribers;
+  const lingering = createLingering({ ...rest, inputs, remembered, lingerMs });
+  return {
+    get count() {
+      return subscribers.count;
+    },
+    subscribe: (proxy, onSnapshot) => {
+      const both = [lingering.follow(proxy.podUid), subscribers.subscribe(proxy, onSnapshot)];
+      return {
+        close: () => {
+          for (const subscription of both) subscription.close();
+        },
+      };
+    },
+    deliver: () => {
+      lingering.look();
+      subscribers.deliver();
+    },
+  };
+}
