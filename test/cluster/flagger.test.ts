@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
 import { Mesh, report } from "./support/mesh";
+import { increaseOf, quantileOf, type Sample } from "../support/prometheus";
 import { TestNamespace } from "./support/namespace";
 import { trafficSplit } from "./support/smi-objects";
 import { SMI_PORT, smiApplication, smiDeployment, smiService, SmiPod } from "./support/smi-pods";
@@ -133,5 +134,61 @@ describe("Flagger's contract", function () {
     const { spec } = await read();
     const weights = Object.fromEntries(spec.backends.map(({ service, weight }) => [service, weight]));
     expect(weights).to.deep.equal({ [PRIMARY]: 100, [CANARY]: 0 });
+  });
+
+  /** The scrapes before and after calls of the canary, the second of them once all is counted. */
+  const scrapesAround = async (
+    calls: Readonly<Record<string, number>>,
+  ): Promise<readonly [readonly Sample[], readonly Sample[]]> => {
+    const before = await client.scrape();
+    let count = 0;
+    for (const [path, times] of Object.entries(calls)) {
+      await client.call(`http://${CANARY}.${namespace.name}:${SMI_PORT}${path}`, { times });
+      count += times;
+    }
+    const after = await until("the calls to be counted", 60_000, async () => {
+      const scrapes = [before, await client.scrape()] as const;
+      // Counters show at once, histograms after some seconds.
+      const told = increaseOf(scrapes, "osm_request_duration_ms_count", target()) >= count;
+      return told ? scrapes[1] : undefined;
+    });
+    return [before, after];
+  };
+  /** How Flagger's queries choose the series of its target. */
+  const target = (): Readonly<Record<string, string>> => ({
+    destination_namespace: namespace.name,
+    destination_kind: "Deployment",
+    destination_name: APEX,
+  });
+
+  it("counts requests for Flagger's two queries: success rate and 99th percentile of the target Deployment", async () => {
+    const scrapes = await scrapesAround({ "/echo": 15, "/status/503": 5 });
+    const good = { ...target(), response_code: (code: string) => !/^5.*$/.test(code) };
+    const rate =
+      (increaseOf(scrapes, "osm_request_total", good) / increaseOf(scrapes, "osm_request_total", target())) *
+      100;
+    expect(rate).to.equal(75);
+    const p99 = quantileOf(scrapes, 0.99, "osm_request_duration_ms", target());
+    report(`success rate ${rate} %, 99th percentile ${p99.toFixed(1)} ms`);
+    expect(p99).to.be.within(Number.MIN_VALUE, 30_000);
+  });
+
+  it("counts with both ends, as many requests as there were (row 29)", async () => {
+    const scrapes = await scrapesAround({ "/echo": 10 });
+    const [clientPod, canaryPod] = await Promise.all(
+      ["client", APEX].map(async app => (await namespace.readyPod(app)).metadata.name),
+    );
+    const ends = {
+      source_namespace: namespace.name,
+      source_kind: "Deployment",
+      source_name: "client",
+      source_pod: clientPod ?? "",
+      ...target(),
+      destination_pod: canaryPod ?? "",
+    };
+    expect(increaseOf(scrapes, "osm_request_total", { ...ends, response_code: "200" })).to.equal(10);
+    expect(increaseOf(scrapes, "osm_request_total", target())).to.equal(10);
+    expect(increaseOf(scrapes, "osm_request_duration_ms_count", ends)).to.equal(10);
+    expect(increaseOf(scrapes, "osm_request_duration_ms_bucket", { ...ends, le: "+Inf" })).to.equal(10);
   });
 });

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { until } from "../../../hack/cluster/progress";
 import { IMAGES } from "../../../hack/images/names";
-import { ANNOTATION_INBOUND_PORT_EXCLUSION } from "../../../src/model/mesh-words";
+import { ANNOTATION_INBOUND_PORT_EXCLUSION, PORT_METRICS } from "../../../src/model/mesh-words";
+import { type Sample, samplesOf } from "../../support/prometheus";
 import { fetchText } from "./client-pod";
 import { CONTROL_PORT } from "./manifests";
 import type { TestNamespace } from "./namespace";
@@ -146,6 +147,11 @@ export class SmiPod {
 
   public async metrics(): Promise<SmiMetrics> {
     return JSON.parse(await fetchText(this.page("/metrics"))) as SmiMetrics;
+  }
+
+  /** What its sidecar has counted, as Prometheus sees it. */
+  public async scrape(): Promise<readonly Sample[]> {
+    return samplesOf(await fetchText(`http://${this.address}:${PORT_METRICS}/stats/prometheus`));
   }
 
   public async reset(): Promise<void> {
