@@ -65,8 +65,12 @@ export class PolicyMesh {
   ) {}
 
   /** Starts pods and sidecars. What `given` makes of the pods' addresses is there from the beginning, and so are the pods. */
-  static async start<Pods extends PolicyPods>(pods: Pods, given: Given<Pods>): Promise<PolicyMesh> {
-    const world = createWorld(encodeLeaf, { lingerMs: LINGER_MS, soon: setImmediate });
+  static async start<Pods extends PolicyPods>(
+    pods: Pods,
+    given: Given<Pods>,
+    lingerMs = LINGER_MS,
+  ): Promise<PolicyMesh> {
+    const world = createWorld(encodeLeaf, { lingerMs, soon: setImmediate });
     const [workshop, network] = await Promise.all([createWorkshop(), createNetwork(Object.keys(pods))]);
     const rig = await AdsRig.start({ config: world.engine });
     const mesh = new PolicyMesh(world, rig, network, workshop);

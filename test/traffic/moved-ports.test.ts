@@ -1,0 +1,154 @@
+import { expect } from "chai";
+import type { Operations } from "../support/pod-operations";
+import type { LoadOperations, LoadPlan, LoadResult } from "../support/load-operations";
+import { meshConfig, namespace, service, slice, type TestObject } from "../support/objects";
+import { PolicyMesh } from "../support/policy-mesh";
+import { DENY, tcpRoute, trafficTarget } from "../support/traffic-objects";
+import { LINGER_MS } from "../../src/runtime/engine";
+import { waitFor } from "../support/wait";
+
+const CAST = {
+  caller: { namespace: "web", serviceAccount: "caller" },
+  a: { namespace: "shop", serviceAccount: "a" },
+  b: { namespace: "shop", serviceAccount: "b" },
+} as const;
+type Server = "a" | "b";
+
+const ROOT = "10.98.0.1";
+/** Moves there and back. */
+const ROUNDS = Number(process.env["OSM_MOVES"] ?? (process.env["OSM_FULL"] === "1" ? "20" : "2"));
+/** Requests per second, a third of them in each manner: few, so that they are answered by a machine that does much else. */
+const LOAD = Number(process.env["OSM_LOAD"] ?? "60");
+const PLANS: readonly LoadPlan[] = [
+  { host: ROOT, port: 80, path: "/", perSecond: LOAD / 3, connections: "fresh" },
+  { host: ROOT, port: 80, path: "/", perSecond: LOAD / 3, connections: "kept" },
+  { host: ROOT, port: 81, path: "/", perSecond: LOAD / 3, connections: "http2" },
+];
+/** As long as the controller that writes EndpointSlices may take, milliseconds. */
+const LATE_MS = 500;
+/** For the figures of docs/decisions/0040: how it was when nothing lingered. */
+const LINGER = Number(process.env["OSM_LINGER_MS"] ?? LINGER_MS);
+/** A request that takes longer says that the machine was held up, and then nothing about the mesh. */
+const CALM_MS = 1000;
+
+/** Where the Service leads. */
+interface State {
+  readonly server: Server;
+  /** The application's port for HTTP/1.1; that for HTTP/2 is the next one. */
+  readonly target: number;
+}
+const FIRST: State = { server: "a", target: 8080 };
+const MOVES: readonly (readonly [string, State])[] = [
+  ["target port changes", { ...FIRST, target: 9090 }],
+  ["selector changes", { ...FIRST, server: "b" }],
+];
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
+
+describe("a Service that moves under load", () => {
+  let mesh: PolicyMesh;
+  let load: LoadOperations;
+  let caller: Operations;
+
+  const portsOf = ({ target }: State) => [
+    { name: "http", port: 80, targetPort: target },
+    { name: "http-two", port: 81, targetPort: target + 1, appProtocol: "kubernetes.io/h2c" },
+  ];
+  const ofService = (state: State): TestObject =>
+    service({
+      namespace: "shop",
+      name: "shop",
+      selector: { app: state.server },
+      clusterIPs: [ROOT],
+      ports: portsOf(state),
+    });
+  const ofSlice = (state: State, ips: Readonly<Record<Server, string>>): TestObject =>
+    slice({
+      namespace: "shop",
+      service: "shop",
+      ports: portsOf(state).map(({ name, targetPort }) => ({ name, port: targetPort })),
+      endpoints: [{ address: ips[state.server], pod: state.server }],
+    });
+  const place = (): Record<Server, string> => ({ a: mesh.place("a").ip, b: mesh.place("b").ip });
+
+  before(async () => {
+    mesh = await PolicyMesh.start(
+      CAST,
+      ips => [
+        namespace("web"),
+        namespace("shop"),
+        meshConfig(DENY),
+        tcpRoute("shop", "all"),
+        ...(["a", "b"] as const).map(server =>
+          trafficTarget({
+            name: `to-${server}`,
+            to: `shop/${server}`,
+            from: ["web/caller"],
+            rules: ["TCPRoute/all"],
+          }),
+        ),
+        ofService(FIRST),
+        ofSlice(FIRST, ips),
+      ],
+      LINGER,
+    );
+    caller = mesh.program("caller", "pod-app.ts") as Operations;
+    load = mesh.program("caller", "load-app.ts") as LoadOperations;
+    for (const name of ["a", "b"]) {
+      const app = mesh.program(name, "pod-app.ts") as Operations;
+      await Promise.all([8080, 9090].flatMap(port => [app.serveHttp(port), app.serveHttp2(port + 1)]));
+    }
+    await called();
+  }).timeout(90_000);
+
+  after(() => mesh.close());
+
+  const called = (): Promise<unknown> =>
+    waitFor("the Service to answer", async () => {
+      const [one, two] = await Promise.all([
+        caller.callHttp({ host: ROOT, port: 80 }).catch(() => undefined),
+        caller.callHttp2({ host: ROOT, port: 81 }).catch(() => undefined),
+      ]);
+      return one?.status === 200 && two?.status === 200;
+    });
+
+  async function move(to: State): Promise<void> {
+    mesh.write(ofService(to));
+    await pause(LATE_MS);
+    mesh.write(ofSlice(to, place()));
+    await mesh.settled();
+  }
+
+  async function underLoad(work: () => Promise<void>): Promise<readonly LoadResult[]> {
+    const running = await Promise.all(PLANS.map(plan => load.start(plan)));
+    await work();
+    const results = await Promise.all(running.map(number => load.stop(number)));
+    for (const [index, { begun, failures, slowestMs }] of results.entries()) {
+      const { connections } = PLANS[index] as LoadPlan;
+      console.log(
+        `        ${connections}: ${begun} requests, ${failures.length} failed, slowest ${slowestMs} ms`,
+      );
+    }
+    return results;
+  }
+
+  for (const [what, other] of MOVES) {
+    it(`fails no request when its ${what}, ${ROUNDS} times and back, ahead of its endpoints`, async () => {
+      const results = await underLoad(async () => {
+        for (let round = 0; round < ROUNDS; round += 1) {
+          await move(other);
+          await move(FIRST);
+        }
+      });
+      await called();
+      for (const { begun } of results) expect(begun).to.be.above(0);
+      if (results.some(({ slowestMs }) => slowestMs > CALM_MS)) return;
+      expect(results.flatMap(({ failures }) => failures.map(failure => failure.what))).to.deep.equal([]);
+    }).timeout(60_000 + ROUNDS * 10_000);
+  }
+
+  it("had nothing rejected by any Envoy, and no error in the engine", () => {
+    expect(mesh.refused).to.deep.equal([]);
+    expect(mesh.errors).to.deep.equal([]);
+  });
+});
