@@ -115,6 +115,22 @@ function policy<K extends keyof PolicyOf>(
   return { kind, apiPath: path, key: objectKey, project };
 }
 
+/** Kinds of policy. */
+export const POLICY_KINDS: readonly (keyof PolicyOf)[] = [
+  "TrafficTarget",
+  "IdentityBinding",
+  "HTTPRouteGroup",
+  "TCPRoute",
+  "UDPRoute",
+  "TrafficSplit",
+  "Egress",
+  "IngressBackend",
+  "Retry",
+  "UpstreamTrafficSetting",
+  "Telemetry",
+  "ExtensionService",
+];
+
 const POLICY_PROJECTORS: { readonly [K in keyof PolicyOf]: Projector<PolicyOf[K]> } = {
   TrafficTarget: policy("TrafficTarget", ingestTrafficTarget),
   IdentityBinding: policy("IdentityBinding", ingestIdentityBinding),

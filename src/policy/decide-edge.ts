@@ -1,10 +1,18 @@
 /** The evaluator at the edges of the mesh: what Egresses let out, and what IngressBackends let in. */
 import { covers, prefixLength } from "../model/cidr";
 import type { ObjectRef } from "../model/object-ref";
-import type { Call } from "./decide";
+import type { Call, HttpRequest } from "./decide";
 import { matches } from "./matching";
 import { requestPath } from "./request-path";
-import type { EgressPort, InboundPort, IngressChain, Leaf, OutboundCatchAllLeaf, VirtualHost } from "./types";
+import type {
+  EgressPort,
+  EscapedSlashes,
+  InboundPort,
+  IngressChain,
+  Leaf,
+  OutboundCatchAllLeaf,
+  VirtualHost,
+} from "./types";
 
 /** How a connection to where the mesh is not ends. */
 export interface EdgeVerdict {
@@ -39,15 +47,18 @@ function isName(pattern: string, name: string): boolean {
   return pattern.startsWith("*.") ? lower.endsWith(pattern.slice(1)) : lower === pattern;
 }
 
+function readAs(http: HttpRequest, escapedSlashes: EscapedSlashes | undefined): HttpRequest | "malformed" {
+  const path = requestPath(http.path, escapedSlashes);
+  return path === undefined ? "malformed" : { ...http, path };
+}
+
 function decideHttp(
   leaves: readonly Leaf[],
   { routeTable, escapedSlashes, origins }: EgressPort,
   call: Call,
 ): EdgeVerdict {
-  const path = call.http && requestPath(call.http.path, escapedSlashes);
-  if (call.http !== undefined && path === undefined)
-    return { outcome: "malformed", by: origins, status: 400 };
-  const http = call.http && path !== undefined ? { ...call.http, path } : undefined;
+  const http = call.http && readAs(call.http, escapedSlashes);
+  if (http === "malformed") return { outcome: "malformed", by: origins, status: 400 };
   const table = leaves.find(leaf => leaf.kind === "route-table" && leaf.name === routeTable);
   const hosts = table?.kind === "route-table" ? (table.hosts ?? []) : [];
   const rule =

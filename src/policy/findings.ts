@@ -27,8 +27,23 @@ export interface Sources {
 
 type Found = readonly Diagnostic[];
 
-/** Findings about the objects of the whole mesh, by {@link objectRefKey}; each list sorted, without duplicates. */
-export function createFindings(sources: Sources): Cell<ReadonlyMap<string, Found>> {
+/** Which policy object is meant. */
+export interface PolicyName {
+  readonly kind: string;
+  /** `namespace/name`. */
+  readonly key: string;
+}
+
+/** What the owners of objects should know. */
+export interface PolicyFindings {
+  /** About the objects of the whole mesh, by {@link objectRefKey}; each list sorted, without duplicates. */
+  readonly all: Cell<ReadonlyMap<string, Found>>;
+  /** About one policy object: nothing that does not concern it is computed. */
+  readonly of: Family<PolicyName, Found>;
+}
+
+/** Findings as cells. */
+export function createFindings(sources: Sources): PolicyFindings {
   const { inputs, catalog, settings, traffic } = sources;
   const { graph } = inputs;
   const ofService = findings(inputs, "serviceDiagnostics", (read, key) => {
@@ -46,7 +61,23 @@ export function createFindings(sources: Sources): Cell<ReadonlyMap<string, Found
     },
     sameElements,
   );
-  return graph.derive(
+  const of = graph.family<PolicyName, Found>({
+    label: "findingsOf",
+    keyOf: ({ kind, key }) => `${kind}|${key}`,
+    compute: (read, { kind, key }) => {
+      const ofKind = ofTerms.of[kind];
+      if (ofKind !== undefined) return read(ofKind(key));
+      if (kind === "TrafficTarget") return read(ofTarget(key));
+      const split = kind === "TrafficSplit" ? read(inputs.trafficSplits.row(key)) : undefined;
+      if (split === undefined) return [];
+      const subject = objectRefKey(split.ref);
+      return read(traffic.splits(split.root)).diagnostics.filter(
+        found => objectRefKey(found.subject) === subject,
+      );
+    },
+    equals: structurallyEqual,
+  });
+  const all = graph.derive(
     "diagnostics",
     read =>
       bySubject([
@@ -55,10 +86,11 @@ export function createFindings(sources: Sources): Cell<ReadonlyMap<string, Found
         ...read(catalog.membership.pods).flatMap(key => read(ofPod(key))),
         ...read(inputs.trafficTargets.keys).flatMap(key => read(ofTarget(key))),
         ...read(roots).flatMap(key => read(traffic.splits(key)).diagnostics),
-        ...read(ofTerms),
+        ...read(ofTerms.all),
       ]),
     structurallyEqual,
   );
+  return { all, of };
 }
 
 function findings(

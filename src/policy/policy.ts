@@ -10,7 +10,7 @@ import { oldestFirst } from "../model/age";
 import { identityKey } from "../model/identity";
 import type { MeshService } from "../model/workload";
 import { workloadAuthorization } from "./authorization";
-import type { Sources } from "./findings";
+import type { PolicyFindings, Sources } from "./findings";
 import { createFindings } from "./findings";
 import { egressParts } from "./egress";
 import type { EgressMode } from "./inbound";
@@ -68,18 +68,22 @@ export interface Policy {
   readonly own: Family<NodeGroup, readonly Leaf[]>;
   /** Findings about the objects of the whole mesh, by `objectRefKey`; each list sorted, without duplicates. */
   readonly diagnostics: Cell<ReadonlyMap<string, readonly Diagnostic[]>>;
+  /** Findings about one policy object, which refers to others. */
+  readonly diagnosticsOf: PolicyFindings["of"];
 }
 
 /** The policy of a catalog. */
 export function createPolicy(inputs: Inputs, catalog: Catalog): Policy {
   const settings = createSettings(inputs);
   const traffic = createTraffic(inputs, catalog, settings);
+  const findings = createFindings({ inputs, catalog, settings, traffic });
   return {
     ...shownBy(inputs, catalog, traffic),
     ofService: serviceLeaves({ inputs, catalog, settings, traffic }),
     ofPod: podLeaves({ inputs, catalog, settings, traffic }),
     own: ownLeaves({ inputs, catalog, settings, traffic }),
-    diagnostics: createFindings({ inputs, catalog, settings, traffic }),
+    diagnostics: findings.all,
+    diagnosticsOf: findings.of,
   };
 }
 

@@ -22,8 +22,15 @@ import { settingFindings } from "./upstream";
 
 type Found = readonly Diagnostic[];
 
+/** Findings of these kinds. */
+export interface TermsFindings {
+  readonly all: Cell<Found>;
+  /** About one object, by kind and then by key. */
+  readonly of: Readonly<Record<string, Family<string, Found>>>;
+}
+
 /** Findings of all of these kinds. */
-export function createTermsFindings(sources: Sources): Cell<Found> {
+export function createTermsFindings(sources: Sources): TermsFindings {
   const { inputs, catalog } = sources;
   const { graph } = inputs;
   const family = (
@@ -36,19 +43,24 @@ export function createTermsFindings(sources: Sources): Cell<Found> {
       compute: (read, key) => of(read, sources, key),
       equals: structurallyEqual,
     });
-  const all = [
-    { keys: inputs.egresses.keys, of: family("egressFindings", ofEgress) },
-    { keys: inputs.ingressBackends.keys, of: family("ingressFindings", ofIngress) },
-    { keys: inputs.retries.keys, of: family("retryFindings", ofRetry) },
-    { keys: inputs.upstreamTrafficSettings.keys, of: family("settingFindings", ofSetting) },
-    { keys: inputs.telemetries.keys, of: family("telemetryFindings", ofTelemetry) },
-    { keys: catalog.membership.pods, of: family("podTermsFindings", ofPod) },
+  const kinds = [
+    { kind: "Egress", keys: inputs.egresses.keys, of: family("egressFindings", ofEgress) },
+    { kind: "IngressBackend", keys: inputs.ingressBackends.keys, of: family("ingressFindings", ofIngress) },
+    { kind: "Retry", keys: inputs.retries.keys, of: family("retryFindings", ofRetry) },
+    {
+      kind: "UpstreamTrafficSetting",
+      keys: inputs.upstreamTrafficSettings.keys,
+      of: family("settingFindings", ofSetting),
+    },
+    { kind: "Telemetry", keys: inputs.telemetries.keys, of: family("telemetryFindings", ofTelemetry) },
+    { kind: "Pod", keys: catalog.membership.pods, of: family("podTermsFindings", ofPod) },
   ];
-  return graph.derive(
+  const all = graph.derive(
     "termsFindings",
-    read => all.flatMap(({ keys, of }) => read(keys).flatMap(key => read(of(key)))),
+    read => kinds.flatMap(({ keys, of }) => read(keys).flatMap(key => read(of(key)))),
     structurallyEqual,
   );
+  return { all, of: Object.fromEntries(kinds.map(({ kind, of }) => [kind, of] as const)) };
 }
 
 function podsOf(read: Read, { inputs }: Sources, identities: readonly ServiceIdentity[]): number {

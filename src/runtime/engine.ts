@@ -1,5 +1,6 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
 import type { InputSettings } from "../catalog/inputs";
+import type { Diagnostic } from "../model/diagnostic";
 import type { MeshNamespace } from "../model/workload";
 import type { Call, Decision } from "../policy/decide";
 import type { Leaf } from "../policy/types";
@@ -9,6 +10,7 @@ import { createCompiler } from "./engine/compiler";
 import type { EngineEvent } from "./engine/events";
 import { explain } from "./engine/explain";
 import { createFindings } from "./engine/findings";
+import { type Candidate, foresee } from "./engine/foresight";
 import { createFlushTimer } from "./engine/flush-timer";
 import { lingeringSubscribers } from "./engine/lingering";
 import { createListeners } from "./engine/listeners";
@@ -61,6 +63,8 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   namespaces(): ReadonlyMap<string, MeshNamespace>;
   /** Findings about all objects, as of the last look when somebody follows them, else as of now. */
   diagnostics(): DiagnosticMap;
+  /** What would be found about a policy object in the world as of the last event, were it stored. */
+  foresee(candidate: Candidate): readonly Diagnostic[];
   /** Called soon after with the objects whose findings changed; an empty list means none are left. */
   onDiagnostics(listener: (changed: DiagnosticMap) => void): Subscription;
   /** What the proxy of a pod must do; undefined when there is no such pod with a sidecar in the mesh. */
@@ -133,6 +137,7 @@ export function createEngine(options: EngineOptions): Engine {
     onMeshConfig: listener => configListeners.add(listener),
     namespaces: () => inputs.namespaces.rows,
     diagnostics: () => findings.current(),
+    foresee: candidate => foresee(compiler, candidate),
     onDiagnostics: listener => findings.onChange(listener),
     describe: podUid => graph.peek(compiler.description(podUid)),
     explain: (podUid, call) => explain(compiler, podUid, call),

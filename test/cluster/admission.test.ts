@@ -170,6 +170,21 @@ describe("admission of policies", function () {
     report(`${times.length} right objects of every kind and version; p50 ${at(0.5)} ms, p90 ${at(0.9)} ms`);
   });
 
+  it("warns whoever applies an object of what it refers to and is not there, and takes it", async () => {
+    const spec = { destination: account(meshed.name), sources: [account(meshed.name)] };
+    const target = {
+      apiVersion: "access.smi-spec.io/v1alpha3",
+      kind: "TrafficTarget",
+      metadata: { name: "early", namespace: meshed.name },
+      spec: { ...spec, rules: [{ kind: "HTTPRouteGroup", name: "later", matches: ["m"] }] },
+    };
+    const { code, stderr } = await mesh.kubectl.attempt(["apply", "-f", "-"], JSON.stringify(target));
+    expect(code, stderr).to.equal(0);
+    expect(stderr).to.match(new RegExp(`Warning: .*HTTPRouteGroup ${meshed.name}/later`));
+    expect(stderr).to.match(new RegExp(`Warning: .*ServiceAccount ${meshed.name}/a does not exist`));
+    await meshed.kubectl(["delete", "traffictarget/early"]);
+  });
+
   it("lets an object that was stored wrong be changed otherwise and deleted, but not made worse", async () => {
     const late = await TestNamespace.create(mesh, "admission-late", false);
     const wrong = placed(routes({ pathRegex: "(?=a)" }), late.name, "old");

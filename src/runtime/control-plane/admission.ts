@@ -4,10 +4,13 @@ import type { InjectorSettings } from "../../injector/inject";
 import { inject } from "../../injector/inject";
 import type { PodJson } from "../../injector/pod";
 import { ADS_PORT, ADS_SAN } from "../../model/mesh-words";
+import type { Diagnostic } from "../../model/diagnostic";
 import type { KubeClient } from "../kube";
+import type { Log } from "../ports";
 import type { Settings } from "../settings";
 import type { AdmittedObject, Judgement, PodRequest, PodVerdict } from "./actions";
 import type { Namespaces } from "./namespaces";
+import type { World } from "./world";
 
 /** Kubernetes 1.29 starts init containers with `restartPolicy: Always` before the application and ends them after it. */
 const NATIVE_SIDECAR_MINOR = 29;
@@ -77,6 +80,41 @@ export function podAdmission(options: PodAdmissionOptions): (request: PodRequest
         return { kind: "refuse", reason: result.message };
     }
   };
+}
+
+/**
+ * Judges a custom object by its own fields, and warns of what is found about it beside the others that are there: never a
+ * fault, because manifests may be applied in any order.
+ */
+export function judgeInWorld(
+  world: Pick<World, "foresee">,
+  log: Log,
+): (kind: string, object: AdmittedObject, before?: AdmittedObject) => Judgement {
+  return (kind, object, before) => {
+    const judgement = judgeObject(kind, object, before);
+    if (judgement.faults.length > 0) return judgement;
+    try {
+      const found = world.foresee(kind, object).map(finding => sentenceOf(finding));
+      return { faults: [], warnings: atMost([...new Set([...judgement.warnings, ...found])]) };
+    } catch (error) {
+      // A warning that is missing harms nobody; an object that cannot be stored does.
+      log.error("an object was admitted without a look at the others", { kind, error: String(error) });
+      return judgement;
+    }
+  };
+}
+
+/** The API server passes on 4 KiB of warnings in all, and would cut the last ones short. */
+const MOST_WARNINGS = 10;
+
+function atMost(warnings: readonly string[]): readonly string[] {
+  const more = warnings.length - MOST_WARNINGS;
+  return more <= 0 ? warnings : [...warnings.slice(0, MOST_WARNINGS), `and ${more} more; see its status`];
+}
+
+/** With the field, where the message does not name it. */
+function sentenceOf({ field, message }: Diagnostic): string {
+  return field === undefined || message.includes(field) ? message : `${field}: ${message}`;
 }
 
 /**

@@ -12,7 +12,7 @@ import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
 import type { Settings } from "../settings";
 import type { MeshActions } from "./actions";
-import { injectorSettings, judgeObject, ownAddresses, podAdmission } from "./admission";
+import { injectorSettings, judgeInWorld, ownAddresses, podAdmission } from "./admission";
 import { ensureDefinitions, ensureGuards, ensureMeshConfig, readMeshConfig } from "./bootstrap";
 import { step } from "./bounded";
 import { sizeAtStart } from "./deployments";
@@ -161,7 +161,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   return {
     actions: {
       admitPod,
-      judge: judgeObject,
+      judge: judgeInWorld(world, log),
       reconcile: object => {
         reporting?.reconcile(object);
       },

@@ -2,6 +2,7 @@ import type { MeshConfigSpec } from "../../api/mesh-config";
 import { CLOSED_MESH_CONFIG } from "../../api/mesh-config";
 import { encodeLeaf } from "../../envoy/encode";
 import { createProjectors } from "../../ingest/index";
+import type { Diagnostic } from "../../model/diagnostic";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import type { Engine } from "../engine";
 import { createEngine, LINGER_MS } from "../engine";
@@ -10,6 +11,8 @@ import { startInformers } from "../kube/informers";
 import type { KeeperOptions } from "../ownership";
 import { startResync } from "./resync";
 import type { Settings } from "../settings";
+import { candidateOf } from "../engine/foresight";
+import type { AdmittedObject } from "./actions";
 
 /** The model of the cluster and what follows from it, fed by informers. */
 export interface World {
@@ -17,6 +20,8 @@ export interface World {
   readonly informers: Informers;
   /** Resolves when every kind has been listed and the first compilation is done. */
   readonly synced: Promise<void>;
+  /** What would be found about an object of a kind of policy beside all others that are there, were it stored now. */
+  foresee(kind: string, object: AdmittedObject): readonly Diagnostic[];
   stop(): void;
 }
 
@@ -43,9 +48,10 @@ export function startWorld(
     key: `${osmNamespace}/${MESH_CONFIG_NAME}`,
     compiled: { value: initial, diagnostics: [] },
   });
+  const projectors = createProjectors(meshName);
   const informers = startInformers({
     ...options,
-    projectors: Object.values(createProjectors(meshName)),
+    projectors: Object.values(projectors),
     only: { MeshConfig: { namespace: osmNamespace, name: MESH_CONFIG_NAME } },
     apply: event => {
       engine.apply(event);
@@ -58,6 +64,10 @@ export function startWorld(
     synced: informers.synced.then(() => {
       engine.flush();
     }),
+    foresee: (kind, object) => {
+      const candidate = candidateOf(projectors, kind, object);
+      return candidate === undefined ? [] : engine.foresee(candidate);
+    },
     stop: () => {
       resync.stop();
       informers.stop();

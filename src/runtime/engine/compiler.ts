@@ -33,6 +33,8 @@ export interface Compiler {
   readonly writer: InputWriter;
   readonly snapshot: Family<NodeGroup, Snapshot>;
   readonly findings: Cell<DiagnosticMap>;
+  /** Findings about one policy object, those of its own fields apart. */
+  readonly findingsOf: Policy["diagnosticsOf"];
   /** By pod uid. */
   readonly description: Family<string, PolicyDescription | undefined>;
   /** By pod address. */
@@ -60,6 +62,7 @@ export function createCompiler(settings: InputSettings, encode: Encode): Compile
         ]),
       structurallyEqual,
     ),
+    findingsOf: policy.diagnosticsOf,
     description: graph.family({
       label: "description",
       keyOf: (podUid: string) => podUid,

@@ -3,7 +3,7 @@ import type { Inputs } from "../../catalog/inputs";
 import { structurallyEqual } from "../../graph/equality";
 import type { Table } from "../../graph/table";
 import { createTable } from "../../graph/table";
-import type { IngestKind, ModelOf } from "../../ingest/index";
+import type { IngestKind, ModelOf, PolicyOf } from "../../ingest/index";
 import type { Compiled, Diagnostic } from "../../model/diagnostic";
 import type { EngineEvent, EngineEventOf } from "./events";
 
@@ -16,6 +16,8 @@ interface Store<V> {
 /** Carries events into the input cells, values and findings apart. */
 export interface InputWriter {
   apply(event: EngineEvent): void;
+  /** Runs something while a policy object is as it may become; afterwards it is as it was. */
+  trying<T>(candidate: EngineEventOf<keyof PolicyOf> & { readonly type: "upsert" }, run: () => T): T;
   /** What ingest found, by kind and key. */
   readonly findings: Table<readonly Diagnostic[], never>;
 }
@@ -49,6 +51,49 @@ function mapValues<A, B>(map: ReadonlyMap<string, A>, to: (value: A) => B): Read
   return new Map([...map].map(([key, value]) => [key, to(value)] as const));
 }
 
+/** Where policy objects are put. */
+type PolicyTables = { readonly [K in keyof PolicyOf]: Table<NonNullable<PolicyOf[K]>, string> };
+
+function policyTables(inputs: Inputs): PolicyTables {
+  return {
+    TrafficTarget: inputs.trafficTargets,
+    IdentityBinding: inputs.identityBindings,
+    HTTPRouteGroup: inputs.httpRouteGroups,
+    TCPRoute: inputs.tcpRoutes,
+    UDPRoute: inputs.udpRoutes,
+    TrafficSplit: inputs.trafficSplits,
+    Egress: inputs.egresses,
+    IngressBackend: inputs.ingressBackends,
+    Retry: inputs.retries,
+    UpstreamTrafficSetting: inputs.upstreamTrafficSettings,
+    Telemetry: inputs.telemetries,
+    ExtensionService: inputs.extensionServices,
+  };
+}
+
+function storesOf(inputs: Inputs, policies: PolicyTables): { readonly [K in IngestKind]: Store<ModelOf[K]> } {
+  return {
+    Namespace: inputs.namespaces,
+    Service: inputs.services,
+    EndpointSlice: inputs.slices,
+    Pod: inputs.pods,
+    ServiceAccount: inputs.serviceAccounts,
+    MeshConfig: meshConfigStore(inputs),
+    TrafficTarget: policyStore(policies.TrafficTarget),
+    IdentityBinding: policyStore(policies.IdentityBinding),
+    HTTPRouteGroup: policyStore(policies.HTTPRouteGroup),
+    TCPRoute: policyStore(policies.TCPRoute),
+    UDPRoute: policyStore(policies.UDPRoute),
+    TrafficSplit: policyStore(policies.TrafficSplit),
+    Egress: policyStore(policies.Egress),
+    IngressBackend: policyStore(policies.IngressBackend),
+    Retry: policyStore(policies.Retry),
+    UpstreamTrafficSetting: policyStore(policies.UpstreamTrafficSetting),
+    Telemetry: policyStore(policies.Telemetry),
+    ExtensionService: policyStore(policies.ExtensionService),
+  };
+}
+
 /** A writer for some inputs. */
 export function createInputWriter(inputs: Inputs): InputWriter {
   const findings = createTable<readonly Diagnostic[]>(inputs.graph, {
@@ -56,27 +101,8 @@ export function createInputWriter(inputs: Inputs): InputWriter {
     equals: structurallyEqual,
     indexes: {},
   });
-  const stores: { readonly [K in IngestKind]: Store<ModelOf[K]> } = {
-    Namespace: inputs.namespaces,
-    Service: inputs.services,
-    EndpointSlice: inputs.slices,
-    Pod: inputs.pods,
-    ServiceAccount: inputs.serviceAccounts,
-    MeshConfig: meshConfigStore(inputs),
-    TrafficTarget: policyStore(inputs.trafficTargets),
-    IdentityBinding: policyStore(inputs.identityBindings),
-    HTTPRouteGroup: policyStore(inputs.httpRouteGroups),
-    TCPRoute: policyStore(inputs.tcpRoutes),
-    UDPRoute: policyStore(inputs.udpRoutes),
-    TrafficSplit: policyStore(inputs.trafficSplits),
-    Egress: policyStore(inputs.egresses),
-    IngressBackend: policyStore(inputs.ingressBackends),
-    Retry: policyStore(inputs.retries),
-    UpstreamTrafficSetting: policyStore(inputs.upstreamTrafficSettings),
-    Telemetry: policyStore(inputs.telemetries),
-    ExtensionService: policyStore(inputs.extensionServices),
-  };
-
+  const policies = policyTables(inputs);
+  const stores = storesOf(inputs, policies);
   const note = (kind: IngestKind, key: string, found: readonly Diagnostic[]): void => {
     findings.set(`${kind}|${key}`, found.length === 0 ? undefined : found);
   };
@@ -102,5 +128,16 @@ export function createInputWriter(inputs: Inputs): InputWriter {
         noteAll(event.kind, event.items);
     }
   };
-  return { apply: write, findings };
+  const trying: InputWriter["trying"] = (candidate, run) => {
+    const { key } = candidate;
+    const table: Table<unknown, string> = policies[candidate.kind];
+    const before = table.rows.get(key);
+    table.set(key, candidate.compiled.value);
+    try {
+      return run();
+    } finally {
+      table.set(key, before);
+    }
+  };
+  return { apply: write, trying, findings };
 }
