@@ -57,6 +57,12 @@ function firstStale() {
   return undefined;
 }
 
+/** Whether Envoy's types are those that the committed descriptors give; a `git pull` may have brought others. */
+function typesAreCurrent() {
+  const options = { cwd: root, stdio: "ignore" };
+  return spawnSync("npm", ["run", "-s", "gen", "--", "--check"], options).status === 0;
+}
+
 /** Runs a command in the repository with its output shown; ends this process when it fails. */
 function mustRun(title, command, args) {
   say(`${title} …`);
@@ -83,7 +89,7 @@ function main(name, args) {
     say(`installing packages, because ${stale} is missing or not as locked`);
     mustRun("npm ci", "npm", ["ci", "--include=dev"]);
   }
-  if (!fs.existsSync(path.join(root, "src/envoy/api/generated"))) {
+  if (!typesAreCurrent()) {
     mustRun("generating Envoy's types", "npm", ["run", "-s", "gen"]);
   }
   const tsx = ["--import", "tsx", path.join(root, command.entry), ...args];
