@@ -47,7 +47,7 @@ describe("ingest", () => {
       ),
       { numRuns: 500 },
     );
-  });
+  }).timeout(120_000);
 
   it("lists the collections that are watched", () => {
     expect(Object.values(projectors).map(p => `${p.kind} ${p.apiPath}`)).to.deep.equal([

@@ -60,7 +60,12 @@ describe("permissive policy of a client", () => {
     expect(cluster.serverIdentities).to.deep.equal([{ namespace: "shop", serviceAccount: "cart" }]);
     expect(cluster.sni).to.equal("cart.shop.svc.cluster.local");
     expect(policy.one("endpoint-set", "outbound|shop/cart|80").endpoints).to.deep.equal([
-      { address: "10.0.0.1", port: 8080, zone: undefined },
+      {
+        address: "10.0.0.1",
+        port: 8080,
+        zone: undefined,
+        party: { namespace: "shop", kind: "Pod", name: "cart-1", pod: "cart-1" },
+      },
     ]);
   });
 
