@@ -42,21 +42,25 @@ function createLingering(options: LingeringOptions): Lingering {
   const { inputs, remembered, lingerMs, clock, log, changed } = options;
   const followed = new Map<string, Followed>();
 
-  const forget = (podUid: string, gone: readonly ServedPort[]): void => {
-    const rest = (inputs.lingering.rows.get(podUid) ?? []).filter(port => !gone.includes(port));
-    inputs.lingering.set(podUid, rest.length === 0 ? undefined : rest);
-    changed();
+  /** By pod and port; kept apart from the input, which does not tell a port from an equal one that went later. */
+  const kept = new Map<string, Map<number, ServedPort>>();
+
+  const publish = (podUid: string): void => {
+    const ports = [...(kept.get(podUid)?.values() ?? [])].sort((a, b) => a.port - b.port);
+    if (ports.length === 0) kept.delete(podUid);
+    inputs.lingering.set(podUid, ports.length === 0 ? undefined : ports);
   };
 
   const keep = (podUid: string, gone: readonly ServedPort[]): void => {
-    const before = inputs.lingering.rows.get(podUid) ?? [];
-    const others = before.filter(({ port }) => !gone.some(newer => newer.port === port));
-    inputs.lingering.set(
-      podUid,
-      [...others, ...gone].sort((a, b) => a.port - b.port),
-    );
+    const ports = kept.get(podUid) ?? new Map<number, ServedPort>();
+    kept.set(podUid, ports);
+    for (const port of gone) ports.set(port.port, port);
+    publish(podUid);
     clock.setTimeout(() => {
-      forget(podUid, gone);
+      const now = kept.get(podUid);
+      for (const port of gone) if (now?.get(port.port) === port) now.delete(port.port);
+      publish(podUid);
+      changed();
     }, lingerMs);
   };
 

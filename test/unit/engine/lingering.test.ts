@@ -6,7 +6,7 @@ import { DENY, tcpRoute, trafficTarget } from "../../support/traffic-objects";
 import { createWorld, proxyOf } from "../../support/world";
 
 /** A clock whose alarms a test rings. */
-function standingClock(): Clock & { ring(): void } {
+function standingClock(): Clock & { ring(): void; ringFirst(): void } {
   const alarms = new Set<() => void>();
   return {
     now: () => 0,
@@ -18,6 +18,12 @@ function standingClock(): Clock & { ring(): void } {
       const due = [...alarms];
       alarms.clear();
       for (const run of due) run();
+    },
+    ringFirst: () => {
+      const [first] = alarms;
+      if (first === undefined) throw new Error("no alarm is set");
+      alarms.delete(first);
+      first();
     },
   };
 }
@@ -81,6 +87,17 @@ describe("ports that no Service leads to any more", () => {
     clock.ring();
     world.engine.flush();
     expect(answered()).to.deep.equal([]);
+  });
+
+  it("last their time anew when they go again", () => {
+    const { clock, world, answered } = start(5000);
+    for (const ports of [[TCP], [HTTP, TCP], [TCP]]) world.feed(moved(ports));
+    clock.ringFirst();
+    world.engine.flush();
+    expect(answered()).to.deep.equal([8080, 8081]);
+    clock.ringFirst();
+    world.engine.flush();
+    expect(answered()).to.deep.equal([8081]);
   });
 
   it("are those of connected proxies only, and end at once where nothing is to linger", () => {
