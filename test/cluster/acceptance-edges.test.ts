@@ -1,4 +1,6 @@
 import { expect } from "chai";
+import { until } from "../../hack/cluster/progress";
+import { callAsGateway, type GatewayFiles } from "./support/gateway-call";
 import { LiveMeshConfig } from "./support/live-mesh-config";
 import { serviceAccount } from "./support/manifests";
 import { Mesh } from "./support/mesh";
@@ -7,6 +9,13 @@ import { routeGroup } from "./support/smi-objects";
 import { LINES_PORT, SMI_PORT, smiApplication, smiDeployment, smiService, SmiPod } from "./support/smi-pods";
 
 const POLICY = "policy.openservicemesh.io/v1alpha1";
+
+/** Out of the Secret as kubectl prints it. */
+function gatewayFiles(printed: string): GatewayFiles {
+  const { data } = JSON.parse(printed) as { readonly data: Readonly<Record<string, string>> };
+  const text = (key: string): string => Buffer.from(data[key] ?? "", "base64").toString();
+  return { ca: text("ca.crt"), cert: text("tls.crt"), key: text("tls.key") };
+}
 
 /** Rows of Open Service Mesh's own list about the ways into the mesh and out of it; see docs/reference/acceptance.md. */
 describe("acceptance of Open Service Mesh's list: ways in and out", function () {
@@ -132,6 +141,52 @@ describe("acceptance of Open Service Mesh's list: ways in and out", function () 
       expect(await client.call(page()), "the mesh's own way").to.deep.equal([200]);
       await inside.kubectl(["delete", "ingressbackend", "server"]);
       await gateway.until("fails", page());
+    });
+
+    it("https: lets in whoever has the certificate that the mesh keeps for the ingress gateway", async () => {
+      const config = await LiveMeshConfig.of(mesh);
+      const place = { name: "osm-ingress-client-cert", namespace: outside.name };
+      const name = `gateway.${outside.name}.cluster.local`;
+      const { status } = await inside.readyPod("server");
+      const url = `https://${status.podIP}:${SMI_PORT}/echo`;
+      try {
+        await config.patch({
+          certificate: { ingressGateway: { subjectAltNames: [name], validityDuration: "1h", secret: place } },
+        });
+        await inside.apply({
+          apiVersion: POLICY,
+          kind: "IngressBackend",
+          metadata: { name: "server" },
+          spec: {
+            backends: [{ name: "server", port: { number: SMI_PORT, protocol: "https" } }],
+            sources: [{ kind: "AuthenticatedPrincipal", name }],
+          },
+        });
+        const files = await until("the gateway's Secret", 60_000, async () => {
+          const found = await outside.mesh.kubectl.attempt([
+            "-n",
+            outside.name,
+            "get",
+            "secret",
+            place.name,
+            "-o",
+            "json",
+          ]);
+          return found.code === 0 ? gatewayFiles(found.stdout) : undefined;
+        });
+        const answer = await until("an answer", 60_000, async () => {
+          const got = await callAsGateway(url, files);
+          return got?.status === 200 ? got : undefined;
+        });
+        expect(answer.names).to.contain(`/ns/${inside.name}/sa/server`);
+        expect(await callAsGateway(url, { ca: files.ca }), "without a certificate").to.equal(undefined);
+        await inside.kubectl(["delete", "ingressbackend", "server"]);
+        await until("a refusal", 60_000, async () =>
+          (await callAsGateway(url, files)) === undefined ? true : undefined,
+        );
+      } finally {
+        await config.restore();
+      }
     });
   });
 });
