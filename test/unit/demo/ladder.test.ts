@@ -42,13 +42,13 @@ describe("the ladder's reporter", () => {
     }
   });
 
-  it("refuses a rung that does not exist", () => {
+  it("refuses a name that is neither a rung's nor a test file's", () => {
     const ladder = path.join(root, "hack", "ladder.ts");
     const result = spawnSync(process.execPath, ["--import", "tsx", ladder, "moon"], {
       cwd: root,
       encoding: "utf8",
     });
     expect(result.status).to.equal(1);
-    expect(result.stdout).to.include("no such rung: moon");
+    expect(result.stdout).to.include("moon: no rung (check, unit, property, golden, stream, traffic, cluster) and no test file is named so");
   });
 });
