@@ -112,10 +112,13 @@ describe("a Service that moves under load", () => {
       return one?.status === 200 && two?.status === 200;
     });
 
-  async function move(to: State): Promise<void> {
-    mesh.write(ofService(to));
-    await pause(LATE_MS);
-    mesh.write(ofSlice(to, place()));
+  async function move(to: State, lateMs: number): Promise<void> {
+    if (lateMs === 0) mesh.write(ofService(to), ofSlice(to, place()));
+    else {
+      mesh.write(ofService(to));
+      await pause(lateMs);
+      mesh.write(ofSlice(to, place()));
+    }
     await mesh.settled();
   }
 
@@ -132,12 +135,13 @@ describe("a Service that moves under load", () => {
     return results;
   }
 
-  for (const [what, other] of MOVES) {
-    it(`fails no request when its ${what}, ${ROUNDS} times and back, ahead of its endpoints`, async () => {
+  const cases = MOVES.flatMap(move => ([0, LATE_MS] as const).map(lateMs => [...move, lateMs] as const));
+  for (const [what, other, lateMs] of cases) {
+    it(`fails no request when its ${what}, ${ROUNDS} times and back, its endpoints ${lateMs} ms later`, async () => {
       const results = await underLoad(async () => {
         for (let round = 0; round < ROUNDS; round += 1) {
-          await move(other);
-          await move(FIRST);
+          await move(other, lateMs);
+          await move(FIRST, lateMs);
         }
       });
       await called();

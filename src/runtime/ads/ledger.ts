@@ -61,6 +61,8 @@ export interface LedgerStream {
   readonly openedAt: number;
   readonly bytesSent: number;
   readonly state: StreamState;
+  /** Something newer than {@link LedgerStream.state} knows of is kept back. */
+  readonly held?: boolean;
 }
 
 /** The ledger of one server. `defer` runs a function at the end of the turn. */
@@ -91,17 +93,17 @@ export class StreamLedger implements Ledger {
 
   summary(): LedgerSummary {
     const newest = [...this.newest()];
-    const synced = newest.filter(({ state }) => isSynced(state, this.diffs)).length;
+    const synced = newest.filter(({ state, held }) => held !== true && isSynced(state, this.diffs)).length;
     return { connected: newest.length, synced, refused: this.refusals() };
   }
 
   proxies(): readonly ProxyStanding[] {
-    return [...this.streams()].map(({ proxy, openedAt, bytesSent, state }) => ({
+    return [...this.streams()].map(({ proxy, openedAt, bytesSent, state, held }) => ({
       podUid: proxy.podUid,
       podName: proxy.podName,
       identity: identityKey(proxy.identity),
       connectedAt: openedAt,
-      synced: isSynced(state, this.diffs),
+      synced: held !== true && isSynced(state, this.diffs),
       bytesSent,
       types: standingOf(state, this.diffs),
     }));

@@ -11,6 +11,7 @@ import type {
   PodDirectory,
   SecretSource,
 } from "../ports";
+import { Barrier } from "./barrier";
 import { listen, type Listener } from "./connections";
 import { RotatingCredentials, type ServingMaterial } from "./credentials";
 import { StreamLedger, type Ledger } from "./ledger";
@@ -82,6 +83,7 @@ class RunningServer implements AdsServer {
   private readonly sessions = new Set<Session>();
   private readonly deltas = new Map<Session, DeltaProtocol>();
   private readonly byPod = new Map<string, Set<Session>>();
+  private readonly barrier: Barrier<Session>;
   private readonly openings = new Map<string, TokenBucket>();
   readonly ledger: StreamLedger;
   private listener: Listener | undefined;
@@ -110,6 +112,15 @@ class RunningServer implements AdsServer {
       this.diffs,
       run => setImmediate(run),
     );
+    this.barrier = new Barrier({
+      clock: options.clock,
+      diffs: this.diffs,
+      stateOf: session => this.deltas.get(session)?.state,
+      deliver: (session, snapshot) => {
+        session.deliver(snapshot);
+      },
+      soon: queueMicrotask,
+    });
     options.pods.onGone(uid => {
       this.endPod(uid, status.PERMISSION_DENIED, "the pod is gone");
     });
@@ -246,6 +257,7 @@ class RunningServer implements AdsServer {
       clock: this.options.clock,
       log,
       onStep: () => {
+        this.barrier.moved(session);
         this.ledger.touch();
       },
       onEnd: ours => {
@@ -263,7 +275,7 @@ class RunningServer implements AdsServer {
         session.deliverSecrets(secrets);
       }),
       this.options.config.subscribe(proxy, snapshot => {
-        session.deliver(snapshot);
+        this.barrier.take(session, snapshot);
       }),
     ]);
     // The pod may have gone while its proof was being checked.
@@ -275,6 +287,7 @@ class RunningServer implements AdsServer {
   private forget(session: Session): void {
     this.sessions.delete(session);
     this.deltas.delete(session);
+    this.barrier.ended(session);
     this.totals.responses += session.responsesSent;
     this.totals.bytes += session.bytesSent;
     const { podUid } = session.proxy;
@@ -310,9 +323,11 @@ class RunningServer implements AdsServer {
     openedAt: number;
     bytesSent: number;
     state: DeltaProtocol["state"];
+    held: boolean;
   }> {
     for (const [session, { state }] of this.deltas) {
-      yield { proxy: session.proxy, openedAt: session.openedAt, bytesSent: session.bytesSent, state };
+      const { proxy, openedAt, bytesSent } = session;
+      yield { proxy, openedAt, bytesSent, state, held: this.barrier.holds(session) };
     }
   }
 }

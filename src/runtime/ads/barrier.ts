@@ -1,0 +1,120 @@
+import { answersItsPorts, gainsPorts, sharesTheSame, withShared } from "../../xds/barrier";
+import type { DiffCache } from "../../xds/diff";
+import type { Snapshot } from "../../xds/resource";
+import type { StreamState } from "../../xds/stream";
+import type { Clock } from "../ports";
+import { Alarm } from "./alarm";
+
+/** Clients wait at most this long for the servers of new ports, milliseconds. */
+export const HOLD_MS = 1_000;
+
+/** What a barrier works with; `S` is a stream. */
+interface BarrierOptions<S> {
+  readonly clock: Clock;
+  readonly diffs: DiffCache;
+  /** How far a stream is; undefined: it does not acknowledge. */
+  readonly stateOf: (stream: S) => StreamState | undefined;
+  readonly deliver: (stream: S, snapshot: Snapshot) => void;
+  /** Runs something when all that changes now has been delivered. */
+  readonly soon: (run: () => void) => void;
+}
+
+interface Told {
+  snapshot: Snapshot;
+  wanted: Snapshot;
+}
+
+/**
+ * Make before break across the proxies of this replica: while some of them have yet to acknowledge ports that they gain,
+ * all others keep what leads to other proxies as it was. A proxy's own side, in which permissions are, never waits.
+ */
+export class Barrier<S> {
+  private readonly told = new Map<S, Told>();
+  private readonly due = new Set<S>();
+  private readonly gaining = new Set<S>();
+  private readonly alarm: Alarm;
+
+  constructor(private readonly options: BarrierOptions<S>) {
+    this.alarm = new Alarm(options.clock, () => {
+      this.release();
+    });
+  }
+
+  /** A stream is kept from something. */
+  holds(stream: S): boolean {
+    const told = this.told.get(stream);
+    return told !== undefined && told.snapshot !== told.wanted;
+  }
+
+  /** New configuration for a stream. The first is delivered at once: a proxy that begins leads nobody astray. */
+  take(stream: S, snapshot: Snapshot): void {
+    const told = this.told.get(stream);
+    if (told === undefined) {
+      this.told.set(stream, { snapshot, wanted: snapshot });
+      this.options.deliver(stream, snapshot);
+      return;
+    }
+    told.wanted = snapshot;
+    if (this.due.size === 0)
+      this.options.soon(() => {
+        this.settle();
+      });
+    this.due.add(stream);
+  }
+
+  /** A stream has moved. */
+  moved(stream: S): void {
+    if (this.gaining.has(stream) && this.answers(stream)) this.gained(stream);
+  }
+
+  /** A stream is over; nobody waits for it. */
+  ended(stream: S): void {
+    this.told.delete(stream);
+    this.due.delete(stream);
+    if (this.gaining.has(stream)) this.gained(stream);
+  }
+
+  private answers(stream: S): boolean {
+    const state = this.options.stateOf(stream);
+    return state === undefined || answersItsPorts(state, this.options.diffs);
+  }
+
+  private settle(): void {
+    const due = [...this.due];
+    this.due.clear();
+    for (const stream of due) {
+      const told = this.told.get(stream);
+      if (told !== undefined && gainsPorts(told.snapshot, told.wanted)) this.await(stream);
+    }
+    const first = due.filter(stream => this.gaining.has(stream));
+    for (const stream of first) this.tell(stream);
+    for (const stream of due) if (!first.includes(stream)) this.tell(stream);
+  }
+
+  private await(stream: S): void {
+    if (this.options.stateOf(stream) === undefined) return;
+    const { clock } = this.options;
+    if (this.gaining.size === 0) this.alarm.set(clock.now() + HOLD_MS);
+    this.gaining.add(stream);
+  }
+
+  private tell(stream: S): void {
+    const told = this.told.get(stream);
+    if (told === undefined) return;
+    const { snapshot, wanted } = told;
+    const held = this.gaining.size > 0 && !sharesTheSame(snapshot, wanted);
+    told.snapshot = held ? withShared(snapshot, wanted) : wanted;
+    this.options.deliver(stream, told.snapshot);
+  }
+
+  private gained(stream: S): void {
+    this.gaining.delete(stream);
+    if (this.gaining.size === 0) this.release();
+  }
+
+  private release(): void {
+    this.gaining.clear();
+    this.alarm.set(undefined);
+    for (const stream of [...this.told.keys()]) if (this.holds(stream)) this.tell(stream);
+  }
+}
