@@ -49,6 +49,8 @@ describe("the ladder's reporter", () => {
       encoding: "utf8",
     });
     expect(result.status).to.equal(1);
-    expect(result.stdout).to.include("moon: no rung (check, unit, property, golden, stream, traffic, cluster) and no test file is named so");
+    expect(result.stdout).to.include(
+      "moon: no rung (check, unit, property, golden, stream, traffic, cluster) and no test file is named so",
+    );
   });
 });
