@@ -62,17 +62,23 @@ function decoded(base64: string | undefined): string {
 /** Reasons of "not ready" that are final. */
 const FINAL: readonly (string | undefined)[] = ["Failed", "Denied"];
 
+/** The condition that says the request will never be granted. */
+function refusalIn(conditions: readonly Condition[]): Condition | undefined {
+  return conditions.find(
+    ({ type, status, reason }) =>
+      (status === "True" && (type === "Denied" || type === "InvalidRequest")) ||
+      (status === "False" && type === "Ready" && FINAL.includes(reason)),
+  );
+}
+
 /** Reads the conditions; a certificate counts only when the request is said to be ready. */
 function outcomeOf({ status }: CertificateRequest): Outcome {
   const conditions = status?.conditions ?? [];
-  const find = (type: string, value: string): Condition | undefined =>
-    conditions.find(condition => condition.type === type && condition.status === value);
-  const pending = find("Ready", "False");
-  const no = find("Denied", "True") ?? find("InvalidRequest", "True");
-  const failed = no ?? (FINAL.includes(pending?.reason) ? pending : undefined);
-  if (failed !== undefined)
-    return { kind: "no", message: [failed.reason, failed.message].filter(Boolean).join(": ") };
-  if (find("Ready", "True") === undefined) return { kind: "waiting", message: pending?.message ?? SILENCE };
+  const refusal = refusalIn(conditions);
+  if (refusal !== undefined)
+    return { kind: "no", message: [refusal.reason, refusal.message].filter(Boolean).join(": ") };
+  const ready = conditions.find(({ type }) => type === "Ready");
+  if (ready?.status !== "True") return { kind: "waiting", message: ready?.message ?? SILENCE };
   return { kind: "issued", certificatesPem: [status?.certificate, status?.ca].map(decoded).join("\n") };
 }
 

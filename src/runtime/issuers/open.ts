@@ -16,12 +16,12 @@ export interface OpenIssuerOptions {
   readonly osmNamespace: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Longest time for one certificate of an issuer elsewhere, milliseconds. Default 15,000. */
+  /** Longest time for one certificate of an issuer elsewhere, milliseconds. Default 10,000. */
   readonly deadlineMs?: number;
 }
 
 /** So that an issuer that is back has issued within 30 s: one try that waits in vain, one pause, one that does not. */
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 10_000;
 /** Account in the throw-away certificate of a probe. */
 const PROBE_ACCOUNT = "osm-issuer-probe";
 /** Key of a Vault token's Secret with what verifies Vault's server certificate. */
