@@ -6,7 +6,11 @@ import { silentLog } from "../../src/runtime/log";
 import { startAds, type AdsOptions, type AdsServer } from "../../src/runtime/ads/server";
 import { AuthenticationError } from "../../src/runtime/identity/errors";
 import { createRoot, issueServing, loadAuthority, type Authority } from "../../src/runtime/secrets/authority";
-import { createWorkloadSecrets, type WorkloadSecrets } from "../../src/runtime/secrets/workload-secrets";
+import {
+  createWorkloadSecrets,
+  rootsOf,
+  type WorkloadSecrets,
+} from "../../src/runtime/secrets/workload-secrets";
 import type { Authenticator, ConfigSource, LivePod, PodDirectory } from "../../src/runtime/ports";
 import {
   resourceSet,
@@ -150,7 +154,7 @@ export class AdsRig {
     const world = options.world ?? new TestWorld();
     const serving = issueServing(authority, [ADS_SAN], { now, validityMs: 3_600_000 });
     const secrets = createWorkloadSecrets({
-      authority,
+      roots: rootsOf(authority),
       trustDomain: "cluster.local",
       validityMs: options.leafValidityMs ?? 86_400_000,
       clock: systemClock,

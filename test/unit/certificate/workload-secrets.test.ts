@@ -5,7 +5,7 @@ import { silentLog } from "../../../src/runtime/log";
 import type { Clock } from "../../../src/runtime/ports";
 import { keepHeldLeaf } from "../../../src/runtime/ads/held-leaf";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
-import { createWorkloadSecrets } from "../../../src/runtime/secrets/workload-secrets";
+import { createWorkloadSecrets, rootsOf } from "../../../src/runtime/secrets/workload-secrets";
 import { findResource, type ResourceSet } from "../../../src/xds/resource";
 
 const HOUR = 3_600_000;
@@ -51,7 +51,7 @@ const identity = { namespace: "shop", serviceAccount: "buyer" };
 function source(validityMs = 24 * HOUR) {
   const clock = new TestClock();
   const secrets = createWorkloadSecrets({
-    authority,
+    roots: rootsOf(authority),
     trustDomain: "cluster.local",
     validityMs,
     clock,
