@@ -134,6 +134,13 @@ export interface RigOptions {
   readonly leafValidityMs?: number;
   /** Default: an empty one. */
   readonly world?: TestWorld;
+  /** Default: a new one. */
+  readonly authority?: Authority;
+}
+
+function newAuthority(now: number): Authority {
+  const root = createRoot(now);
+  return loadAuthority(root.certPem, root.keyPem);
 }
 
 /** A real ADS server over TLS on loopback, with a world that the test writes. */
@@ -149,8 +156,7 @@ export class AdsRig {
 
   static async start(options: Partial<AdsOptions> & RigOptions = {}): Promise<AdsRig> {
     const now = Date.now();
-    const root = createRoot(now);
-    const authority = loadAuthority(root.certPem, root.keyPem);
+    const authority = options.authority ?? newAuthority(now);
     const world = options.world ?? new TestWorld();
     const serving = issueServing(authority, [ADS_SAN], { now, validityMs: 3_600_000 });
     const secrets = createWorkloadSecrets({
