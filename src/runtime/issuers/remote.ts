@@ -8,6 +8,7 @@ import { keyPemOf, newKey, requestPem } from "../secrets/authority";
 import { checkAnswer, type CheckedChain, type Expectation } from "./checked";
 import { pemOf } from "./chain";
 import type { IssuedPair, Issuer } from "./issuer";
+import { Turns } from "./turns";
 
 /** What a signer becomes an issuer with. */
 export interface RemoteOptions {
@@ -24,6 +25,11 @@ export interface RemoteOptions {
 
 /** Life of the throw-away certificate, milliseconds. */
 const PROBE_VALIDITY_MS = 60_000;
+/**
+ * Requests to one issuer at once. After a change of the root every identity asks within seconds; a slow issuer would let
+ * all of them run into the deadline and come again, for ever. The time counts from each one's turn.
+ */
+const AT_ONCE = 16;
 
 async function inTime(
   options: RemoteOptions,
@@ -74,12 +80,14 @@ export async function openRemote(options: RemoteOptions): Promise<Issuer> {
   const { clock, probe, trustDomain, description } = options;
   const lifetime = { now: clock.now(), validityMs: PROBE_VALIDITY_MS };
   const { anchor } = await issueChecked(options, planWorkload(probe, trustDomain, lifetime), undefined);
+  const turns = new Turns(AT_ONCE);
   const identity = createHash("sha256").update(description).update("\0").update(anchor.raw);
   return {
     anchorsPem: pemOf([anchor]),
     fingerprint: identity.digest("hex").slice(0, 16),
     issue: async plan => {
-      const { chainPem, keyPem, notAfter, serial } = await issueChecked(options, plan, [anchor]);
+      const issued = await turns.run(() => issueChecked(options, plan, [anchor]));
+      const { chainPem, keyPem, notAfter, serial } = issued;
       return { certPem: chainPem, keyPem, notAfter, serial };
     },
   };
