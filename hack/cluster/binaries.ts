@@ -96,6 +96,11 @@ export function ensureCertManager(progress: Progress): Promise<string> {
   return goBuild(progress, { name: "cert-manager", version: VERSIONS.certManager, sources, ldflags: [] });
 }
 
+/** Path of a Vault with one engine, PKI, built on first use: some minutes, for the long tests only. */
+export function ensureVault(progress: Progress): Promise<string> {
+  return goBuild(progress, { name: "vault", version: VERSIONS.vault, sources: "hack/vault", ldflags: [] });
+}
+
 /** Folder with cert-manager's custom resource definitions, out of the module that the controller is built from. */
 export async function certManagerDefinitions(): Promise<string> {
   const cwd = path.join(repositoryRoot(), "hack/cert-manager");

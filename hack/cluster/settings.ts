@@ -8,6 +8,7 @@ export const VERSIONS = {
   coredns: "v1.12.4",
   helm: "v3.19.0",
   certManager: "v1.11.5",
+  vault: "v1.14.1",
 } as const;
 
 /** Name of the cluster that the demo and the test ladder share. */
