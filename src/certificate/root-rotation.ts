@@ -111,22 +111,31 @@ export function nextMove({ roots, issuing }: RotationState, wanted: WantedRoots)
 export function stepRotation(before: RotationState, wanted: WantedRoots, facts: RotationFacts): RotationStep {
   const next = nextMove(before, wanted);
   if (next === undefined) {
-    const { proven: _, ...state } = before;
-    return { state: { ...state, absent: {} }, made: undefined, next, proof: undefined, text: "Settled." };
+    return {
+      state: { ...persisted(before), absent: {} },
+      made: undefined,
+      next,
+      proof: undefined,
+      text: "Settled.",
+    };
   }
   if (next.kind === "trust") return makeMove(before, next, { now: facts.now, without: [] });
   const absent = absentProxies(before, facts);
   const proof = proofOf(next, { ...facts, absentUntil: absent });
   const key = `${next.kind} ${next.root.fingerprint}`;
   const since = before.proven?.move === key ? Math.min(before.proven.since, facts.now) : facts.now;
-  const { proven: _, ...rest } = before;
-  const waiting: RotationState = { ...rest, absent };
+  const waiting: RotationState = { ...persisted(before), absent };
   if (!proof.complete) return { state: waiting, made: undefined, next, proof, text: proof.text };
   if (facts.now - since < PROOF_STANDS_MS) {
     const state = { ...waiting, proven: { move: key, since } };
     return { state, made: undefined, next, proof, text: proof.text };
   }
   return makeMove(waiting, next, { now: facts.now, without: proof.without });
+}
+
+/** A state without what is not persisted. */
+function persisted({ roots, issuing, absent, made }: RotationState): RotationState {
+  return { roots, issuing, absent, made };
 }
 
 /** Who is away, and until when each of them may still hold a leaf that is valid. */
@@ -144,7 +153,7 @@ const SENTENCES: Readonly<Record<RootMove["kind"], string>> = {
 };
 
 function makeMove(
-  { proven: _, ...before }: RotationState,
+  before: RotationState,
   move: RootMove,
   { now, without }: { readonly now: number; readonly without: readonly string[] },
 ): RotationStep {

@@ -33,13 +33,14 @@ function rootAt(index: number): TrustedRoot {
   return root;
 }
 
+type ProxyAct = "deliver" | "trustOnly" | "leave" | "restart" | "die";
 type Act =
   /** What operators want: to issue from one root, and to trust another besides, perhaps. */
   | { readonly do: "want"; readonly issue: number; readonly beside: number }
   | { readonly do: "tick" }
   | { readonly do: "kill" }
   | { readonly do: "apply" | "replace"; readonly replica: number }
-  | { readonly do: "deliver" | "trustOnly" | "leave" | "restart" | "die"; readonly proxy: number }
+  | { readonly do: ProxyAct; readonly proxy: number }
   | { readonly do: "connect"; readonly proxy: number; readonly replica: number }
   | { readonly do: "pass"; readonly ms: number }
   /** All goes well but for one proxy and one replica (a number beyond the last: for none). */
@@ -147,12 +148,18 @@ class World {
   }
 
   do(step: Act): void {
+    if (step.do === "round") this.round(step.proxy, step.replica);
+    else if ("replica" in step && step.do !== "connect") this.doToReplica(step.do, step.replica);
+    else if ("proxy" in step) this.doToProxy(step);
+    else this.doToWriter(step);
+  }
+
+  private doToWriter(step: Extract<Act, { do: "want" | "tick" | "kill" | "pass" }>): void {
     switch (step.do) {
       case "want": {
         const issuing = rootAt(step.issue);
         const beside = step.beside === ROOTS.length ? [] : [rootAt(step.beside)];
-        const roots = [...new Set([issuing, ...beside])];
-        this.wanted = { issuing: issuing.fingerprint, roots };
+        this.wanted = { issuing: issuing.fingerprint, roots: [...new Set([issuing, ...beside])] };
         return;
       }
       case "tick":
@@ -161,25 +168,16 @@ class World {
       case "kill":
         this.memory = parseRotation(this.persisted);
         return;
-      case "apply":
-      case "replace":
-        // A new replica reads what is persisted before it serves anybody; its proxies go elsewhere.
-        this.replicas[step.replica] = parseRotation(this.persisted);
-        if (step.do === "replace")
-          for (const pod of this.proxies) if (pod.replica === step.replica) pod.replica = undefined;
-        return;
-      case "connect":
-        this.connect(step.proxy, step.replica);
-        return;
       case "pass":
         this.now += step.ms;
-        return;
-      case "round":
-        this.round(step.proxy, step.replica);
-        return;
-      default:
-        this.doToProxy(step.do, step.proxy);
     }
+  }
+
+  /** A new replica reads what is persisted before it serves anybody; the proxies of the old one go elsewhere. */
+  private doToReplica(what: "apply" | "replace", index: number): void {
+    this.replicas[index] = parseRotation(this.persisted);
+    if (what === "apply") return;
+    for (const pod of this.proxies.filter(({ replica }) => replica === index)) pod.replica = undefined;
   }
 
   private round(exceptProxy: number, exceptReplica: number): void {
@@ -196,12 +194,15 @@ class World {
     this.tick();
   }
 
-  private doToProxy(what: "deliver" | "trustOnly" | "leave" | "restart" | "die", index: number): void {
-    const pod = this.at(index);
-    switch (what) {
+  private doToProxy(step: Extract<Act, { do: ProxyAct | "connect" }>): void {
+    const pod = this.at(step.proxy);
+    switch (step.do) {
+      case "connect":
+        this.connect(step.proxy, step.replica);
+        return;
       case "deliver":
       case "trustOnly":
-        this.deliver(index, what === "deliver");
+        this.deliver(step.proxy, step.do === "deliver");
         return;
       case "leave":
         pod.replica = undefined;
@@ -210,7 +211,7 @@ class World {
         Object.assign(pod, { replica: undefined, trust: null, leaf: null });
         return;
       case "die":
-        this.proxies[index] = this.newPod();
+        this.proxies[step.proxy] = this.newPod();
     }
   }
 

@@ -124,7 +124,7 @@ describe("rotation of the workloads' root between two real Envoys on two replica
       "the end of the rotation",
       () => {
         const last = rig.views.at(-1);
-        return last !== undefined && objects(last) && settled(last);
+        return last !== undefined && last.enabled && objects(last) && settled(last);
       },
       LONG_MS,
     );
@@ -146,6 +146,19 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     expect(Object.keys(secret.data).sort()).to.deep.equal(["ca.crt", "private.key"]);
   });
 
+  it("does nothing while the MeshConfig's enableMeshRootCertificate is off", async () => {
+    rig.enabled = false;
+    await rig.putCa("own");
+    await rig.createRoot("own", { role: "active" });
+    const view = await waitFor(
+      "the root to be seen",
+      () => rig.views.findLast(roleIs("own", "active")),
+      LONG_MS,
+    );
+    expect(view).to.deep.include({ enabled: false });
+    expect(movesIn(rig.views)).to.deep.equal([]);
+  });
+
   it("to a root of the owner's, with the writer killed after every step: no handshake fails", async () => {
     const before = load.calls;
     const first = rig.views.length;
@@ -159,8 +172,7 @@ describe("rotation of the workloads' root between two real Envoys on two replica
       rig.killWriter();
       rig.startWriter();
     };
-    await rig.putCa("own");
-    await rig.createRoot("own", { role: "active" });
+    rig.enabled = true;
     await lastSettled(roleIs("own", "active"));
     rig.onView = () => undefined;
     expect(movesIn(rig.views.slice(first))).to.deep.equal(["trust own", "issue own", "drop built-in"]);

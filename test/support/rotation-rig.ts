@@ -42,6 +42,8 @@ export type RootObjectInApi = KubeObject & { readonly spec: Readonly<Record<stri
 
 /** A control plane that rotates roots, on a real API server: replicas, and a single writer that can be killed. */
 export class RotationRig {
+  /** MeshConfig's feature flag. */
+  enabled = true;
   readonly expected = new Map<string, LivePod>();
   readonly views: RootView[] = [];
   readonly replicas: RunningReplica[] = [];
@@ -134,6 +136,7 @@ export class RotationRig {
       openIssuer,
       fleet: () => fleetTrust(fleet.view()),
       gateway: () => undefined,
+      isEnabled: () => this.enabled,
       leafLifeMs: () => LEAF_MS,
     });
     keeper.onView(view => {

@@ -61,16 +61,15 @@ const isRoot = ({ kind }: StatusSubject): boolean => kind === "MeshRootCertifica
 
 const READ = new Set(Object.keys(createProjectors("")));
 
+function isRootSeen({ view }: RootKeeper, name: string, generation = 0): boolean {
+  return view?.objects.some(object => object.name === name && object.generation >= generation) ?? false;
+}
+
 /** Whether what the compiler found is about the object as it is now; kinds that it does not read are judged by their fields. */
-function isJudged(
-  { engine, roots, settings }: ReportingOptions,
-  subject: StatusSubject,
-  { metadata }: KubeObject,
-): boolean {
-  if (isRoot(subject) && roots !== undefined && subject.namespace === settings.osmNamespace) {
-    const seen = roots.view?.objects.find(({ name }) => name === subject.name);
-    return (seen?.generation ?? -1) >= (metadata.generation ?? 0);
-  }
+function isJudged(options: ReportingOptions, subject: StatusSubject, { metadata }: KubeObject): boolean {
+  const { engine, settings, roots } = options;
+  if (isRoot(subject) && subject.namespace === settings.osmNamespace)
+    return roots === undefined || isRootSeen(roots, subject.name, metadata.generation);
   const stray = subject.kind === "MeshConfig" && subject.name !== MESH_CONFIG_NAME;
   if (stray || !READ.has(subject.kind)) return true;
   return (engine.generations().get(subjectKey(subject)) ?? -1) >= (metadata.generation ?? 0);

@@ -1,4 +1,4 @@
-import type { GatewayTrust, FleetTrust } from "../../certificate/root-proof";
+import type { FleetTrust, GatewayTrust, RotationFacts } from "../../certificate/root-proof";
 import { stepRotation, type RotationState, type RotationStep } from "../../certificate/root-rotation";
 import { wantedRoots } from "../../certificate/wanted-roots";
 import type { OpenIssuer } from "../issuers/issuer";
@@ -13,6 +13,8 @@ import { readRootObject, RootResolver, type RootObject } from "./root-objects";
 /** What the rotation is driven with. */
 export interface RootKeeperOptions extends KeeperOptions {
   readonly settings: Pick<Settings, "osmNamespace" | "trustDomain">;
+  /** MeshConfig's `featureFlags.enableMeshRootCertificate`: while it is off, roots stay as they are. */
+  readonly isEnabled: () => boolean;
   /** The built-in CA. */
   readonly authority: Authority;
   readonly openIssuer: OpenIssuer;
@@ -26,6 +28,8 @@ export interface RootKeeperOptions extends KeeperOptions {
 
 /** What the last step saw. */
 export interface RootView {
+  /** False: MeshRootCertificates are not followed, and roots stay as they are. */
+  readonly enabled: boolean;
   readonly step: RotationStep;
   readonly objects: readonly RootObject[];
   /** Why nothing is known of an object's root, by its name. */
@@ -49,7 +53,6 @@ export class RootKeeper {
   private readonly resolver: RootResolver;
   private readonly listeners = new Set<(view: RootView) => void>();
   private timer: { cancel(): void } | undefined;
-  private stopped = false;
   /** undefined: not read yet. */
   private known: { readonly text: string | undefined; readonly state: RotationState } | undefined;
   private last: RootView | undefined;
@@ -86,7 +89,6 @@ export class RootKeeper {
   }
 
   stop(): void {
-    this.stopped = true;
     this.informer.stop();
     this.timer?.cancel();
     this.worker.stop();
@@ -95,30 +97,40 @@ export class RootKeeper {
 
   private async look(): Promise<void> {
     // Objects that have not been listed are not objects that are gone.
-    if (this.stopped || !this.informer.isSynced) return;
+    if (!this.informer.isSynced) return;
     this.timer?.cancel();
     const objects = [...this.informer.values().values()];
-    const { settings, authority } = this.options;
-    const known = (this.known ??= await this.read());
+    const { settings, clock } = this.options;
     const usable = objects.filter(({ trustDomain }) => trustDomain === settings.trustDomain);
-    await this.resolver.look(usable.filter(({ role }) => role !== "inactive"));
-    const requests = usable.map(object => this.resolver.requestOf(object));
-    const fleet = this.options.fleet();
-    const step = stepRotation(known.state, wantedRoots(requests, builtInRoot(authority), known.state), {
-      now: this.options.clock.now(),
-      fleet,
-      gateway: this.options.gateway(),
-      leafLifeMs: this.options.leafLifeMs(),
-      ignored: new Set(usable.flatMap(({ ignored }) => ignored)),
-    });
+    const known = (this.known ??= await this.read());
+    const enabled = this.options.isEnabled();
+    await this.resolver.look(enabled ? usable.filter(({ role }) => role !== "inactive") : []);
+    const facts = this.facts(usable);
+    const step = enabled ? this.step(known.state, usable, facts) : restOf(known.state);
     if (!(await this.keep(known, step))) return;
-    const proxies = (fleet?.proxies.length ?? 0) + (fleet?.absent.size ?? 0);
-    this.tell({ step, objects, errors: this.errorsOf(usable), proxies });
-    const idle = objects.length === 0 && step.next === undefined && step.made === undefined;
-    if (idle || this.stopped) return;
-    this.timer = this.options.clock.setTimeout(() => {
+    this.tell({ enabled, step, objects, errors: this.errorsOf(usable), proxies: countOf(facts.fleet) });
+    if (objects.length === 0 && isSettled(step)) return;
+    const again = (): void => {
       this.worker.enqueue(KEY);
-    }, LOOK_MS);
+    };
+    // A worker that has been stopped takes nothing in.
+    this.timer = clock.setTimeout(again, LOOK_MS);
+  }
+
+  private step(state: RotationState, usable: readonly RootObject[], facts: RotationFacts): RotationStep {
+    const requests = usable.map(object => this.resolver.requestOf(object));
+    return stepRotation(state, wantedRoots(requests, builtInRoot(this.options.authority), state), facts);
+  }
+
+  private facts(usable: readonly RootObject[]): RotationFacts {
+    const { clock, fleet, gateway, leafLifeMs } = this.options;
+    return {
+      now: clock.now(),
+      fleet: fleet(),
+      gateway: gateway(),
+      leafLifeMs: leafLifeMs(),
+      ignored: new Set(usable.flatMap(({ ignored }) => ignored)),
+    };
   }
 
   private async read(): Promise<NonNullable<RootKeeper["known"]>> {
@@ -171,6 +183,17 @@ export class RootKeeper {
     this.last = view;
     for (const listener of [...this.listeners]) listener(view);
   }
+}
+
+/** No step at all. */
+function restOf(state: RotationState): RotationStep {
+  return { state, made: undefined, next: undefined, proof: undefined, text: "Roots stay as they are." };
+}
+
+const isSettled = ({ next, made }: RotationStep): boolean => next === undefined && made === undefined;
+
+function countOf(fleet: FleetTrust | undefined): number {
+  return fleet === undefined ? 0 : fleet.proxies.length + fleet.absent.size;
 }
 
 function sameKeys(a: object, b: object): boolean {

@@ -28,6 +28,11 @@ export function rootFindings(
     );
   const object = view?.objects.find(({ name }) => name === subject.name);
   if (view === undefined || object === undefined) return [];
+  if (!view.enabled)
+    return finding(
+      "FeatureDisabled",
+      "featureFlags.enableMeshRootCertificate of the MeshConfig is false: roots stay as they are",
+    );
   if (object.trustDomain !== trustDomain)
     return finding(
       "UnsupportedTrustDomain",
@@ -49,24 +54,22 @@ function isSurplus(object: RootObject, { objects }: RootView, trustDomain: strin
   return surplus.some(({ name }) => name === object.name);
 }
 
-/** How far the proxies are with a MeshRootCertificate in that generation; undefined: nobody has counted yet. */
+/** How far the proxies are with a MeshRootCertificate; undefined: nobody has counted yet. */
 export function rootProgress(name: string, view: RootView | undefined): ProxyProgress | undefined {
   const object = view?.objects.find(other => other.name === name);
   if (view === undefined || object === undefined) return undefined;
   const { next, made, proof } = view.step;
-  const settled = next === undefined && made === undefined;
-  const affected = object.role === "inactive" && settled ? 0 : (proof?.proxies ?? view.proxies);
-  // A proof stands for a while before it is acted upon, and a move is not done when it is made.
-  const behind = proof?.waiting ?? [];
-  return {
-    affected,
-    programmed: settled ? affected : (proof?.ready ?? 0),
-    behind,
-    refused: 0,
-    compiled: settled || behind.length > 0,
-    complete: settled || proof === undefined || proof.known,
-  };
+  if (next === undefined && made === undefined) {
+    const affected = object.role === "inactive" ? 0 : view.proxies;
+    return { affected, programmed: affected, behind: [], refused: 0, compiled: true, complete: true };
+  }
+  // A move is not done when it is made, and a proof has to stand for a while before it is acted upon.
+  if (proof === undefined) return { ...NOTHING_COUNTED, affected: view.proxies };
+  const { proxies: affected, ready: programmed, waiting: behind, known: complete } = proof;
+  return { affected, programmed, behind, refused: 0, compiled: behind.length > 0, complete };
 }
+
+const NOTHING_COUNTED = { programmed: 0, behind: [], refused: 0, compiled: false, complete: true };
 
 /** What certificates of a root are used for. */
 type Use = "issuing" | "validating" | "unused" | "unknown";

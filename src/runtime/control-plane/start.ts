@@ -1,4 +1,5 @@
 import type { MeshConfigSpec } from "../../api/mesh-config";
+import type { GatewayTrust } from "../../certificate/root-proof";
 import { EMBEDDED_CRDS } from "../../install/crds";
 import { WEBHOOK_PORT } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
@@ -151,8 +152,37 @@ interface Parts extends Foundation {
   readonly admitPod: MeshActions["admitPod"];
 }
 
+/** The rotation of the workloads' root, driven by what all replicas tell of their proxies. */
+function rotateRoots(
+  options: ControlPlaneOptions,
+  parts: Parts,
+  gateway: () => GatewayTrust | undefined,
+): RootKeeper {
+  const { fleet } = parts.ledgers;
+  return new RootKeeper({
+    ...options,
+    ...parts,
+    gateway,
+    isEnabled: () => parts.world.engine.meshConfig().featureFlags.enableMeshRootCertificate,
+    fleet: () => fleet && fleetTrust(fleet.view()),
+    leafLifeMs: () => leafValidity(parts.world.engine.meshConfig()),
+  });
+}
+
+/** The tick of the single writer; it never rejects. */
+async function renewOrSay(
+  { kube, settings, clock, log }: ControlPlaneOptions,
+  identity: WebhookIdentity,
+): Promise<void> {
+  try {
+    await renewWebhookIdentity(kube, settings, identity, clock.now());
+  } catch (error) {
+    log.error("renewal failed, tried again in a minute", { error: String(error) });
+  }
+}
+
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
-  const { role, kube, settings, clock, log } = options;
+  const { role, settings, clock, log } = options;
   const { server, namespaces, world, serving, endpoints, admitPod } = parts;
   const { engine } = world;
   let identity = parts.identity;
@@ -178,26 +208,13 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       reconcile: object => {
         reporting?.reconcile(object);
       },
-      tick: async () => {
-        try {
-          await renewWebhookIdentity(kube, settings, identity, clock.now());
-        } catch (error) {
-          log.error("renewal failed, tried again in a minute", { error: String(error) });
-        }
-      },
+      tick: () => renewOrSay(options, identity),
     },
     constructed() {
       log.info("ready");
       if (!writes(role)) return;
-      const { fleet } = parts.ledgers;
-      keeper = new RootKeeper({
-        ...options,
-        ...parts,
-        fleet: () => fleet && fleetTrust(fleet.view()),
-        gateway: () => duties?.gateway.trust(),
-        leafLifeMs: () => leafValidity(engine.meshConfig()),
-      });
-      reporting = startReporting({ ...options, engine, fleet, roots: keeper });
+      keeper = rotateRoots(options, parts, () => duties?.gateway.trust());
+      reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...options, ...parts, engine, identity, inCluster: role !== "dev" });
     },

@@ -1,5 +1,5 @@
 /** The client certificate of an ingress controller: when it has to be issued anew. */
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, type X509Certificate } from "node:crypto";
 import type { IngressGateway } from "../../api/mesh-config";
 import { BACKDATE_MS, planGateway } from "../../certificate/plan";
 import type { GatewayTrust } from "../../certificate/root-proof";
