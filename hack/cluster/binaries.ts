@@ -90,6 +90,27 @@ export function ensureCoredns(progress: Progress): Promise<string> {
   return goBuild(progress, { name: "coredns", version: VERSIONS.coredns, sources, ldflags: [] });
 }
 
+/** Path of cert-manager's controller, built on first use: four minutes on two idle cores, for the long tests only. */
+export function ensureCertManager(progress: Progress): Promise<string> {
+  const sources = "hack/cert-manager";
+  return goBuild(progress, { name: "cert-manager", version: VERSIONS.certManager, sources, ldflags: [] });
+}
+
+/** Path of a Vault with one engine, PKI, built on first use: some minutes, for the long tests only. */
+export function ensureVault(progress: Progress): Promise<string> {
+  return goBuild(progress, { name: "vault", version: VERSIONS.vault, sources: "hack/vault", ldflags: [] });
+}
+
+/** Folder with cert-manager's custom resource definitions, out of the module that the controller is built from. */
+export async function certManagerDefinitions(): Promise<string> {
+  const cwd = path.join(repositoryRoot(), "hack/cert-manager");
+  const module = "github.com/cert-manager/cert-manager";
+  const { Dir } = JSON.parse(await capture("go", ["mod", "download", "-json", module], { cwd })) as {
+    readonly Dir: string;
+  };
+  return path.join(Dir, "deploy/crds");
+}
+
 /** Installs one Go program into the cache and gives its path; a second call finds it there. */
 async function goInstall(progress: Progress, module: string, version: string): Promise<string> {
   const name = path.basename(module);

@@ -3,7 +3,13 @@ import os from "node:os";
 import path from "node:path";
 
 /** Versions of everything the embedded cluster is made of; a change here makes new cached artefacts. */
-export const VERSIONS = { kubernetes: "v1.34.4", coredns: "v1.12.4", helm: "v3.19.0" } as const;
+export const VERSIONS = {
+  kubernetes: "v1.34.4",
+  coredns: "v1.12.4",
+  helm: "v3.19.0",
+  certManager: "v1.11.5",
+  vault: "v1.14.1",
+} as const;
 
 /** Name of the cluster that the demo and the test ladder share. */
 const DEFAULT_CLUSTER_NAME = "osm-pepr";

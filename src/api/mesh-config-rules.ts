@@ -223,7 +223,6 @@ const IDLE_FLAGS: Readonly<Record<string, readonly [boolean, string]>> = {
   enableAsyncProxyServiceMapping: [true, KEPT],
   enableIngressBackendPolicy: [false, "IngressBackend policies are always read"],
   enableEnvoyActiveHealthChecks: [true, "proxies do not check the health of endpoints yet"],
-  enableMeshRootCertificate: [true, "MeshRootCertificate objects are not read yet"],
 };
 
 function featureFlag(name: string): is.Check {

@@ -2,9 +2,15 @@ import type { Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
 import * as is from "./field";
 
+/** What a root is for: to issue and be trusted, to be trusted only, or nothing. */
+export type RootRole = "passive" | "active" | "inactive";
+
 /** MeshRootCertificate (`config.openservicemesh.io/v1alpha2`): a root of trust and who issues from it. */
 export interface MeshRootCertificateSpec {
-  readonly role: "passive" | "active" | "inactive";
+  /** Exactly one of this and {@link MeshRootCertificateSpec.intent}. */
+  readonly role?: RootRole;
+  /** What OSM 1.2 called the role. */
+  readonly intent?: Exclude<RootRole, "inactive">;
   /** Default `cluster.local`. */
   readonly trustDomain?: string;
   /** Default false. */
@@ -67,21 +73,30 @@ const tresor = is.object(
 );
 
 const check = is.specOf(
-  is.object(
-    {
-      role: is.word("passive", "active", "inactive"),
-      trustDomain: is.objectName,
-      spiffeEnabled: is.flag,
-      provider: is.all(
-        is.object({ certManager, vault, tresor }),
-        is.exactlyOne("certManager", "vault", "tresor"),
-      ),
-    },
-    ["role", "provider"],
+  is.all(
+    is.object(
+      {
+        role: is.word("passive", "active", "inactive"),
+        intent: is.word("passive", "active"),
+        trustDomain: is.objectName,
+        spiffeEnabled: is.flag,
+        provider: is.all(
+          is.object({ certManager, vault, tresor }),
+          is.exactlyOne("certManager", "vault", "tresor"),
+        ),
+      },
+      ["provider"],
+    ),
+    is.exactlyOne("role", "intent"),
   ),
 );
 
 /** What is wrong with the fields of a MeshRootCertificate. */
 export function validateMeshRootCertificate(subject: ObjectRef, object: unknown): readonly Diagnostic[] {
   return is.validateObject(subject, object, check);
+}
+
+/** The role under either name; a root without any is not used. */
+export function roleOf({ role, intent }: Pick<MeshRootCertificateSpec, "role" | "intent">): RootRole {
+  return role ?? intent ?? "inactive";
 }

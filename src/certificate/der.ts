@@ -33,6 +33,7 @@ const OID = {
   basicConstraints: "2.5.29.19",
   authorityKeyId: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
+  extensionRequest: "1.2.840.113549.1.9.14",
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
   ecdsaSha256: "1.2.840.10045.4.3.2",
@@ -120,6 +121,11 @@ const USAGES: Readonly<Record<CertificatePlan["purpose"], readonly string[]>> = 
   root: [],
 };
 
+/** Extended key usages of a purpose, as object identifiers; none for a root. */
+export function usagesOf(purpose: CertificatePlan["purpose"]): readonly string[] {
+  return USAGES[purpose];
+}
+
 function extensionsOf(plan: CertificatePlan, issuance: Issuance): readonly Node[] {
   const root = plan.purpose === "root";
   const constraints = root ? sequence(primitive(Type.BOOLEAN, "\xff")) : sequence();
@@ -156,7 +162,31 @@ export function toBeSigned(plan: CertificatePlan, issuance: Issuance): Uint8Arra
   );
 }
 
-/** The whole certificate, DER. */
+/**
+ * The bytes that the key to certify has to sign for a PKCS #10 request (RFC 2986). The request asks for the plan's names
+ * and usages; when it ends is said to the issuer in another way.
+ */
+export function requestToBeSigned(plan: CertificatePlan, publicKey: Uint8Array): Uint8Array {
+  const extensions = sequence(
+    extension(OID.keyUsage, true, keyUsage(false)),
+    extension(OID.extendedKeyUsage, false, sequence(...USAGES[plan.purpose].map(oid))),
+    ...altNames(plan),
+  );
+  const attribute = sequence(
+    oid(OID.extensionRequest),
+    asn1.create(Class.UNIVERSAL, Type.SET, true, [extensions]),
+  );
+  return encode(
+    sequence(
+      primitive(Type.INTEGER, "\0"),
+      subjectOf(plan),
+      decode(publicKey),
+      context(0, true, [attribute]),
+    ),
+  );
+}
+
+/** A whole certificate, or a whole request, DER. */
 export function assemble(tbs: Uint8Array, kind: SignatureKind, signature: Uint8Array): Uint8Array {
   return encode(sequence(decode(tbs), algorithm(kind), primitive(Type.BITSTRING, `\0${binary(signature)}`)));
 }

@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { AdsServer, AdsStats } from "./ads/server";
 import type { Informers } from "./kube/informers";
 import type { Metrics } from "./metrics";
+import type { WorkloadSecrets } from "./secrets/workload-secrets";
 
 /** Gauges and counters of the informers, read at each scrape. */
 export function observeInformers(metrics: Metrics, informers: Pick<Informers, "byKind">): void {
@@ -52,6 +53,24 @@ export function observeStreams(metrics: Metrics, ads: Pick<AdsServer, "stats">):
       refusedStreams.inc({ code }, count - (before.refusedStreams[code] ?? 0));
     }
     before = stats;
+  });
+}
+
+/** Workload certificates of this replica, read at each scrape. The second is the one to be alerted by. */
+export function observeIssuing(metrics: Metrics, secrets: Pick<WorkloadSecrets, "issued" | "trouble">): void {
+  const issued = metrics.counter({
+    name: "osm_cert_issued_count",
+    help: "Workload certificates that this replica has issued.",
+  });
+  const waiting = metrics.gauge({
+    name: "osm_cert_waiting_count",
+    help: "Identities whose certificate the issuer has failed to give or to renew; proxies use what they have.",
+  });
+  let before = 0;
+  metrics.onCollect(() => {
+    issued.inc({}, secrets.issued - before);
+    before = secrets.issued;
+    waiting.set(secrets.trouble()?.waiting ?? 0);
   });
 }
 

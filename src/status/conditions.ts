@@ -40,6 +40,8 @@ export interface StatusFacts {
   readonly diagnostics: readonly Diagnostic[];
   /** undefined: nobody knows yet. */
   readonly progress: ProxyProgress | undefined;
+  /** Fields of the status besides conditions; they are written as they are. */
+  readonly fields?: object;
   /** `Programmed` stays as it is written, whatever the counts say now. Default false. */
   readonly keepProgrammed?: boolean;
 }

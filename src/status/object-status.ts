@@ -8,6 +8,8 @@ export interface ObjectStatus {
   readonly currentStatus?: string;
   /** Why it is `error`; "" otherwise. */
   readonly reason?: string;
+  /** Fields that only one kind has. */
+  readonly [field: string]: unknown;
 }
 
 /** The status of a condition that OSM would have called an error. */
@@ -32,12 +34,21 @@ export function statusChange(
   const given = fieldsOf(status);
   const existing = conditionsIn(status);
   const conditions = conditionsOf({ ...facts, existing });
-  const extra = WITH_CURRENT_STATUS.has(kind) ? osmFields(conditions) : {};
+  const osm = WITH_CURRENT_STATUS.has(kind) ? osmFields(conditions) : {};
+  const extra = { ...osm, ...facts.fields };
   const same =
     given["observedGeneration"] === facts.generation &&
     sameConditions(conditions, existing) &&
-    Object.entries(extra).every(([name, value]) => given[name] === value);
+    Object.entries(extra).every(([name, value]) => isSame(given[name], value));
   return same ? undefined : { observedGeneration: facts.generation, conditions, ...extra };
+}
+
+/** Whether two values of JSON say the same, whatever the order of their fields. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
+  const [one, other] = [fieldsOf(a), fieldsOf(b)];
+  const keys = Object.keys(one);
+  return keys.length === Object.keys(other).length && keys.every(key => isSame(one[key], other[key]));
 }
 
 function osmFields(conditions: readonly Condition[]): Pick<ObjectStatus, "currentStatus" | "reason"> {

@@ -3,7 +3,7 @@ import type { DiffCache } from "./diff";
 import { findResource, resourcesOf, sizeOf, TYPE_URLS, type ResourceSet, type TypeUrl } from "./resource";
 import { SEND_ORDER, typeStateOf, type StreamState } from "./stream";
 import { objectsOf, type Lag } from "./tally";
-import { pendingOf, type Rejection, type TypeState } from "./type-state";
+import { heldIn, pendingOf, wants, type Rejection, type TypeState } from "./type-state";
 
 /** One type on one stream. */
 export interface TypeStanding {
@@ -91,6 +91,17 @@ function notAskedFor(type: TypeState, target: ResourceSet | undefined): readonly
   if (target === undefined || type.typeUrl === TYPE_URLS.secret) return [];
   if (type.wildcard || type.names.size >= sizeOf(target)) return [];
   return [...resourcesOf(target)].map(({ name }) => name).filter(name => !type.names.has(name));
+}
+
+/**
+ * Version that a proxy holds of one name: null when it asks for it and has acknowledged none, or has yet to answer to
+ * another; undefined when it does not ask for it.
+ */
+export function heldOf(state: StreamState, typeUrl: TypeUrl, name: string): string | null | undefined {
+  const type = typeStateOf(state, typeUrl);
+  if (!wants(type, name)) return undefined;
+  const isUnderWay = type.inFlight?.resources.some(resource => resource.name === name) ?? false;
+  return isUnderWay ? null : heldIn(type.content, name);
 }
 
 /** The standing of every subscribed type, in send order. */

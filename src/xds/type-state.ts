@@ -86,7 +86,8 @@ export function wants(state: TypeState, name: string): boolean {
   return state.wildcard || state.names.has(name);
 }
 
-function heldIn(content: ClientContent, name: string): Held {
+/** What the client has acknowledged of a name; null: nothing. */
+export function heldIn(content: ClientContent, name: string): Held {
   const deviation = content.deviations.get(name);
   if (deviation !== undefined) return deviation;
   return (content.set && findResource(content.set, name)?.version) ?? null;

@@ -20,7 +20,8 @@ import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isConflict, isNotFound } from "../../src/runtime/kube/errors";
 import { silentLog } from "../../src/runtime/log";
 import { applyObject, createIfAbsent } from "../../src/runtime/ownership";
-import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
+import { createRoot, loadAuthority, type Authority } from "../../src/runtime/secrets/authority";
+import { rootsOf } from "../../src/runtime/secrets/workload-secrets";
 import { readSettings } from "../../src/runtime/settings";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
 
@@ -139,6 +140,12 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
     }
   });
 
+  /** Roots that never change. */
+  const rootsFor = (authority: Authority) => ({
+    roots: () => rootsOf(authority),
+    onRoots: () => ({ close: () => undefined }),
+  });
+
   /** A MeshConfig that the test writes, as the gateway's keeper follows it. */
   const gatewayOf = (client: KubeClient) => {
     const root = createRoot(Date.now());
@@ -152,7 +159,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       },
     };
     const authority = loadAuthority(root.certPem, root.keyPem);
-    const keeper = new GatewaySecretKeeper({ ...around(), kube: client, authority, engine });
+    const keeper = new GatewaySecretKeeper({ ...around(), kube: client, roots: rootsFor(authority), engine });
     const put = (name: string | undefined, altName = "gw"): void => {
       const secret = { name: name ?? "", namespace: "default" };
       const gateway = { subjectAltNames: [altName], validityDuration: "1h", secret };
@@ -244,7 +251,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
     };
     const keeper = new GatewaySecretKeeper({
       ...around(),
-      authority,
+      roots: rootsFor(authority),
       engine,
       clock: { ...systemClock, now: () => now },
     });

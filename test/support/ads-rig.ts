@@ -6,7 +6,11 @@ import { silentLog } from "../../src/runtime/log";
 import { startAds, type AdsOptions, type AdsServer } from "../../src/runtime/ads/server";
 import { AuthenticationError } from "../../src/runtime/identity/errors";
 import { createRoot, issueServing, loadAuthority, type Authority } from "../../src/runtime/secrets/authority";
-import { createWorkloadSecrets, type WorkloadSecrets } from "../../src/runtime/secrets/workload-secrets";
+import {
+  createWorkloadSecrets,
+  rootsOf,
+  type WorkloadSecrets,
+} from "../../src/runtime/secrets/workload-secrets";
 import type { Authenticator, ConfigSource, LivePod, PodDirectory } from "../../src/runtime/ports";
 import {
   resourceSet,
@@ -130,6 +134,13 @@ export interface RigOptions {
   readonly leafValidityMs?: number;
   /** Default: an empty one. */
   readonly world?: TestWorld;
+  /** Default: a new one. */
+  readonly authority?: Authority;
+}
+
+function newAuthority(now: number): Authority {
+  const root = createRoot(now);
+  return loadAuthority(root.certPem, root.keyPem);
 }
 
 /** A real ADS server over TLS on loopback, with a world that the test writes. */
@@ -145,12 +156,11 @@ export class AdsRig {
 
   static async start(options: Partial<AdsOptions> & RigOptions = {}): Promise<AdsRig> {
     const now = Date.now();
-    const root = createRoot(now);
-    const authority = loadAuthority(root.certPem, root.keyPem);
+    const authority = options.authority ?? newAuthority(now);
     const world = options.world ?? new TestWorld();
     const serving = issueServing(authority, [ADS_SAN], { now, validityMs: 3_600_000 });
     const secrets = createWorkloadSecrets({
-      authority,
+      roots: rootsOf(authority),
       trustDomain: "cluster.local",
       validityMs: options.leafValidityMs ?? 86_400_000,
       clock: systemClock,

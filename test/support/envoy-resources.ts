@@ -11,7 +11,10 @@ import { RouteConfiguration } from "../../src/envoy/api/generated/envoy/config/r
 import { Router } from "../../src/envoy/api/generated/envoy/extensions/filters/http/router/v3/router";
 import { HttpConnectionManager } from "../../src/envoy/api/generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { TcpProxy } from "../../src/envoy/api/generated/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy";
-import { DownstreamTlsContext } from "../../src/envoy/api/generated/envoy/extensions/transport_sockets/tls/v3/tls";
+import {
+  DownstreamTlsContext,
+  UpstreamTlsContext,
+} from "../../src/envoy/api/generated/envoy/extensions/transport_sockets/tls/v3/tls";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
 import type { ObjectRef } from "../../src/model/object-ref";
 import { TYPE_URLS, type EncodedResource, type TypeUrl } from "../../src/xds/resource";
@@ -46,6 +49,38 @@ export function edsCluster(
     ...((options.eds ?? true) ? { edsClusterConfig: { edsConfig: ADS } } : {}),
   });
   return { ...resource, origins: options.origins ?? [] };
+}
+
+/** A cluster with endpoints from EDS that are called with mutual TLS, each connection by a handshake of its own. */
+export function tlsCluster(name: string): EncodedResource {
+  const context = pack(UpstreamTlsContext, {
+    commonTlsContext: {
+      tlsCertificateSdsSecretConfigs: [{ name: SDS_SERVICE_CERT, sdsConfig: ADS }],
+      validationContextType: {
+        $case: "validationContextSdsSecretConfig",
+        value: { name: SDS_ROOT_CERT, sdsConfig: ADS },
+      },
+    },
+    maxSessionKeys: 0,
+  });
+  return encoded(Cluster, TYPE_URLS.cluster, name, {
+    name,
+    clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.EDS },
+    connectTimeout: { seconds: 20, nanos: 0 },
+    edsClusterConfig: { edsConfig: ADS },
+    transportSocket: { name: "tls", configType: { $case: "typedConfig", value: context } },
+  });
+}
+
+/** A listener on loopback that forwards bytes to a cluster. */
+export function tcpListener(name: string, port: number, cluster: string): EncodedResource {
+  const proxy = { statPrefix: "test", clusterSpecifier: { $case: "cluster", value: cluster } } as const;
+  const filter = { name: "tcp", configType: { $case: "typedConfig", value: pack(TcpProxy, proxy) } } as const;
+  return encoded(Listener, TYPE_URLS.listener, name, {
+    name,
+    address: loopback(port),
+    filterChains: [{ filters: [filter] }],
+  });
 }
 
 /** One endpoint on loopback. */

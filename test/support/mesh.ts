@@ -5,7 +5,7 @@ import { PORT_METRICS } from "../../src/model/mesh-words";
 import type { Party } from "../../src/model/owner";
 import type { Leaf } from "../../src/policy/types";
 import { type Authority, createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
-import { createWorkloadSecrets } from "../../src/runtime/secrets/workload-secrets";
+import { createWorkloadSecrets, rootsOf } from "../../src/runtime/secrets/workload-secrets";
 import { systemClock } from "../../src/runtime/clock";
 import type { Log } from "../../src/runtime/ports";
 import { type EncodedResource, resourcesOf } from "../../src/xds/resource";
@@ -67,7 +67,7 @@ class RunningMesh implements Mesh {
     private readonly workshop: Workshop,
   ) {
     this.secrets = createWorkloadSecrets({
-      authority: this.authority,
+      roots: rootsOf(this.authority),
       trustDomain: TRUST_DOMAIN,
       validityMs: 3_600_000,
       clock: systemClock,

@@ -5,7 +5,7 @@ import { planWorkload } from "../../src/certificate/plan";
 import { identityKey, type ServiceIdentity } from "../../src/model/identity";
 import { systemClock } from "../../src/runtime/clock";
 import { silentLog } from "../../src/runtime/log";
-import { createWorkloadSecrets } from "../../src/runtime/secrets/workload-secrets";
+import { createWorkloadSecrets, rootsOf } from "../../src/runtime/secrets/workload-secrets";
 import { type EncodedResource, resourcesOf } from "../../src/xds/resource";
 import { type AdsPipe, startAdsPipe } from "./ads-pipe";
 import { throwAwayAuthority, TRUST_DOMAIN } from "./mesh";
@@ -57,7 +57,7 @@ export class SceneNetwork {
   private readonly issued = new Map<string, readonly EncodedResource[]>();
   private readonly authority = throwAwayAuthority();
   private readonly secrets = createWorkloadSecrets({
-    authority: this.authority,
+    roots: rootsOf(this.authority),
     trustDomain: TRUST_DOMAIN,
     validityMs: VALIDITY_MS,
     clock: systemClock,

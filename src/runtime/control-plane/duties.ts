@@ -5,6 +5,7 @@ import { keep, keptAs } from "../ownership";
 import type { Settings } from "../settings";
 import type { Engine } from "../engine";
 import type { Authority } from "../secrets/authority";
+import type { RootFollower } from "../secrets/root-follower";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import { makeMeshConfig } from "./bootstrap";
 import { keptDeployments } from "./deployments";
@@ -18,8 +19,10 @@ export interface DutyOptions extends KeeperOptions {
   readonly settings: Settings;
   readonly namespaces: Namespaces;
   readonly identity: WebhookIdentity;
-  /** Issues the ingress gateway's certificate; its own is the root that verifies the ADS server. */
+  /** Its root verifies the ADS server. */
   readonly authority: Authority;
+  /** Whom workloads trust; the ingress gateway's certificate is issued like theirs. */
+  readonly roots: RootFollower;
   readonly engine: Engine;
   /** False where the process does not run in Pepr's Deployments (development). */
   readonly inCluster: boolean;
@@ -30,6 +33,7 @@ export interface Duties {
   /** Resolves when everything the mesh owns is as it should be for the first time. */
   readonly settled: Promise<void>;
   readonly meshNamespaces: MeshNamespaceKeeper;
+  readonly gateway: GatewaySecretKeeper;
   /** To be called with a renewed identity: configurations trust its CA and use its path. */
   present(identity: WebhookIdentity): void;
   stop(): void;
@@ -59,6 +63,7 @@ export function startDuties(options: DutyOptions): Duties {
   return {
     settled: keeper.settled,
     meshNamespaces,
+    gateway,
     present(identity) {
       if (identity.caCertPem === current.caCertPem && identity.path === current.path) return;
       current = identity;

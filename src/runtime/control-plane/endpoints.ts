@@ -1,6 +1,6 @@
 import { createDebugEndpoint, DEBUG_PORT, HEALTH_PORT, healthPages, listenHttp } from "../http-endpoints";
 import { createMetrics } from "../metrics";
-import { observeInformers, observeProcess, observeStreams } from "../observe";
+import { observeInformers, observeIssuing, observeProcess, observeStreams } from "../observe";
 import type { Log } from "../ports";
 import type { Role } from "../role";
 import type { Serving } from "./serving";
@@ -22,7 +22,10 @@ export async function openEndpoints(options: EndpointsOptions): Promise<{ stop()
   const metrics = createMetrics();
   observeInformers(metrics, informers);
   observeProcess(metrics);
-  if (serving !== undefined) observeStreams(metrics, serving.ads);
+  if (serving !== undefined) {
+    observeStreams(metrics, serving.ads);
+    observeIssuing(metrics, serving.secrets);
+  }
   const notReady = (): string | undefined => {
     const waiting = informers.waitingFor();
     return waiting.length === 0 ? undefined : `waiting for ${waiting.join(", ")}`;

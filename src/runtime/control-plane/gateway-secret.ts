@@ -9,8 +9,9 @@ import { withQuery } from "../kube/client";
 import { isConflict, isForbidden, isNotFound } from "../kube/errors";
 import type { KeeperOptions } from "../ownership";
 import { createIfAbsent } from "../ownership";
-import type { Authority } from "../secrets/authority";
-import { gatewayDue, issueGateway } from "../secrets/gateway-certificate";
+import type { GatewayTrust } from "../../certificate/root-proof";
+import { gatewayDue, gatewayTrust, issueGateway } from "../secrets/gateway-certificate";
+import type { RootFollower } from "../secrets/root-follower";
 import type { Settings } from "../settings";
 import { KeyedWorker } from "./keyed-worker";
 
@@ -18,7 +19,7 @@ import { KeyedWorker } from "./keyed-worker";
 export interface GatewaySecretOptions extends KeeperOptions {
   readonly settings: Settings;
   readonly engine: Pick<Engine, "meshConfig" | "onMeshConfig">;
-  readonly authority: Authority;
+  readonly roots: Pick<RootFollower, "roots" | "onRoots">;
 }
 
 /** The Secret is looked at so often, so that a lost or changed one comes back, milliseconds. */
@@ -26,6 +27,9 @@ const LOOK_MS = 60_000;
 /** Somebody else created the Secret between two requests: it is looked at again after so long, milliseconds. */
 const RACE_MS = 1_000;
 const KEY = "ingress gateway certificate";
+
+/** Of a Secret that is not there yet: nothing is proven. */
+const UNKNOWN_TRUST: GatewayTrust = { trust: [], issuing: undefined, since: Infinity };
 
 type Place = IngressGateway["secret"];
 
@@ -38,23 +42,30 @@ type Place = IngressGateway["secret"];
  */
 export class GatewaySecretKeeper {
   private readonly worker: KeyedWorker;
-  private readonly subscription: { close(): void };
+  private readonly subscriptions: readonly { close(): void }[];
   private timer: { cancel(): void } | undefined;
   private stopped = false;
+  private trusted: GatewayTrust | undefined;
   /** Where this process has put a Secret. */
   private readonly made = new Map<string, Place>();
 
   constructor(private readonly options: GatewaySecretOptions) {
     this.worker = new KeyedWorker({ ...options, work: () => this.look() });
-    this.subscription = options.engine.onMeshConfig(() => {
+    const look = (): void => {
       this.worker.enqueue(KEY);
-    });
-    this.worker.enqueue(KEY);
+    };
+    this.subscriptions = [options.engine.onMeshConfig(look), options.roots.onRoots(look)];
+    look();
+  }
+
+  /** What the Secret says about trust, as it was seen last; undefined: no gateway is asked for. */
+  trust(): GatewayTrust | undefined {
+    return this.trusted;
   }
 
   stop(): void {
     this.stopped = true;
-    this.subscription.close();
+    for (const subscription of this.subscriptions) subscription.close();
     this.timer?.cancel();
     this.worker.stop();
   }
@@ -62,6 +73,7 @@ export class GatewaySecretKeeper {
   private async look(): Promise<void> {
     const gateway = this.options.engine.meshConfig().certificate.ingressGateway;
     this.timer?.cancel();
+    if (gateway === undefined) this.trusted = undefined;
     const due = gateway && (await this.keep(gateway));
     // Afterwards: a Secret that cannot be deleted must not stop the one that is in use.
     await this.deleteOthers(gateway?.secret);
@@ -77,9 +89,9 @@ export class GatewaySecretKeeper {
 
   /** Brings the Secret to what is asked for; answers when it has to be looked at again, epoch milliseconds. */
   private async keep(gateway: IngressGateway): Promise<number> {
-    const { kube, settings, authority, clock, log } = this.options;
+    const { kube, settings, roots, clock, log } = this.options;
     const path = secretPath(gateway.secret);
-    const issue = { gateway, authority, now: clock.now() };
+    const issue = { gateway, roots: roots.roots(), now: clock.now() };
     const live = await this.read(path);
     if (live !== undefined && !isGatewaySecret(settings, live)) {
       log.error("a Secret of somebody else stands where the ingress gateway's should be", gateway.secret);
@@ -87,15 +99,17 @@ export class GatewaySecretKeeper {
     }
     const held = live && readGatewaySecret(live);
     if (live !== undefined) this.made.set(path, gateway.secret);
+    this.trusted = held === undefined ? UNKNOWN_TRUST : gatewayTrust(held, issue);
     const due = held === undefined ? issue.now : gatewayDue(held, issue);
     if (due > issue.now) return due;
-    const material = issueGateway(issue);
+    const material = await issueGateway(issue);
     const wanted = gatewaySecret(settings, gateway.secret, material);
     if (live === undefined) {
       if (!(await createIfAbsent(kube, wanted))) return issue.now + RACE_MS;
       this.made.set(path, gateway.secret);
     } else await kube.mergePatch(path, { data: wanted.data });
     log.info("issued the ingress gateway's certificate", gateway.secret);
+    this.trusted = gatewayTrust(material, issue);
     return gatewayDue(material, issue);
   }
 

@@ -11,6 +11,7 @@ import type { KeeperOptions } from "../ownership";
 import type { Role } from "../role";
 import { serves, writes } from "../role";
 import type { Authority } from "../secrets/authority";
+import type { RootFollower } from "../secrets/root-follower";
 import type { Settings } from "../settings";
 import type { Serving } from "./serving";
 
@@ -22,6 +23,8 @@ export interface LedgerOptions extends KeeperOptions {
   readonly engine: Engine;
   /** undefined: this pod serves no proxies. */
   readonly serving: Serving | undefined;
+  /** Whom workloads trust. */
+  readonly roots: RootFollower;
 }
 
 /** The ledger's side of a pod: what it tells, and what it is told. */
@@ -117,7 +120,14 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
   const own =
     serving === undefined
       ? undefined
-      : new ReplicaLedger({ streams: serving.ads.ledger, engine, meshConfig, clock });
+      : new ReplicaLedger({
+          streams: serving.ads.ledger,
+          engine,
+          meshConfig,
+          given: () => serving.secrets.given(),
+          clock,
+        });
+  const rotation = options.roots.onRoots(() => own?.givenChanged());
   const server =
     own === undefined || !serves(role) || role === "dev"
       ? undefined
@@ -126,6 +136,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
   return {
     fleet: following?.fleet,
     stop: () => {
+      rotation.close();
       following?.stop();
       server?.stop();
       own?.stop();

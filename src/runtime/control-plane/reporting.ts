@@ -17,6 +17,8 @@ import { createStatusWriter } from "../status/writer";
 import type { ObjectName } from "./actions";
 import { makeMeshConfig } from "./bootstrap";
 import { KeyedWorker } from "./keyed-worker";
+import type { RootKeeper } from "./root-keeper";
+import { rootFields, rootFindings, rootProgress } from "./root-reports";
 import type { Progress } from "./progress";
 import { followProgress, subjectKey } from "./progress";
 
@@ -26,6 +28,8 @@ export interface ReportingOptions extends KeeperOptions {
   readonly engine: Engine;
   /** What all replicas know of their proxies; undefined: nobody is asked, and nothing is ever counted. */
   readonly fleet: Fleet | undefined;
+  /** The rotation of roots, which MeshRootCertificates are told about; undefined: they are judged by their fields. */
+  readonly roots?: RootKeeper;
 }
 
 /** Tells owners about their objects; runs in the single writer. */
@@ -41,16 +45,31 @@ const CORE_VERSION = "v1";
 /** Reason of events, and of the condition, when a proxy did not take what comes from an object. */
 const REFUSED_BY_PROXY = "RefusedByProxy";
 
-function ownFindings(engine: Engine, subject: StatusSubject, object: KubeObject): readonly Diagnostic[] {
+function ownFindings(
+  { engine, settings, roots }: ReportingOptions,
+  subject: StatusSubject,
+  object: KubeObject,
+): readonly Diagnostic[] {
   const group = apiKind(subject.kind)?.group ?? "";
-  const compiled = engine.diagnostics().get(objectRefKey({ group, ...subject })) ?? [];
-  return [...validateCustomObject(subject.kind, object), ...compiled];
+  const ref = { group, ...subject };
+  const compiled = engine.diagnostics().get(objectRefKey(ref)) ?? [];
+  const rotated = isRoot(subject) && roots !== undefined ? rootFindings(ref, roots.view, settings) : [];
+  return [...validateCustomObject(subject.kind, object), ...compiled, ...rotated];
 }
+
+const isRoot = ({ kind }: StatusSubject): boolean => kind === "MeshRootCertificate";
 
 const READ = new Set(Object.keys(createProjectors("")));
 
+function isRootSeen({ view }: RootKeeper, name: string, generation = 0): boolean {
+  return view?.objects.some(object => object.name === name && object.generation >= generation) ?? false;
+}
+
 /** Whether what the compiler found is about the object as it is now; kinds that it does not read are judged by their fields. */
-function isJudged(engine: Engine, subject: StatusSubject, { metadata }: KubeObject): boolean {
+function isJudged(options: ReportingOptions, subject: StatusSubject, { metadata }: KubeObject): boolean {
+  const { engine, settings, roots } = options;
+  if (isRoot(subject) && subject.namespace === settings.osmNamespace)
+    return roots === undefined || isRootSeen(roots, subject.name, metadata.generation);
   const stray = subject.kind === "MeshConfig" && subject.name !== MESH_CONFIG_NAME;
   if (stray || !READ.has(subject.kind)) return true;
   return (engine.generations().get(subjectKey(subject)) ?? -1) >= (metadata.generation ?? 0);
@@ -81,9 +100,13 @@ function openWriter(
   };
   return createStatusWriter({
     ...options,
-    isJudged: (subject, object) => isJudged(options.engine, subject, object),
-    findings: (subject, object) => ownFindings(options.engine, subject, object),
-    progress: (subject, object) => progress()?.of(subject, object.metadata.generation ?? 0),
+    isJudged: (subject, object) => isJudged(options, subject, object),
+    findings: (subject, object) => ownFindings(options, subject, object),
+    progress: (subject, object) =>
+      isRoot(subject)
+        ? rootProgress(subject.name, options.roots?.view)
+        : progress()?.of(subject, object.metadata.generation ?? 0),
+    fields: subject => (isRoot(subject) ? rootFields(subject.name, options.roots?.view) : undefined),
     onRefusal: (subject, object, findings) => {
       for (const { code, message } of findings.filter(({ severity }) => severity === "error")) {
         warn(subject, object, { reason: code, note: message });
@@ -119,6 +142,7 @@ export function startReporting(options: ReportingOptions): Reporting {
   const refusals = fleet?.onRefusal(row => {
     tellRefusal(events, row);
   });
+  followRootViews(options, touch);
   const defaults = new KeyedWorker({ ...options, work: () => makeMeshConfig(options) });
   const subscription = engine.onDiagnostics(changed => {
     follow(changed, { triggered, events, touch });
@@ -138,6 +162,23 @@ export function startReporting(options: ReportingOptions): Reporting {
       for (const part of [progress, status, defaults]) part?.stop();
     },
   };
+}
+
+/** Roots are told whenever what is said of them changes. */
+function followRootViews(
+  { roots, settings: { osmNamespace: namespace } }: ReportingOptions,
+  touch: (subject: StatusSubject) => void,
+): void {
+  const told = new Map<string, string>();
+  roots?.onView(view => {
+    for (const { name, generation } of view.objects) {
+      const said = [generation, view.errors.get(name), rootProgress(name, view), rootFields(name, view)];
+      const text = JSON.stringify(said);
+      if (told.get(name) === text) continue;
+      told.set(name, text);
+      touch({ kind: "MeshRootCertificate", namespace, name });
+    }
+  });
 }
 
 interface Followers {

@@ -7,8 +7,9 @@ import { createAuthenticator } from "../identity/authenticator";
 import type { KeeperOptions } from "../ownership";
 import type { Authority } from "../secrets/authority";
 import { issueServing } from "../secrets/authority";
+import type { RootFollower } from "../secrets/root-follower";
 import type { WorkloadSecrets } from "../secrets/workload-secrets";
-import { createWorkloadSecrets } from "../secrets/workload-secrets";
+import { createWorkloadSecrets, rootsOf } from "../secrets/workload-secrets";
 import type { Settings } from "../settings";
 import type { World } from "./world";
 
@@ -22,7 +23,10 @@ const LEAF_FLOOR_MS = 60_000;
 /** What a serving replica works with. */
 export interface ServingOptions extends KeeperOptions {
   readonly settings: Settings;
+  /** Issues what the control plane itself presents. */
   readonly authority: Authority;
+  /** Whom workloads trust and who issues to them. Default: the same authority, for good. */
+  readonly roots?: RootFollower;
   readonly world: World;
   /** Addresses to listen on, tried in order: `::` takes both families where the kernel has IPv6. */
   readonly hosts?: readonly string[];
@@ -67,11 +71,14 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const { trustDomain } = settings;
   const spec = engine.meshConfig();
   const secrets = createWorkloadSecrets({
-    authority,
+    roots: options.roots?.roots() ?? rootsOf(authority),
     trustDomain,
     validityMs: leafValidity(spec),
     clock,
     log,
+  });
+  const rotation = options.roots?.onRoots(roots => {
+    secrets.setRoots(roots);
   });
   const authenticator = createAuthenticator({ kube, pods: engine, trustDomain, clock, log });
   const material = (): { certPem: string; keyPem: string; clientRoots: string } => {
@@ -96,6 +103,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   });
   const stop = (): void => {
     timer.cancel();
+    rotation?.close();
     subscription.close();
     secrets.stop();
     void ads.close();

@@ -1,15 +1,21 @@
 import type { MeshConfigSpec } from "../../api/mesh-config";
+import type { GatewayTrust } from "../../certificate/root-proof";
 import { EMBEDDED_CRDS } from "../../install/crds";
 import { WEBHOOK_PORT } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
+import type { OpenIssuer } from "../issuers/issuer";
+import { createOpenIssuer } from "../issuers/open";
 import type { KubeClient } from "../kube";
+import { fleetTrust } from "../ledger/trust";
 import type { RootLog } from "../log";
 import type { Clock } from "../ports";
 import type { Role } from "../role";
 import { serves, writes } from "../role";
 import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
+import type { RootFollower } from "../secrets/root-follower";
+import { followRoots } from "../secrets/root-follower";
 import type { Settings } from "../settings";
 import type { MeshActions } from "./actions";
 import { injectorSettings, judgeInWorld, ownAddresses, podAdmission } from "./admission";
@@ -27,8 +33,9 @@ import { followNamespaces } from "./namespaces";
 import { watchOwnPod } from "./own-pod";
 import type { Reporting } from "./reporting";
 import { startReporting } from "./reporting";
+import { RootKeeper } from "./root-keeper";
 import type { Serving } from "./serving";
-import { startServing } from "./serving";
+import { leafValidity, startServing } from "./serving";
 import { reportSkippedPods } from "./skipped-pods";
 import { ensureWebhookIdentity, followWebhookIdentity, renewWebhookIdentity } from "./webhook-identity";
 import type { MutableEnv, WebhookServer } from "./webhook-server";
@@ -69,6 +76,9 @@ type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
 /** What every pod of the control plane shares through the API: made by whichever comes first. */
 interface Foundation {
   readonly authority: Authority;
+  /** Opens who issues to workloads. */
+  readonly openIssuer: OpenIssuer;
+  readonly roots: RootFollower;
   readonly identity: WebhookIdentity;
   /** In force until the informers have seen a usable MeshConfig. */
   readonly meshConfig: MeshConfigSpec;
@@ -84,8 +94,11 @@ async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation>
   await run("default MeshConfig", () => ensureMeshConfig(bootstrap));
   const meshConfig = await run("MeshConfig", () => readMeshConfig(kube, settings));
   const authority = await run("root certificate", () => ensureAuthority(root));
+  const openIssuer = createOpenIssuer({ ...options, osmNamespace: settings.osmNamespace });
+  const follow = { ...options, ...root, openIssuer, authority, trustDomain: settings.trustDomain };
+  const roots = await run("roots of the workloads", () => followRoots(follow));
   const identity = await run("webhook identity", () => ensureWebhookIdentity(kube, settings, clock));
-  return { authority, identity, meshConfig };
+  return { authority, openIssuer, roots, identity, meshConfig };
 }
 
 /** Starts everything a role needs, each step within its time; resolves when this process is ready to serve. */
@@ -139,14 +152,44 @@ interface Parts extends Foundation {
   readonly admitPod: MeshActions["admitPod"];
 }
 
+/** The rotation of the workloads' root, driven by what all replicas tell of their proxies. */
+function rotateRoots(
+  options: ControlPlaneOptions,
+  parts: Parts,
+  gateway: () => GatewayTrust | undefined,
+): RootKeeper {
+  const { fleet } = parts.ledgers;
+  return new RootKeeper({
+    ...options,
+    ...parts,
+    gateway,
+    isEnabled: () => parts.world.engine.meshConfig().featureFlags.enableMeshRootCertificate,
+    fleet: () => fleet && fleetTrust(fleet.view()),
+    leafLifeMs: () => leafValidity(parts.world.engine.meshConfig()),
+  });
+}
+
+/** The tick of the single writer; it never rejects. */
+async function renewOrSay(
+  { kube, settings, clock, log }: ControlPlaneOptions,
+  identity: WebhookIdentity,
+): Promise<void> {
+  try {
+    await renewWebhookIdentity(kube, settings, identity, clock.now());
+  } catch (error) {
+    log.error("renewal failed, tried again in a minute", { error: String(error) });
+  }
+}
+
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
-  const { role, kube, settings, clock, log } = options;
+  const { role, settings, clock, log } = options;
   const { server, namespaces, world, serving, endpoints, admitPod } = parts;
   const { engine } = world;
   let identity = parts.identity;
   let duties: Duties | undefined;
   let reporting: Reporting | undefined;
   let skipped: { stop(): void } | undefined;
+  let keeper: RootKeeper | undefined;
   const follower = followWebhookIdentity(settings, options, next => {
     identity = next;
     server.present(next);
@@ -165,28 +208,25 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       reconcile: object => {
         reporting?.reconcile(object);
       },
-      tick: async () => {
-        try {
-          await renewWebhookIdentity(kube, settings, identity, clock.now());
-        } catch (error) {
-          log.error("renewal failed, tried again in a minute", { error: String(error) });
-        }
-      },
+      tick: () => renewOrSay(options, identity),
     },
     constructed() {
       log.info("ready");
       if (!writes(role)) return;
-      reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet });
+      keeper = rotateRoots(options, parts, () => duties?.gateway.trust());
+      reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...options, ...parts, engine, identity, inCluster: role !== "dev" });
     },
     stop: () => {
       for (const part of [
+        keeper,
         duties,
         reporting,
         skipped,
         endpoints,
         parts.ledgers,
+        parts.roots,
         own,
         follower,
         namespaces,

@@ -1,12 +1,17 @@
+import type { ProxyTrust, ReplicaTrust } from "../../certificate/root-proof";
+import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../model/mesh-words";
 import { objectRefKey, type ObjectRef } from "../../model/object-ref";
 import type { DiffCache } from "../../xds/diff";
-import { isSettled, lagOf } from "../../xds/ledger";
+import { heldOf, isSettled, lagOf } from "../../xds/ledger";
+import { TYPE_URLS } from "../../xds/resource";
 import type { StreamState } from "../../xds/stream";
 import { tallyOf, type Lag } from "../../xds/tally";
 import type { LedgerStream, RefusedResource } from "../ads/ledger";
 import type { EngineReports } from "../engine/reports";
 import type { Clock, Subscription } from "../ports";
+import { leafRoot } from "../secrets/leaf-version";
 import {
+  GIVEN,
   messageBetween,
   printRows,
   type PrintedRows,
@@ -31,6 +36,8 @@ export interface ReplicaLedgerOptions {
   readonly engine: Pick<EngineReports, "generations" | "onCompiled">;
   /** The object that concerns every proxy. */
   readonly meshConfig: ObjectRef;
+  /** What is given to proxies that connect now; undefined: nobody rotates roots here. */
+  readonly given?: () => ReplicaTrust;
   readonly clock: Clock;
 }
 
@@ -44,6 +51,7 @@ interface Known {
   readonly state: StreamState;
   readonly lag: Lag;
   readonly row: ProxyRow;
+  readonly trust: ProxyTrust;
 }
 
 /** The ledger of this replica, as rows that others subscribe to. */
@@ -104,7 +112,14 @@ export class ReplicaLedger {
       ),
       proxy: new Map([...next].map(([uid, { row }]) => [uid, row])),
       refused: this.refused(next),
+      trust: new Map([...next].map(([uid, { trust }]) => [uid, trust])),
+      given: new Map(this.options.given === undefined ? [] : [[GIVEN, this.options.given()]]),
     };
+  }
+
+  /** What is given to proxies has changed, which no stream need tell. */
+  givenChanged(): void {
+    if (this.watchers.size > 0) this.countSoon();
   }
 
   stop(): void {
@@ -123,7 +138,8 @@ export class ReplicaLedger {
     // What is kept back is not compared, so the proxy counts as behind with all of it, for a moment.
     if (held === true) return { openedAt, state, lag: "everything", row: { name, config: earlier } };
     const settled = isSettled(state, diffs) ? config : earlier;
-    return { openedAt, state, lag: lagOf(state, diffs), row: { name, config: settled } };
+    const row = { name, config: settled };
+    return { openedAt, state, lag: lagOf(state, diffs), row, trust: trustOf(name, state) };
   }
 
   private refused(proxies: ReadonlyMap<string, Known>): ReadonlyMap<string, RefusedRow> {
@@ -148,6 +164,16 @@ export class ReplicaLedger {
       this.lastCountMs = clock.now() - start;
     }, wait);
   }
+}
+
+function trustOf(name: string, state: StreamState): ProxyTrust {
+  const trust = heldOf(state, TYPE_URLS.secret, SDS_ROOT_CERT);
+  const leaf = heldOf(state, TYPE_URLS.secret, SDS_SERVICE_CERT);
+  return {
+    name,
+    ...(trust === undefined ? {} : { trust }),
+    ...(leaf === undefined ? {} : { issuer: leaf && leafRoot(leaf) }),
+  };
 }
 
 interface Watcher {

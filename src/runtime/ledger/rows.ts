@@ -1,4 +1,5 @@
 /** What a replica says about the proxies connected to it, as rows: sent in full on connection, then as they change. */
+import type { ProxyTrust, ReplicaTrust } from "../../certificate/root-proof";
 import type { ObjectRef } from "../../model/object-ref";
 import type { ObjectTally } from "../../xds/tally";
 
@@ -34,7 +35,14 @@ export interface ReplicaRows {
   readonly proxy: ReadonlyMap<string, ProxyRow>;
   /** By type, name and version. */
   readonly refused: ReadonlyMap<string, RefusedRow>;
+  /** Whom each proxy trusts and whose certificate it has, by pod uid. Apart from the rest: nothing else depends on it. */
+  readonly trust: ReadonlyMap<string, ProxyTrust>;
+  /** What the replica gives to proxies that connect now: one row, {@link GIVEN}; none from an older release. */
+  readonly given: ReadonlyMap<string, ReplicaTrust>;
 }
+
+/** Key of the one row of {@link ReplicaRows.given}. */
+export const GIVEN = "given";
 
 /** The kinds of rows. */
 const ROW_KINDS = [
@@ -42,6 +50,8 @@ const ROW_KINDS = [
   "object",
   "proxy",
   "refused",
+  "trust",
+  "given",
 ] as const satisfies readonly (keyof ReplicaRows)[];
 /** One of {@link ROW_KINDS}. */
 type RowKind = (typeof ROW_KINDS)[number];
@@ -97,6 +107,8 @@ export class ReceivedRows implements ReplicaRows {
   readonly object = new Map<string, ObjectTally>();
   readonly proxy = new Map<string, ProxyRow>();
   readonly refused = new Map<string, RefusedRow>();
+  readonly trust = new Map<string, ProxyTrust>();
+  readonly given = new Map<string, ReplicaTrust>();
 
   /** Takes in a message; returns what changed. */
   take(message: LedgerMessage): ReadonlyMap<RowKind, ReadonlySet<string>> {

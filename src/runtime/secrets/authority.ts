@@ -5,35 +5,26 @@ import {
   generateKeyPairSync,
   randomBytes,
   sign,
-  X509Certificate,
   type KeyObject,
 } from "node:crypto";
 import {
   assemble,
   readIssuer,
+  requestToBeSigned,
   serialOf,
   toBeSigned,
   type Issuance,
   type SignatureKind,
 } from "../../certificate/der";
 import { planRoot, planServing, type CertificatePlan } from "../../certificate/plan";
+import { climb, earliestEnd, pemOf, readCertificates } from "../issuers/chain";
+import type { IssuedPair, Issuer } from "../issuers/issuer";
 
-/** A certificate with its key, PEM, as it is stored and served. */
-export interface IssuedPair {
+/** An issuer whose key is in this process: its certificate and the use of its key. */
+export interface Authority extends Issuer {
+  /** The certificate whose key signs. */
   readonly certPem: string;
-  readonly keyPem: string;
-  /** Epoch milliseconds. */
-  readonly notAfter: number;
-  /** Serial number, hexadecimal. */
-  readonly serial: string;
-}
-
-/** An issuer: its certificate and the use of its key. */
-export interface Authority {
-  readonly certPem: string;
-  /** First half of the SHA-256 of the certificate, hexadecimal: names the issuer in versions. */
-  readonly fingerprint: string;
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds: the earliest end in the chain up to the trust anchor. */
   readonly notAfter: number;
   /** Issues for a fresh P-256 key; the certificate never outlives its issuer. Throws for the plan of a root. */
   issue(plan: CertificatePlan): IssuedPair;
@@ -47,7 +38,15 @@ function pem(label: string, der: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
 }
 
-function newKey(): { readonly publicKey: Uint8Array; readonly privateKey: KeyObject } {
+/** A key pair to be certified. */
+export interface FreshKey {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
+  readonly privateKey: KeyObject;
+}
+
+/** A new P-256 key. */
+export function newKey(): FreshKey {
   const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
   return { publicKey: pair.publicKey.export({ type: "spki", format: "der" }), privateKey: pair.privateKey };
 }
@@ -63,6 +62,18 @@ function signatureKindOf(key: KeyObject): SignatureKind {
   throw new Error(`a CA key must be EC or RSA, not ${key.asymmetricKeyType ?? "a secret key"}`);
 }
 
+/** A private key as it is stored and served: PKCS #8, PEM. */
+export function keyPemOf(key: KeyObject): string {
+  return key.export({ type: "pkcs8", format: "pem" }).toString();
+}
+
+/** A PKCS #10 request for the plan, PEM: the key proves itself, and stays here. */
+export function requestPem(plan: CertificatePlan, { publicKey, privateKey }: FreshKey): string {
+  const tbs = requestToBeSigned(plan, publicKey);
+  const kind = signatureKindOf(privateKey);
+  return pem("CERTIFICATE REQUEST", assemble(tbs, kind, sign("sha256", tbs, privateKey)));
+}
+
 /** The key that signs and the key that is certified. */
 interface Keys {
   readonly issuer: KeyObject;
@@ -74,7 +85,7 @@ function signed(plan: CertificatePlan, issuance: Issuance, keys: Keys): IssuedPa
   const der = assemble(tbs, issuance.signature, sign("sha256", tbs, keys.issuer));
   return {
     certPem: pem("CERTIFICATE", der),
-    keyPem: keys.own.export({ type: "pkcs8", format: "pem" }).toString(),
+    keyPem: keyPemOf(keys.own),
     notAfter: plan.notAfter,
     serial: Buffer.from(issuance.serial).toString("hex"),
   };
@@ -94,26 +105,39 @@ export function createRoot(now: number): IssuedPair {
   return signed(planRoot(now), issuance, { issuer: privateKey, own: privateKey });
 }
 
-/** An issuer from its stored certificate and key (EC or RSA). Throws when they are unusable or do not belong together. */
-export function loadAuthority(certPem: string, keyPem: string): Authority {
-  const certificate = new X509Certificate(certPem);
+/**
+ * An issuer from its stored certificate and key (EC or RSA). `certsPem` may hold the certificates above it, in any order:
+ * the topmost is the trust anchor, those in between go with each leaf. Throws when they are unusable or do not belong together.
+ */
+export function loadAuthority(certsPem: string, keyPem: string): Authority {
   const key = createPrivateKey(keyPem);
+  const all = readCertificates(certsPem);
+  const certificate = all.find(each => each.checkPrivateKey(key));
+  if (certificate === undefined) throw new Error("the private key does not belong to the certificate");
   if (!certificate.ca) throw new Error("the certificate is not a CA certificate");
-  if (!certificate.checkPrivateKey(key))
-    throw new Error("the private key does not belong to the certificate");
   const { name, keyId } = readIssuer(certificate.raw);
   const signature = signatureKindOf(key);
-  const notAfter = Date.parse(certificate.validTo);
+  const chain = [certificate, ...climb(certificate, all)];
+  const anchor = chain.at(-1) ?? certificate;
+  const notAfter = earliestEnd(chain);
   const issue = (plan: CertificatePlan): IssuedPair => {
     if (plan.purpose === "root") throw new Error("a root is not issued by another root");
     const { publicKey, privateKey } = newKey();
     const serial = serialOf(randomBytes(16));
     const issuance = { issuerName: name, issuerKeyId: keyId, signature, serial, publicKey };
     const bounded = { ...plan, notAfter: Math.min(plan.notAfter, notAfter) };
-    return signed(bounded, { ...issuance, keyId: keyIdOf(publicKey) }, { issuer: key, own: privateKey });
+    const pair = signed(
+      bounded,
+      { ...issuance, keyId: keyIdOf(publicKey) },
+      { issuer: key, own: privateKey },
+    );
+    return { ...pair, certPem: pair.certPem + pemOf(chain.slice(0, -1)) };
   };
   const fingerprint = createHash("sha256").update(certificate.raw).digest("hex").slice(0, 16);
-  return { certPem, fingerprint, notAfter, issue };
+  // A single certificate stays as it is written: the Secret's bytes are what proxies, gateways and versions have seen.
+  const [certPem, anchorsPem] =
+    all.length === 1 ? [certsPem, certsPem] : [pemOf([certificate]), pemOf([anchor])];
+  return { certPem, anchorsPem, fingerprint, notAfter, issue };
 }
 
 /** A certificate for one of the control plane's own servers (ADS, webhook). */

@@ -11,17 +11,32 @@ import {
   type ResourceSet,
 } from "../../xds/resource";
 import { certificateSecret, trustSecret } from "../../xds/secret";
+import type { ReplicaTrust } from "../../certificate/root-proof";
+import type { IssuedPair, Issuer } from "../issuers/issuer";
+import { Backoff } from "../kube/backoff";
 import type { Clock, Log, SecretSource, Subscription } from "../ports";
-import type { Authority } from "./authority";
 
-/** Longest time over which leaves are renewed after the configured validity was shortened, milliseconds. */
+/** Longest time over which leaves are renewed after the validity was shortened or the issuer changed, milliseconds. */
 const REISSUE_SPREAD_MS = 5_000;
+/** An issuer that is back has issued everything it owes well within 30 s. */
+const RETRY = { minMs: 1_000, maxMs: 15_000 };
 /** How often the wall clock is looked at while waiting, so that a clock that jumps is noticed, milliseconds. */
 const LOOK_MS = 60_000;
 
+/** Whom workloads trust, and who issues their certificates. */
+export interface WorkloadRoots {
+  /** Names its leaves' versions by its fingerprint. */
+  readonly issuer: Issuer;
+  /** Version of the trust bundle: the fingerprints of its roots; see `certificate/root-rotation.ts`. */
+  readonly trustVersion: string;
+  /** The trust bundle. */
+  readonly trustPem: string;
+}
+
 /** What the source issues with. */
 export interface WorkloadSecretsOptions {
-  readonly authority: Authority;
+  /** At the start. That proxies trust the issuer is not asked here. */
+  readonly roots: WorkloadRoots;
   readonly trustDomain: string;
   /** Validity of new leaves, milliseconds; see {@link WorkloadSecrets.setValidity}. */
   readonly validityMs: number;
@@ -33,8 +48,17 @@ export interface WorkloadSecretsOptions {
 export interface WorkloadSecrets extends SecretSource {
   /** Changes the validity of new leaves; leaves that would live longer than it are renewed within seconds. */
   setValidity(validityMs: number): void;
+  /**
+   * Changes whom to trust, at once, and who issues: then leaves of another root are renewed within seconds. Leaves in use
+   * stay in use for as long as the issuer gives no new ones.
+   */
+  setRoots(roots: WorkloadRoots): void;
+  /** What is given to proxies that connect now. */
+  given(): ReplicaTrust;
   /** Leaves issued so far. */
   readonly issued: number;
+  /** Identities that wait for a leaf because the issuer has failed, and what it said last; undefined: none does. */
+  trouble(): { readonly waiting: number; readonly error: unknown } | undefined;
   /** Ends all timers. */
   stop(): void;
 }
@@ -55,14 +79,26 @@ export function heldLeafDue(fingerprint: string, version: string): number | unde
   return Number(due) * 1000;
 }
 
+interface Leaf {
+  readonly layer: Layer;
+  readonly seed: string;
+  readonly issuedAt: number;
+  readonly notAfter: number;
+  readonly root: string;
+}
+
 interface Entry {
   readonly identity: ServiceIdentity;
   readonly listeners: Set<(secrets: ResourceSet) => void>;
+  readonly backoff: Backoff;
   secrets: ResourceSet;
-  seed: string;
-  issuedAt: number;
-  notAfter: number;
+  /** undefined: none has been issued yet. */
+  leaf: Leaf | undefined;
+  /** When the next leaf is asked for. */
   renewAt: number;
+  /** An answer is waited for. */
+  asking: boolean;
+  failure: { readonly error: unknown } | undefined;
   timer: { cancel(): void } | undefined;
 }
 
@@ -73,13 +109,14 @@ export function createWorkloadSecrets(options: WorkloadSecretsOptions): Workload
 
 class Source implements WorkloadSecrets {
   private readonly entries = new Map<string, Entry>();
-  private readonly trust: Layer;
+  private trust: Layer;
+  private roots: WorkloadRoots;
   private validityMs: number;
   issued = 0;
 
   constructor(private readonly options: WorkloadSecretsOptions) {
-    const { certPem, fingerprint } = options.authority;
-    this.trust = layerOf(trustSecret(SDS_ROOT_CERT, fingerprint, certPem));
+    this.roots = options.roots;
+    this.trust = trustOf(options.roots);
     this.validityMs = options.validityMs;
   }
 
@@ -101,15 +138,31 @@ class Source implements WorkloadSecrets {
   setValidity(validityMs: number): void {
     if (validityMs === this.validityMs) return;
     this.validityMs = validityMs;
-    const now = this.options.clock.now();
     for (const [key, entry] of this.entries) {
-      if (entry.notAfter - entry.issuedAt <= validityMs) continue;
-      entry.renewAt = Math.min(
-        entry.renewAt,
-        now + Math.floor(jitterOf(`reissue ${key}`) * REISSUE_SPREAD_MS),
-      );
-      this.schedule(entry);
+      const { leaf } = entry;
+      if (leaf !== undefined && leaf.notAfter - leaf.issuedAt > validityMs) this.renewSoon(key, entry);
     }
+  }
+
+  setRoots(roots: WorkloadRoots): void {
+    const trustChanged = roots.trustVersion !== this.roots.trustVersion;
+    this.roots = roots;
+    if (trustChanged) this.trust = trustOf(roots);
+    for (const [key, entry] of this.entries) {
+      if (trustChanged) this.publish(entry);
+      if (entry.leaf === undefined) this.ask(entry);
+      else if (entry.leaf.root !== roots.issuer.fingerprint) this.renewSoon(key, entry);
+    }
+  }
+
+  given(): ReplicaTrust {
+    return { trust: this.roots.trustVersion, issuing: this.roots.issuer.fingerprint };
+  }
+
+  trouble(): { readonly waiting: number; readonly error: unknown } | undefined {
+    const failed = [...this.entries.values()].flatMap(({ failure }) => failure ?? []);
+    const last = failed.at(-1);
+    return last && { waiting: failed.length, error: last.error };
   }
 
   stop(): void {
@@ -118,27 +171,101 @@ class Source implements WorkloadSecrets {
   }
 
   private open(key: string, identity: ServiceIdentity): Entry {
-    const leaf = this.issue(identity);
-    const entry: Entry = { identity, listeners: new Set(), timer: undefined, ...leaf };
+    const entry: Entry = {
+      identity,
+      listeners: new Set(),
+      backoff: new Backoff(() => jitterOf(`retry ${key} ${this.options.clock.now()}`), RETRY),
+      secrets: resourceSet(TYPE_URLS.secret, this.trust),
+      leaf: undefined,
+      renewAt: this.options.clock.now(),
+      asking: false,
+      failure: undefined,
+      timer: undefined,
+    };
     this.entries.set(key, entry);
-    this.schedule(entry);
+    this.ask(entry);
     return entry;
   }
 
-  private issue(
-    identity: ServiceIdentity,
-  ): Pick<Entry, "secrets" | "seed" | "issuedAt" | "notAfter" | "renewAt"> {
-    const { authority, trustDomain, clock } = this.options;
+  /** Renewal within seconds, spread, because it concerns many. */
+  private renewSoon(key: string, entry: Entry): void {
+    const now = this.options.clock.now();
+    const soon = now + Math.floor(jitterOf(`reissue ${key}`) * REISSUE_SPREAD_MS);
+    entry.renewAt = Math.min(entry.renewAt, soon);
+    this.schedule(entry);
+  }
+
+  /** Asks for a leaf. An issuer with its key in this process answers at once, others when they can. */
+  private ask(entry: Entry): void {
+    if (entry.asking) return;
+    const { issuer } = this.roots;
+    const { trustDomain, clock } = this.options;
     const now = clock.now();
-    const pair = authority.issue(planWorkload(identity, trustDomain, { now, validityMs: this.validityMs }));
+    const take = (pair: IssuedPair): void => {
+      entry.asking = false;
+      if (!this.isOpen(entry)) return;
+      // Another root issues by now: what this one gave is of no use.
+      if (issuer.fingerprint !== this.roots.issuer.fingerprint) this.ask(entry);
+      else this.take(entry, issuer, { pair, issuedAt: now });
+    };
+    const fail = (error: unknown): void => {
+      entry.asking = false;
+      if (this.isOpen(entry)) this.failed(entry, error);
+    };
+    entry.asking = true;
+    try {
+      const plan = planWorkload(entry.identity, trustDomain, { now, validityMs: this.validityMs });
+      const answer = issuer.issue(plan);
+      if (answer instanceof Promise) answer.then(take, fail);
+      else take(answer);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  private isOpen(entry: Entry): boolean {
+    return this.entries.get(identityKey(entry.identity)) === entry;
+  }
+
+  private take(
+    entry: Entry,
+    { fingerprint }: Issuer,
+    { pair, issuedAt }: { readonly pair: IssuedPair; readonly issuedAt: number },
+  ): void {
+    const { clock, log } = this.options;
     this.issued += 1;
-    const seed = `${identityKey(identity)} ${pair.serial}`;
-    const renewAt = planRotation(now, { seed, issuedAt: now, notAfter: pair.notAfter });
-    const version = leafVersion(authority.fingerprint, renewAt);
+    const seed = `${identityKey(entry.identity)} ${pair.serial}`;
+    const { notAfter } = pair;
+    entry.renewAt = planRotation(clock.now(), { seed, issuedAt, notAfter });
+    const version = leafVersion(fingerprint, entry.renewAt);
     const keys = { certificateChain: pair.certPem, privateKey: pair.keyPem };
-    const leaf = layerOf(certificateSecret(SDS_SERVICE_CERT, version, keys));
-    const secrets = resourceSet(TYPE_URLS.secret, this.trust, leaf);
-    return { secrets, seed, issuedAt: now, notAfter: pair.notAfter, renewAt };
+    const layer = layerOf(certificateSecret(SDS_SERVICE_CERT, version, keys));
+    if (entry.leaf !== undefined)
+      log.debug("renewed a workload certificate", { identity: identityKey(entry.identity) });
+    entry.leaf = { layer, seed, issuedAt, notAfter, root: fingerprint };
+    entry.failure = undefined;
+    entry.backoff.succeeded();
+    this.publish(entry);
+    this.schedule(entry);
+  }
+
+  /** The leaf in use stays in use, and another is asked for until there is one. */
+  private failed(entry: Entry, error: unknown): void {
+    const { clock, log } = this.options;
+    if (entry.failure === undefined)
+      log.warn("no certificate for a workload; tried again", {
+        identity: identityKey(entry.identity),
+        error: error instanceof Error ? error.message : String(error),
+      });
+    entry.failure = { error };
+    entry.renewAt = clock.now() + entry.backoff.failed();
+    this.schedule(entry);
+  }
+
+  private publish(entry: Entry): void {
+    const layers = entry.leaf === undefined ? [this.trust] : [this.trust, entry.leaf.layer];
+    entry.secrets = resourceSet(TYPE_URLS.secret, ...layers);
+    for (const listener of [...entry.listeners]) listener(entry.secrets);
   }
 
   private schedule(entry: Entry): void {
@@ -147,21 +274,24 @@ class Source implements WorkloadSecrets {
     const look = (): void => {
       const now = this.options.clock.now();
       // Far too late: the clock has jumped, and for all leaves at once.
-      if (now - entry.renewAt >= LOOK_MS) entry.renewAt = planRotation(now, entry);
-      if (entry.renewAt <= now) this.renew(entry);
+      if (now - entry.renewAt >= LOOK_MS && entry.leaf !== undefined)
+        entry.renewAt = planRotation(now, entry.leaf);
+      if (entry.renewAt <= now) this.ask(entry);
       else this.schedule(entry);
     };
     entry.timer = this.options.clock.setTimeout(look, Math.min(wait, LOOK_MS));
   }
+}
 
-  private renew(entry: Entry): void {
-    Object.assign(entry, this.issue(entry.identity));
-    this.options.log.debug("renewed a workload certificate", { identity: identityKey(entry.identity) });
-    for (const listener of [...entry.listeners]) listener(entry.secrets);
-    this.schedule(entry);
-  }
+function trustOf({ trustVersion, trustPem }: WorkloadRoots): Layer {
+  return layerOf(trustSecret(SDS_ROOT_CERT, trustVersion, trustPem));
 }
 
 function layerOf(resource: EncodedResource): Layer {
   return new Map([[resource.name, resource]]);
+}
+
+/** An issuer alone: its own root is all that is trusted. */
+export function rootsOf(issuer: Issuer): WorkloadRoots {
+  return { issuer, trustVersion: issuer.fingerprint, trustPem: issuer.anchorsPem };
 }

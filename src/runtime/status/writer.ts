@@ -27,6 +27,8 @@ export interface StatusWriterOptions {
   readonly isJudged?: (subject: StatusSubject, object: KubeObject) => boolean;
   /** How far the proxies are with what comes from the object; undefined: not counted. Default: not counted. */
   readonly progress?: (subject: StatusSubject, object: KubeObject) => ProxyProgress | undefined;
+  /** Fields of the status besides conditions that only this kind has. Default: none. */
+  readonly fields?: (subject: StatusSubject) => object | undefined;
   /** Told after a status changed from accepted to not, or to another reason. */
   readonly onRefusal?: (subject: StatusSubject, object: KubeObject, findings: readonly Diagnostic[]) => void;
   /** Told after a status was written that names what a proxy refused. */
@@ -162,6 +164,7 @@ function factsOf(subject: StatusSubject, object: KubeObject, options: StatusWrit
     now: options.clock.now(),
     diagnostics: options.findings(subject, object),
     progress: options.progress?.(subject, object),
+    fields: options.fields?.(subject) ?? {},
   };
 }
 

@@ -11,6 +11,7 @@ const NEW_PODS = "test/cluster/mesh-live-config-pods.test.ts";
 const RENEWAL = "test/cluster/mesh-renewal.test.ts";
 const RESYNC = "test/unit/runtime/resync.test.ts";
 const GATEWAY = "test/api/mesh-config-kept.test.ts";
+const ROTATION = "test/stream/root-rotation.test.ts";
 /** Only tells that the flag is honoured. What it switches is to be seen by the tests of Retry, which then belong here. */
 const HONOURED = "test/unit/api/mesh-config.test.ts";
 /** Says which values of a field have no effect, and why. */
@@ -67,7 +68,7 @@ const OBSERVED: Readonly<Record<string, string>> = {
   "featureFlags.enableIngressBackendPolicy": README,
   "featureFlags.enableEnvoyActiveHealthChecks": README,
   "featureFlags.enableRetryPolicy": HONOURED,
-  "featureFlags.enableMeshRootCertificate": README,
+  "featureFlags.enableMeshRootCertificate": ROTATION,
 };
 
 interface Schema {

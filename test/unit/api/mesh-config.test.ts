@@ -6,7 +6,7 @@ import { statusChange } from "../../../src/status/object-status";
 import { BAD_FIELDS, BAD_ONLY_BY_VALIDATION, meshConfigWith } from "../../support/mesh-config-cases";
 
 /** Flags that switch something; all others say that they do not. */
-const HONOURED_FLAGS = ["enableRetryPolicy"];
+const HONOURED_FLAGS = ["enableRetryPolicy", "enableMeshRootCertificate"];
 
 function messages(object: unknown): string[] {
   return validateCustomObject("MeshConfig", object).map(finding => `${finding.severity}: ${finding.message}`);

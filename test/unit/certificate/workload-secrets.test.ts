@@ -4,8 +4,10 @@ import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../../src/model/mesh-words";
 import { silentLog } from "../../../src/runtime/log";
 import type { Clock } from "../../../src/runtime/ports";
 import { keepHeldLeaf } from "../../../src/runtime/ads/held-leaf";
+import type { Issuer } from "../../../src/runtime/issuers/issuer";
+import { leafRoot } from "../../../src/runtime/secrets/leaf-version";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
-import { createWorkloadSecrets } from "../../../src/runtime/secrets/workload-secrets";
+import { createWorkloadSecrets, rootsOf } from "../../../src/runtime/secrets/workload-secrets";
 import { findResource, type ResourceSet } from "../../../src/xds/resource";
 
 const HOUR = 3_600_000;
@@ -51,7 +53,7 @@ const identity = { namespace: "shop", serviceAccount: "buyer" };
 function source(validityMs = 24 * HOUR) {
   const clock = new TestClock();
   const secrets = createWorkloadSecrets({
-    authority,
+    roots: rootsOf(authority),
     trustDomain: "cluster.local",
     validityMs,
     clock,
@@ -128,5 +130,77 @@ describe("workload secrets", () => {
     const never = held.replace(/[^.]+$/, "99999999999");
     expect(keepHeldLeaf(set, never, now), "a due time nobody issues").to.equal(undefined);
     for (const odd of ["", "x", "1.2.3", `${held}x`]) expect(keepHeldLeaf(set, odd, now)).to.equal(undefined);
+  });
+
+  /** A root of its own, whose answers a test gives. */
+  function slowIssuer() {
+    const other = createRoot(START);
+    const authority = loadAuthority(other.certPem, other.keyPem);
+    const asked: { answer(): void; fail(): void }[] = [];
+    const issuer: Issuer = {
+      anchorsPem: authority.anchorsPem,
+      fingerprint: authority.fingerprint,
+      issue: plan =>
+        new Promise((resolve, reject) => {
+          asked.push({
+            answer: () => {
+              resolve(authority.issue(plan));
+            },
+            fail: () => {
+              reject(new Error("nobody answers"));
+            },
+          });
+        }),
+    };
+    return { issuer, asked };
+  }
+  /** What promises have led to, has happened. */
+  const turn = () => new Promise(resolve => setImmediate(resolve));
+  const rootOf = (set: ResourceSet | undefined): string => leafRoot(versionOf(set));
+
+  it("give trust at once and the leaf when the issuer answers; a failure is tried again within seconds", async () => {
+    const { clock, secrets, received, subscribe } = source();
+    const { issuer, asked } = slowIssuer();
+    secrets.setRoots(rootsOf(issuer));
+    subscribe();
+    expect([versionOf(received[0]), received.length]).to.deep.equal(["", 1]);
+    asked[0]?.fail();
+    await turn();
+    expect(secrets.trouble()).to.deep.include({ waiting: 1 });
+    clock.pass(1_000);
+    asked[1]?.answer();
+    await turn();
+    expect(received).to.have.length(2);
+    expect(rootOf(received[1])).to.equal(issuer.fingerprint);
+    expect(secrets.trouble()).to.equal(undefined);
+  });
+
+  it("change trust at once and leaves within seconds, and keep the leaf while the new issuer is silent", async () => {
+    const { clock, secrets, received, subscribe } = source();
+    subscribe();
+    const { issuer, asked } = slowIssuer();
+    const trust = { trustVersion: `${authority.fingerprint}+${issuer.fingerprint}`, trustPem: "both" };
+    const before = versionOf(received[0]);
+    secrets.setRoots({ issuer: authority, ...trust });
+    expect(findResource(received[1] as ResourceSet, SDS_ROOT_CERT)?.version).to.equal(trust.trustVersion);
+    expect(versionOf(received[1])).to.equal(before);
+    secrets.setRoots({ issuer, ...trust });
+    expect(secrets.given()).to.deep.equal({ trust: trust.trustVersion, issuing: issuer.fingerprint });
+    clock.pass(5_000);
+    expect([asked.length, received.length]).to.deep.equal([1, 2]);
+    asked[0]?.answer();
+    await turn();
+    expect(rootOf(received[2])).to.equal(issuer.fingerprint);
+  });
+
+  it("never hand out what an issuer gives that issues no more", async () => {
+    const { secrets, received, subscribe } = source();
+    const { issuer, asked } = slowIssuer();
+    secrets.setRoots(rootsOf(issuer));
+    subscribe();
+    secrets.setRoots(rootsOf(authority));
+    asked[0]?.answer();
+    await turn();
+    expect(received.map(rootOf).filter(root => root !== "")).to.deep.equal([authority.fingerprint]);
   });
 });

@@ -1,0 +1,163 @@
+/** What proves that a root may issue, or may be dropped: acknowledgements of every live proxy, counted. */
+
+/** What one connected proxy has acknowledged. */
+export interface ProxyTrust {
+  /** `namespace/pod`. */
+  readonly name: string;
+  /** Version of its trust bundle; null: it asks for one and holds none; undefined: it asks for none. */
+  readonly trust?: string | null;
+  /** Fingerprint of the root its leaf is of; null and undefined likewise. */
+  readonly issuer?: string | null;
+}
+
+/** What a replica hands out to proxies that connect now. */
+export interface ReplicaTrust {
+  /** Version of the trust bundle. */
+  readonly trust: string;
+  /** Fingerprint of the root it issues from. */
+  readonly issuing: string;
+}
+
+/** The live proxies and the replicas that serve them. */
+export interface FleetTrust {
+  /** False when a replica cannot be asked: nothing is proven. */
+  readonly complete: boolean;
+  readonly replicas: readonly ReplicaTrust[];
+  readonly proxies: readonly ProxyTrust[];
+  /** Live proxies that no replica is connected to: `namespace/pod` by pod uid. */
+  readonly absent: ReadonlyMap<string, string>;
+}
+
+/** The Secret of an ingress controller, which acknowledges nothing. */
+export interface GatewayTrust {
+  /** Fingerprints of the roots in it. */
+  readonly trust: readonly string[];
+  /** Fingerprint of the root its certificate is of; undefined: of none that is known. */
+  readonly issuing: string | undefined;
+  /** When it was written, epoch milliseconds. */
+  readonly since: number;
+}
+
+/** Everything a step of the rotation follows from. */
+export interface RotationFacts {
+  /** Epoch milliseconds. */
+  readonly now: number;
+  /** undefined: nobody has counted yet. */
+  readonly fleet: FleetTrust | undefined;
+  /** undefined: there is no ingress gateway. */
+  readonly gateway: GatewayTrust | undefined;
+  /** Longest life of a leaf that a proxy may hold, milliseconds. */
+  readonly leafLifeMs: number;
+  /** Proxies, as `namespace/pod`, that the operator does not wait for; `*`: none is waited for. */
+  readonly ignored: ReadonlySet<string>;
+}
+
+/** How far a proof is. */
+export interface Proof {
+  readonly complete: boolean;
+  /** False: a replica cannot be asked, and the numbers say nothing. */
+  readonly known: boolean;
+  /** Proxies that count, and those of them for whom the move is safe. */
+  readonly proxies: number;
+  readonly ready: number;
+  /** Who is waited for, by name. */
+  readonly waiting: readonly string[];
+  /** Who would be waited for, had the operator not said otherwise. */
+  readonly without: readonly string[];
+  /** In a sentence. */
+  readonly text: string;
+}
+
+/** A move that needs a proof. */
+export interface ProvenMove {
+  readonly kind: "trust" | "issue" | "drop";
+  readonly root: { readonly fingerprint: string };
+}
+
+/** What a proof is made from. */
+export type ProofFacts = RotationFacts & {
+  /** By pod uid, when the leaf of an absent proxy has expired for sure, epoch milliseconds. */
+  readonly absentUntil: Readonly<Record<string, number>>;
+};
+
+/**
+ * An ingress controller acknowledges nothing. Those that watch Secrets take a new one at once, those that mount it within
+ * the kubelet's minute and a half; two minutes, in milliseconds, are taken for proof.
+ */
+export const GATEWAY_TAKES_MS = 120_000;
+/** Names in a sentence. */
+const NAMED = 3;
+
+/** Whether a trust bundle of that version holds a root. */
+export function trusts(version: string, fingerprint: string): boolean {
+  return version.split("+").includes(fingerprint);
+}
+
+/** Whether a proxy stands in the way of a move. A proxy that asks for no secret is given what its replica hands out then. */
+function isReady({ trust, issuer }: ProxyTrust, { kind, root: { fingerprint } }: ProvenMove): boolean {
+  if (kind === "issue") return trust === undefined || (trust !== null && trusts(trust, fingerprint));
+  return issuer === undefined || (issuer !== null && issuer !== fingerprint);
+}
+
+function isReplicaReady(
+  { trust, issuing }: ReplicaTrust,
+  { kind, root: { fingerprint } }: ProvenMove,
+): boolean {
+  return kind === "issue" ? trusts(trust, fingerprint) : issuing !== fingerprint;
+}
+
+function isGatewayReady(
+  { trust, issuing, since }: GatewayTrust,
+  { kind, root: { fingerprint } }: ProvenMove,
+  now: number,
+): boolean {
+  const isOther = issuing !== undefined && issuing !== fingerprint;
+  const said = kind === "issue" ? trust.includes(fingerprint) : isOther;
+  return said && now - since >= GATEWAY_TAKES_MS;
+}
+
+/** The proof for a move, as far as it is. */
+export function proofOf(move: ProvenMove, facts: ProofFacts): Proof {
+  const { fleet, now, gateway, ignored } = facts;
+  if (fleet?.complete !== true) {
+    const text = "not known how many proxies are ready; a replica of the control plane cannot be asked";
+    return { complete: false, known: false, proxies: 0, ready: 0, waiting: [], without: [], text };
+  }
+  const away = [...fleet.absent].filter(([uid]) => now < (facts.absentUntil[uid] ?? Infinity));
+  const late = [
+    ...fleet.proxies.filter(proxy => !isReady(proxy, move)).map(({ name }) => ({ name, shown: name })),
+    ...away.map(([, name]) => ({ name, shown: `${name} (not connected)` })),
+  ];
+  const isIgnored = (name: string): boolean => ignored.has("*") || ignored.has(name);
+  const waiting = late.filter(({ name }) => !isIgnored(name)).map(({ shown }) => shown);
+  const without = late.filter(({ name }) => isIgnored(name)).map(({ name }) => name);
+  const others = [
+    ...(fleet.replicas.every(replica => isReplicaReady(replica, move))
+      ? []
+      : ["a replica of the control plane"]),
+    ...(gateway === undefined || isGatewayReady(gateway, move, now) ? [] : ["the ingress gateway's Secret"]),
+  ];
+  const proxies = fleet.proxies.length + away.length;
+  const counted = { proxies, ready: proxies - late.length };
+  const all = [...waiting, ...others];
+  return {
+    complete: all.length === 0,
+    known: true,
+    ...counted,
+    waiting: all,
+    without,
+    text: textOf(move, counted, all),
+  };
+}
+
+function textOf(
+  { kind }: ProvenMove,
+  { ready, proxies }: Pick<Proof, "ready" | "proxies">,
+  waiting: readonly string[],
+): string {
+  const what = kind === "issue" ? "trust the new root" : "hold no certificate of the old root";
+  const named = waiting.slice(0, NAMED).join(", ");
+  const more = waiting.length > NAMED ? ` and ${waiting.length - NAMED} more` : "";
+  const rest = waiting.length === 0 ? "" : `; waiting for ${named}${more}`;
+  return `${ready} of ${proxies} proxies ${what}${rest}`;
+}

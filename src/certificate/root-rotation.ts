@@ -1,0 +1,173 @@
+/**
+ * Rotation of the workloads' root: which roots are trusted and which one issues. Three moves, one at a time: trust a root,
+ * issue from a root, drop a root. Trusting needs no proof; the other two wait for it (`root-proof.ts`). What is not
+ * persisted is never needed, so a writer that dies anywhere goes on where it was.
+ */
+import type { MeshRootCertificateSpec } from "../api/mesh-root-certificate";
+import { proofOf, type Proof, type RotationFacts } from "./root-proof";
+
+/** A root that workloads trust. */
+export interface TrustedRoot {
+  /** Names the root in versions of trust bundles and of leaves: hexadecimal. */
+  readonly fingerprint: string;
+  /** Name of the MeshRootCertificate it comes from; undefined: the built-in one. */
+  readonly owner: string | undefined;
+  /** What verifies its certificates, PEM. */
+  readonly anchorsPem: string;
+  /** How its issuer is reached; undefined: the built-in one. */
+  readonly provider: MeshRootCertificateSpec["provider"] | undefined;
+}
+
+/** One of the three changes. */
+export interface RootMove {
+  readonly kind: "trust" | "issue" | "drop";
+  readonly root: TrustedRoot;
+}
+
+/** A move that was made, for the record. */
+export interface MadeMove {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly kind: RootMove["kind"];
+  readonly fingerprint: string;
+  /** Whom the operator told not to wait for, and who was therefore not waited for. */
+  readonly without: readonly string[];
+}
+
+/** Everything that has to survive. */
+export interface RotationState {
+  /** In the order in which they came. */
+  readonly roots: readonly TrustedRoot[];
+  /** Fingerprint of the root that leaves are issued from; one of {@link RotationState.roots}. */
+  readonly issuing: string;
+  /**
+   * Live proxies that are connected to no replica, by pod uid, while a move waits: when the leaf each of them may have has
+   * expired for sure, epoch milliseconds.
+   */
+  readonly absent: Readonly<Record<string, number>>;
+  /** The last moves, oldest first. */
+  readonly made: readonly MadeMove[];
+  /** Since when the proof for a move has stood without a break; not persisted, so a new writer waits once more. */
+  readonly proven?: { readonly move: string; readonly since: number };
+}
+
+/** Which roots should be, by what operators ask for. */
+export interface WantedRoots {
+  /** Fingerprint of the root to issue from; undefined: the one in use. */
+  readonly issuing: string | undefined;
+  readonly roots: readonly TrustedRoot[];
+}
+
+/** Where a rotation stands. */
+export interface RotationStep {
+  readonly state: RotationState;
+  /** The move that was made in this step; the new state must be persisted before anything follows from it. */
+  readonly made: RootMove | undefined;
+  /** The move that comes next; undefined: everything is as it should be. */
+  readonly next: RootMove | undefined;
+  /** How far the proof for the next move is; undefined where none is needed. */
+  readonly proof: Proof | undefined;
+  /** In a sentence. */
+  readonly text: string;
+}
+
+/**
+ * How long a proof must stand: Envoy's acknowledgement precedes its worker threads by a moment (decision 0031), and a
+ * handshake that began before comes to its end; milliseconds.
+ */
+export const PROOF_STANDS_MS = 2_000;
+/** Moves that are remembered. */
+const MOVES_KEPT = 12;
+
+/** The state of a mesh that has never rotated: the built-in root alone. */
+export function initialRotation(builtIn: TrustedRoot): RotationState {
+  return { roots: [builtIn], issuing: builtIn.fingerprint, absent: {}, made: [] };
+}
+
+/** Version of a trust bundle: the fingerprints of its roots, so that an acknowledged version tells what is trusted. */
+export function bundleVersion(roots: readonly Pick<TrustedRoot, "fingerprint">[]): string {
+  return roots.map(({ fingerprint }) => fingerprint).join("+");
+}
+
+/** The trust bundle, PEM; roots may share an anchor. */
+export function bundlePem(roots: readonly Pick<TrustedRoot, "anchorsPem">[]): string {
+  return [...new Set(roots.map(({ anchorsPem }) => `${anchorsPem.trimEnd()}\n`))].join("");
+}
+
+/** The next of the moves that lead from what is to what is wanted; undefined: none is needed. */
+export function nextMove({ roots, issuing }: RotationState, wanted: WantedRoots): RootMove | undefined {
+  const isTrusted = (root: TrustedRoot): boolean =>
+    roots.some(({ fingerprint }) => fingerprint === root.fingerprint);
+  const added = wanted.roots.find(root => !isTrusted(root));
+  if (added !== undefined) return { kind: "trust", root: added };
+  const issuer = roots.find(({ fingerprint }) => fingerprint === (wanted.issuing ?? issuing));
+  if (issuer !== undefined && issuer.fingerprint !== issuing) return { kind: "issue", root: issuer };
+  const stays = new Set([issuing, ...wanted.roots.map(({ fingerprint }) => fingerprint)]);
+  const dropped = roots.find(({ fingerprint }) => !stays.has(fingerprint));
+  return dropped && { kind: "drop", root: dropped };
+}
+
+/** Makes at most one move: the next one, where its proof has stood long enough. */
+export function stepRotation(before: RotationState, wanted: WantedRoots, facts: RotationFacts): RotationStep {
+  const next = nextMove(before, wanted);
+  if (next === undefined) {
+    return {
+      state: { ...persisted(before), absent: {} },
+      made: undefined,
+      next,
+      proof: undefined,
+      text: "Settled.",
+    };
+  }
+  if (next.kind === "trust") return makeMove(before, next, { now: facts.now, without: [] });
+  const absent = absentProxies(before, facts);
+  const proof = proofOf(next, { ...facts, absentUntil: absent });
+  const key = `${next.kind} ${next.root.fingerprint}`;
+  const since = before.proven?.move === key ? Math.min(before.proven.since, facts.now) : facts.now;
+  const waiting: RotationState = { ...persisted(before), absent };
+  if (!proof.complete) return { state: waiting, made: undefined, next, proof, text: proof.text };
+  if (facts.now - since < PROOF_STANDS_MS) {
+    const state = { ...waiting, proven: { move: key, since } };
+    return { state, made: undefined, next, proof, text: proof.text };
+  }
+  return makeMove(waiting, next, { now: facts.now, without: proof.without });
+}
+
+/** A state without what is not persisted. */
+function persisted({ roots, issuing, absent, made }: RotationState): RotationState {
+  return { roots, issuing, absent, made };
+}
+
+/** Who is away, and until when each of them may still hold a leaf that is valid. */
+function absentProxies({ absent }: RotationState, facts: RotationFacts): Readonly<Record<string, number>> {
+  // While a replica cannot be asked, nobody knows who is away, and those who were are not forgotten.
+  if (facts.fleet?.complete !== true) return absent;
+  const expiry = facts.now + facts.leafLifeMs;
+  return Object.fromEntries([...facts.fleet.absent.keys()].map(uid => [uid, absent[uid] ?? expiry]));
+}
+
+const SENTENCES: Readonly<Record<RootMove["kind"], string>> = {
+  trust: "The new root is being distributed.",
+  issue: "Certificates are being issued from the new root.",
+  drop: "The old root is being dropped.",
+};
+
+function makeMove(
+  before: RotationState,
+  move: RootMove,
+  { now, without }: { readonly now: number; readonly without: readonly string[] },
+): RotationStep {
+  const { kind, root } = move;
+  const { fingerprint } = root;
+  const made = [...before.made, { at: now, kind, fingerprint, without }].slice(-MOVES_KEPT);
+  const state: RotationState = {
+    roots:
+      kind === "trust"
+        ? [...before.roots, root]
+        : before.roots.filter(other => kind !== "drop" || other.fingerprint !== fingerprint),
+    issuing: kind === "issue" ? fingerprint : before.issuing,
+    absent: before.absent,
+    made,
+  };
+  return { state, made: move, next: undefined, proof: undefined, text: SENTENCES[kind] };
+}

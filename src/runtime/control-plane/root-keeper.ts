@@ -1,0 +1,208 @@
+import type { FleetTrust, GatewayTrust, RotationFacts } from "../../certificate/root-proof";
+import { stepRotation, type RotationState, type RotationStep } from "../../certificate/root-rotation";
+import { wantedRoots } from "../../certificate/wanted-roots";
+import type { OpenIssuer } from "../issuers/issuer";
+import { startInformer, type Informer } from "../kube/informer";
+import type { KeeperOptions } from "../ownership";
+import type { Authority } from "../secrets/authority";
+import { builtInRoot, readRecord, rotationOf, writeRecord } from "../secrets/root-record";
+import type { Settings } from "../settings";
+import { KeyedWorker } from "./keyed-worker";
+import { readRootObject, RootResolver, type RootObject } from "./root-objects";
+
+/** What the rotation is driven with. */
+export interface RootKeeperOptions extends KeeperOptions {
+  readonly settings: Pick<Settings, "osmNamespace" | "trustDomain">;
+  /** MeshConfig's `featureFlags.enableMeshRootCertificate`: while it is off, roots stay as they are. */
+  readonly isEnabled: () => boolean;
+  /** The built-in CA. */
+  readonly authority: Authority;
+  readonly openIssuer: OpenIssuer;
+  /** What the live proxies have acknowledged; undefined: nobody counts. */
+  readonly fleet: () => FleetTrust | undefined;
+  /** The ingress gateway's Secret; undefined: there is none. */
+  readonly gateway: () => GatewayTrust | undefined;
+  /** Longest life of a leaf in use, milliseconds. */
+  readonly leafLifeMs: () => number;
+}
+
+/** What the last step saw. */
+export interface RootView {
+  /** False: MeshRootCertificates are not followed, and roots stay as they are. */
+  readonly enabled: boolean;
+  readonly step: RotationStep;
+  readonly objects: readonly RootObject[];
+  /** Why nothing is known of an object's root, by its name. */
+  readonly errors: ReadonlyMap<string, string>;
+  /** Live proxies. */
+  readonly proxies: number;
+}
+
+/** Between two looks while something is asked for, milliseconds. */
+const LOOK_MS = 1_000;
+const KEY = "root of the workloads";
+
+/**
+ * Duty of the single writer: leads the workloads' root to what the MeshRootCertificates ask for, step by step, each
+ * persisted before anything follows from it. Without such objects, and without a record of an earlier rotation, it does
+ * nothing at all.
+ */
+export class RootKeeper {
+  private readonly informer: Informer<RootObject>;
+  private readonly worker: KeyedWorker;
+  private readonly resolver: RootResolver;
+  private readonly listeners = new Set<(view: RootView) => void>();
+  private timer: { cancel(): void } | undefined;
+  /** undefined: not read yet. */
+  private known: { readonly text: string | undefined; readonly state: RotationState } | undefined;
+  private last: RootView | undefined;
+
+  constructor(private readonly options: RootKeeperOptions) {
+    const { settings, clock, log } = options;
+    this.resolver = new RootResolver({ ...options, trustDomain: settings.trustDomain });
+    this.worker = new KeyedWorker({ ...options, log: log.child("roots"), work: () => this.look() });
+    this.informer = startInformer<RootObject>({
+      ...options,
+      clock,
+      source: {
+        kind: "MeshRootCertificate",
+        path: `/apis/config.openservicemesh.io/v1alpha2/namespaces/${settings.osmNamespace}/meshrootcertificates`,
+        project: readRootObject,
+      },
+      onChange: () => {
+        this.worker.enqueue(KEY);
+      },
+    });
+    void this.informer.synced.then(() => {
+      this.worker.enqueue(KEY);
+    });
+  }
+
+  /** undefined: nothing has been looked at yet. */
+  get view(): RootView | undefined {
+    return this.last;
+  }
+
+  /** Called after every step in which something happened or counts changed. */
+  onView(listener: (view: RootView) => void): void {
+    this.listeners.add(listener);
+  }
+
+  stop(): void {
+    this.informer.stop();
+    this.timer?.cancel();
+    this.worker.stop();
+    this.listeners.clear();
+  }
+
+  private async look(): Promise<void> {
+    // Objects that have not been listed are not objects that are gone.
+    if (!this.informer.isSynced) return;
+    this.timer?.cancel();
+    const objects = [...this.informer.values().values()];
+    const { settings, clock } = this.options;
+    const usable = objects.filter(({ trustDomain }) => trustDomain === settings.trustDomain);
+    const known = (this.known ??= await this.read());
+    const enabled = this.options.isEnabled();
+    await this.resolver.look(enabled ? usable.filter(({ role }) => role !== "inactive") : []);
+    const facts = this.facts(usable);
+    const step = enabled ? this.step(known.state, usable, facts) : restOf(known.state);
+    if (!(await this.keep(known, step))) return;
+    this.tell({ enabled, step, objects, errors: this.errorsOf(usable), proxies: countOf(facts.fleet) });
+    if (objects.length === 0 && isSettled(step)) return;
+    const again = (): void => {
+      this.worker.enqueue(KEY);
+    };
+    // A worker that has been stopped takes nothing in.
+    this.timer = clock.setTimeout(again, LOOK_MS);
+  }
+
+  private step(state: RotationState, usable: readonly RootObject[], facts: RotationFacts): RotationStep {
+    const requests = usable.map(object => this.resolver.requestOf(object));
+    return stepRotation(state, wantedRoots(requests, builtInRoot(this.options.authority), state), facts);
+  }
+
+  private facts(usable: readonly RootObject[]): RotationFacts {
+    const { clock, fleet, gateway, leafLifeMs } = this.options;
+    return {
+      now: clock.now(),
+      fleet: fleet(),
+      gateway: gateway(),
+      leafLifeMs: leafLifeMs(),
+      ignored: new Set(usable.flatMap(({ ignored }) => ignored)),
+    };
+  }
+
+  private async read(): Promise<NonNullable<RootKeeper["known"]>> {
+    const { settings, authority, kube } = this.options;
+    const text = await readRecord({ kube, namespace: settings.osmNamespace });
+    return { text, state: rotationOf(text, authority) };
+  }
+
+  /** Persists what has to survive; false: somebody else has written, and all is looked at again. */
+  private async keep(
+    known: NonNullable<RootKeeper["known"]>,
+    { state, made }: RotationStep,
+  ): Promise<boolean> {
+    const { settings, authority, kube, log } = this.options;
+    if (made === undefined && sameKeys(known.state.absent, state.absent)) {
+      this.known = { text: known.text, state };
+      return true;
+    }
+    const place = { kube, namespace: settings.osmNamespace };
+    // Whatever happens to the request: what stands there then decides.
+    this.known = undefined;
+    const text = await writeRecord(place, known.text, state);
+    const written = rotationOf(text, authority);
+    this.known = { text, state: { ...state, ...written } };
+    if (text !== known.text && !sameRoots(written, state)) {
+      log.warn("somebody else writes the record of the root's rotation");
+      this.known = { text, state: written };
+      this.worker.enqueue(KEY);
+      return false;
+    }
+    if (made !== undefined)
+      log.info(`the workloads' root: ${made.kind}`, {
+        root: made.root.owner ?? "built-in",
+        fingerprint: made.root.fingerprint,
+        without: state.made.at(-1)?.without ?? [],
+      });
+    return true;
+  }
+
+  private errorsOf(objects: readonly RootObject[]): ReadonlyMap<string, string> {
+    return new Map(
+      objects.flatMap(({ name }) => {
+        const error = this.resolver.errorOf(name);
+        return error === undefined ? [] : [[name, error] as const];
+      }),
+    );
+  }
+
+  private tell(view: RootView): void {
+    this.last = view;
+    for (const listener of [...this.listeners]) listener(view);
+  }
+}
+
+/** No step at all. */
+function restOf(state: RotationState): RotationStep {
+  return { state, made: undefined, next: undefined, proof: undefined, text: "Roots stay as they are." };
+}
+
+const isSettled = ({ next, made }: RotationStep): boolean => next === undefined && made === undefined;
+
+function countOf(fleet: FleetTrust | undefined): number {
+  return fleet === undefined ? 0 : fleet.proxies.length + fleet.absent.size;
+}
+
+function sameKeys(a: object, b: object): boolean {
+  const [one, other] = [Object.keys(a), Object.keys(b)];
+  return one.length === other.length && one.every(key => key in b);
+}
+
+function sameRoots(a: RotationState, b: RotationState): boolean {
+  const print = ({ roots, issuing }: RotationState): string =>
+    [issuing, ...roots.map(({ fingerprint }) => fingerprint)].join(" ");
+  return print(a) === print(b);
+}

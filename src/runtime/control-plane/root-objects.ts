@@ -1,0 +1,112 @@
+import { fieldsOf, textOf } from "../../api/field";
+import { roleOf, type MeshRootCertificateSpec, type RootRole } from "../../api/mesh-root-certificate";
+import type { TrustedRoot } from "../../certificate/root-rotation";
+import type { RootRequest } from "../../certificate/wanted-roots";
+import type { OpenIssuer } from "../issuers/issuer";
+import type { KubeObject } from "../kube";
+import type { Clock } from "../ports";
+
+/** Annotation of a MeshRootCertificate: proxies (`namespace/pod`, by commas) that its rotation does not wait for; `*`: all. */
+export const WAIT_NOT_ANNOTATION = "openservicemesh.io/rotation-without";
+
+/** A MeshRootCertificate as the rotation sees it. */
+export interface RootObject {
+  readonly name: string;
+  readonly generation: number;
+  readonly createdAt: string;
+  readonly role: RootRole;
+  readonly trustDomain: string;
+  readonly provider: MeshRootCertificateSpec["provider"];
+  /** Whom not to wait for. */
+  readonly ignored: readonly string[];
+}
+
+/** OSM's default. */
+const DEFAULT_TRUST_DOMAIN = "cluster.local";
+
+/** Reads an object that the API server has validated. */
+export function readRootObject(object: KubeObject): RootObject {
+  const { metadata } = object;
+  const spec = fieldsOf((object as { readonly spec?: unknown }).spec);
+  const annotations = fieldsOf(fieldsOf(metadata)["annotations"]);
+  return {
+    name: metadata.name,
+    generation: metadata.generation ?? 0,
+    createdAt: textOf(fieldsOf(metadata)["creationTimestamp"]) ?? "",
+    role: roleOf(spec as Pick<MeshRootCertificateSpec, "role" | "intent">),
+    trustDomain: textOf(spec["trustDomain"]) ?? DEFAULT_TRUST_DOMAIN,
+    provider: fieldsOf(spec["provider"]) as MeshRootCertificateSpec["provider"],
+    ignored: (textOf(annotations[WAIT_NOT_ANNOTATION]) ?? "")
+      .split(",")
+      .map(name => name.trim())
+      .filter(name => name !== ""),
+  };
+}
+
+/** What is known of a provider. */
+interface Opened {
+  /** Of which provider, as text. */
+  readonly provider: string;
+  readonly root: TrustedRoot | undefined;
+  /** Why there is no root, or none that is newer; undefined: there is one. */
+  readonly error: string | undefined;
+  /** When to ask again, epoch milliseconds. */
+  readonly again: number;
+}
+
+/** A provider whose root is known is asked so often whether it is still that one, milliseconds. */
+const LOOK_AGAIN_MS = 60_000;
+/** One that could not be asked is asked again, milliseconds. */
+const RETRY_MS = 5_000;
+
+/** What providers are asked with. */
+export interface RootResolverOptions {
+  readonly openIssuer: OpenIssuer;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+}
+
+/** The roots behind MeshRootCertificates, found by opening their issuers. */
+export class RootResolver {
+  private readonly opened = new Map<string, Opened>();
+
+  constructor(private readonly options: RootResolverOptions) {}
+
+  /** Asks those that are due; resolves when all have answered. Never rejects. */
+  async look(objects: readonly RootObject[]): Promise<void> {
+    const names = new Set(objects.map(({ name }) => name));
+    for (const name of [...this.opened.keys()]) if (!names.has(name)) this.opened.delete(name);
+    const now = this.options.clock.now();
+    const due = objects.filter(object => {
+      const known = this.opened.get(object.name);
+      return known?.provider !== JSON.stringify(object.provider) || known.again <= now;
+    });
+    await Promise.all(due.map(object => this.open(object)));
+  }
+
+  /** What an object asks for. */
+  requestOf({ name, role, createdAt }: RootObject): RootRequest {
+    return { name, role, createdAt, root: this.opened.get(name)?.root };
+  }
+
+  /** Why nothing is known of an object's root; undefined: it is known. */
+  errorOf(name: string): string | undefined {
+    return this.opened.get(name)?.error;
+  }
+
+  private async open({ name, provider }: RootObject): Promise<void> {
+    const { openIssuer, trustDomain, clock } = this.options;
+    const text = JSON.stringify(provider);
+    try {
+      const { fingerprint, anchorsPem } = await openIssuer(provider, trustDomain);
+      const root = { fingerprint, anchorsPem, owner: name, provider };
+      const again = clock.now() + LOOK_AGAIN_MS;
+      this.opened.set(name, { provider: text, root, error: undefined, again });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const again = clock.now() + RETRY_MS;
+      // A provider that cannot be asked now must not be issued from; what is trusted of it stays.
+      this.opened.set(name, { provider: text, root: undefined, error: message, again });
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import { expect } from "chai";
+import { systemClock } from "../../src/runtime/clock";
+import type { Issuer } from "../../src/runtime/issuers/issuer";
+import { createOpenIssuer } from "../../src/runtime/issuers/open";
+import type { KubeObject } from "../../src/runtime/kube";
+import type { ClosableKubeClient } from "../../src/runtime/kube/client";
+import { silentLog } from "../../src/runtime/log";
+import { failureOf, holdsTheContract, HurriedClock, TRUST_DOMAIN } from "../support/issuer-contract";
+import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+import { createOpensslCa, type OpensslCa } from "../support/openssl-ca";
+import {
+  installRequestKind,
+  playCertManager,
+  type PlayedCertManager,
+} from "../support/cert-manager-stand-in";
+import { waitFor } from "../support/wait";
+
+const OSM = "osm-system";
+const REQUESTS = `/apis/cert-manager.io/v1/namespaces/${OSM}/certificaterequests`;
+/** No answer that counts is later, on any machine; the one that never comes is not waited for. */
+const DEADLINE_MS = 60_000;
+
+describe("cert-manager's protocol on a real API server, played by a stand-in", function () {
+  this.timeout(240_000);
+  let [server, kube]: [TestApiServer?, ClosableKubeClient?] = [];
+  let [ca, other]: [OpensslCa?, OpensslCa?] = [];
+  let played: PlayedCertManager | undefined;
+  const clock = new HurriedClock();
+  const open = (): Promise<Issuer> => {
+    const certManager = { issuerName: "mesh", issuerKind: "Issuer", issuerGroup: "cert-manager.io" } as const;
+    const client = kube as ClosableKubeClient;
+    const options = { kube: client, osmNamespace: OSM, clock, log: silentLog, deadlineMs: DEADLINE_MS };
+    return createOpenIssuer(options)({ certManager }, TRUST_DOMAIN);
+  };
+  const requests = async (): Promise<readonly KubeObject[]> =>
+    (await (kube as ClosableKubeClient).get<{ readonly items: readonly KubeObject[] }>(REQUESTS)).items;
+
+  before(async () => {
+    [server, ca, other] = await Promise.all([
+      startApiServerForTest(),
+      createOpensslCa("mesh"),
+      createOpensslCa("elsewhere"),
+    ]);
+    kube = server.client();
+    const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: OSM } };
+    await kube.create("/api/v1/namespaces", namespace);
+  });
+  after(async () => {
+    await played?.stop();
+    kube?.close();
+    await server?.stop();
+    ca?.remove();
+    other?.remove();
+  });
+
+  it("refuses by name where there is no cert-manager", async () => {
+    const error = await failureOf(open);
+    expect(error).to.have.property("trouble", "refused");
+  });
+
+  describe("with the kind", () => {
+    before(async () => {
+      await installRequestKind(kube as ClosableKubeClient);
+      played = playCertManager({
+        kube: kube as ClosableKubeClient,
+        namespace: OSM,
+        ca: ca as OpensslCa,
+        otherCa: other as OpensslCa,
+        clock: systemClock,
+      });
+    });
+
+    holdsTheContract(() => ({
+      open,
+      openssl: ca as OpensslCa,
+      faults: clock.with(played as PlayedCertManager),
+    }));
+
+    it("says what cert-manager says, and leaves no request behind", async () => {
+      const issuer = await open();
+      await (played as PlayedCertManager).set("refusing");
+      expect(String(await failureOf(() => issuer.issue((played as PlayedCertManager).plan())))).to.match(
+        /said no: Denied: not for you/,
+      );
+      await (played as PlayedCertManager).set(undefined);
+      await waitFor("requests to be deleted", async () => (await requests()).length === 0, 60_000);
+    });
+  });
+});
