@@ -136,10 +136,11 @@ export class ReplicaLedger {
     // A new stream may be of a new process, which holds nothing.
     const earlier = before?.openedAt === openedAt ? before.row.config : 0;
     // What is kept back is not compared, so the proxy counts as behind with all of it, for a moment.
-    if (held === true) return { openedAt, state, lag: "everything", row: { name, config: earlier } };
+    const trust = trustOf(name, state);
+    if (held === true) return { openedAt, state, lag: "everything", row: { name, config: earlier }, trust };
     const settled = isSettled(state, diffs) ? config : earlier;
     const row = { name, config: settled };
-    return { openedAt, state, lag: lagOf(state, diffs), row, trust: trustOf(name, state) };
+    return { openedAt, state, lag: lagOf(state, diffs), row, trust };
   }
 
   private refused(proxies: ReadonlyMap<string, Known>): ReadonlyMap<string, RefusedRow> {
