@@ -19,8 +19,15 @@ const FOLDERS: Readonly<Partial<Record<Rung, readonly string[]>>> = { cluster: [
 /** How many rungs `npm run test:fast` climbs. */
 const FAST = 4;
 
-/** Longest time for one test by default; the rungs that start proxies or pods are given more. */
-const TIMEOUT_MS: Readonly<Partial<Record<Rung, number>>> = { traffic: 120_000, cluster: 600_000 };
+/** Longest time for one test by default: generous, since a test that waits for a condition ends when it holds. */
+const TIMEOUT_MS: Readonly<Partial<Record<Rung, number>>> = {
+  unit: 120_000,
+  property: 120_000,
+  golden: 120_000,
+  stream: 120_000,
+  traffic: 120_000,
+  cluster: 600_000,
+};
 
 /** Time a rung may take to end after its last test; longer means that a test left something running. */
 const END_MS = 60_000;
@@ -148,7 +155,11 @@ class MochaRun {
     const event = JSON.parse(line.slice(mark + 1)) as ReportedEvent;
     if (event.kind === "start") this.total = event.total ?? 0;
     else if (event.kind === "end") this.ended = true;
-    else this.outcomes.push(this.outcome(event.kind, event));
+    else {
+      this.outcomes.push(this.outcome(event.kind, event));
+      // At once, and again at the end: who waits for the rest can look into it meanwhile.
+      if (event.kind === "fail") say(`FAILED ${this.rung}: ${event.title ?? ""}\n${event.error ?? ""}`);
+    }
   }
 
   private outcome(kind: Outcome["kind"], event: ReportedEvent): Outcome {

@@ -159,7 +159,7 @@ export class PolicyMesh {
     await waitFor(
       "acknowledgements",
       () => this.rig.server.ledger.summary().synced === this.sidecars.size,
-      20_000,
+      60_000,
     );
   }
 

@@ -214,14 +214,14 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
   }).timeout(60_000);
 
   /** What the server's sidecar makes of escaped slashes from now on; resolves when no worker does anything else. */
-  async function escapedSlashes(action: string, status: number): Promise<void> {
+  async function escapedSlashes(action: string, seen: RegExp): Promise<void> {
     const traffic = { ...DENY.traffic, pathWithEscapedSlashes: action };
     mesh.write(meshConfig({ traffic }));
     await mesh.settled();
     const probes = Array.from({ length: 32 }, () => as(THIEF, LENIENT, get("/open/a%2Fb")));
     await waitFor(
-      `${status} with ${action}`,
-      async () => (await attacker.calls(probes)).every(answer => answer.startsWith(`HTTP/1.1 ${status} `)),
+      `${String(seen)} with ${action}`,
+      async () => (await attacker.calls(probes)).every(answer => seen.test(answer)),
       60_000,
     );
   }
@@ -235,7 +235,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
   );
 
   it("by path, while escaped slashes are unescaped: rules and application see the same (P-01)", async () => {
-    await escapedSlashes("UnescapeAndForward", 200);
+    await escapedSlashes("UnescapeAndForward", /seen \/open\/a\/b$/);
     await noneGetsThrough(LENIENT, escaped.map(get));
     expect(await ask(as(THIEF, LENIENT, get("/open/a%2Fb%5Cc?d=%2F")))).to.match(
       /seen \/open\/a\/b\/c\?d=%2F$/,
@@ -244,7 +244,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
   }).timeout(180_000);
 
   it("leaves a kept slash to the application, which gets the very path that rules have seen", async () => {
-    await escapedSlashes("KeepUnchanged", 200);
+    await escapedSlashes("KeepUnchanged", /seen \/open\/a%2Fb$/);
     // A path with an escaped zero is refused in any case.
     const targets = escaped.filter(target => /^\/[^#?\s]*%(2f|5c)/i.test(target) && !target.includes("%00"));
     const answers = await attacker.calls(targets.map(target => as(THIEF, PYTHON, get(target))));
@@ -257,7 +257,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
     expect(different).to.deep.equal([]);
     const refused = targets.filter((_, index) => (echoed[index] ?? "").startsWith("HTTP/1.1 403 "));
     expect(refused).to.deep.equal(targets.filter((_, index) => !(judged[index] ?? "").startsWith("/open/")));
-    await escapedSlashes("RejectRequest", 400);
+    await escapedSlashes("RejectRequest", /^HTTP\/1\.1 400 /);
   }).timeout(180_000);
 
   it("leaves the server as it was, and nothing was rejected by any Envoy", async () => {

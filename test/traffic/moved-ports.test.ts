@@ -112,7 +112,9 @@ describe("a Service that moves under load", () => {
       return one?.status === 200 && two?.status === 200;
     });
 
-  async function move(to: State, lateMs: number): Promise<void> {
+  /** Moves the Service and gives the milliseconds until all sidecars have acknowledged it. */
+  async function move(to: State, lateMs: number): Promise<number> {
+    const began = Date.now();
     if (lateMs === 0) mesh.write(ofService(to), ofSlice(to, place()));
     else {
       mesh.write(ofService(to));
@@ -120,6 +122,7 @@ describe("a Service that moves under load", () => {
       mesh.write(ofSlice(to, place()));
     }
     await mesh.settled();
+    return Date.now() - began;
   }
 
   async function underLoad(work: () => Promise<void>): Promise<readonly LoadResult[]> {
@@ -138,15 +141,18 @@ describe("a Service that moves under load", () => {
   const cases = MOVES.flatMap(move => ([0, LATE_MS] as const).map(lateMs => [...move, lateMs] as const));
   for (const [what, other, lateMs] of cases) {
     it(`fails no request when its ${what}, ${ROUNDS} times and back, its endpoints ${lateMs} ms later`, async () => {
+      const moves: number[] = [];
       const results = await underLoad(async () => {
         for (let round = 0; round < ROUNDS; round += 1) {
-          await move(other, lateMs);
-          await move(FIRST, lateMs);
+          moves.push(await move(other, lateMs));
+          moves.push(await move(FIRST, lateMs));
         }
       });
       await called();
       for (const { begun } of results) expect(begun).to.be.above(0);
-      if (results.some(({ slowestMs }) => slowestMs > CALM_MS)) return;
+      // Servers are waited for a second, and late endpoints five: who was held up longer than that says nothing.
+      const held = results.some(({ slowestMs, heldUpMs }) => slowestMs > CALM_MS || heldUpMs > CALM_MS / 4);
+      if (held || Math.max(...moves) > lateMs + CALM_MS / 2) return;
       expect(results.flatMap(({ failures }) => failures.map(failure => failure.what))).to.deep.equal([]);
     }).timeout(60_000 + ROUNDS * 10_000);
   }

@@ -132,8 +132,8 @@ export function createInputWriter(inputs: Inputs): InputWriter {
     const { key } = candidate;
     const table: Table<unknown, string> = policies[candidate.kind];
     const before = table.rows.get(key);
-    table.set(key, candidate.compiled.value);
     try {
+      table.set(key, candidate.compiled.value);
       return run();
     } finally {
       table.set(key, before);
