@@ -113,6 +113,17 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     rig.replicas.flatMap(({ ledger }) =>
       [...ledger.rows().trust.values()].map(({ trust, issuer }) => [trust, issuer] as const),
     );
+  /** The writer's view settles first: the replicas' watch and the Envoys' acknowledgements come after it. */
+  const bothHold = async (root: string | undefined): Promise<void> => {
+    const wanted = [
+      [root, root],
+      [root, root],
+    ];
+    await waitFor("both to hold it", () => JSON.stringify(held()) === JSON.stringify(wanted), LONG_MS).catch(
+      () => undefined,
+    );
+    expect(held()).to.deep.equal(wanted);
+  };
   const movesIn = (views: readonly RootView[]): readonly string[] =>
     views.flatMap(({ step: { made } }) =>
       made === undefined ? [] : [`${made.kind} ${made.root.owner ?? "built-in"}`],
@@ -136,10 +147,7 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     rig.startWriter();
     await waitFor("a first look", () => settled(rig.views.at(-1)), LONG_MS);
     const { fingerprint } = rig.authority;
-    expect(held()).to.deep.equal([
-      [fingerprint, fingerprint],
-      [fingerprint, fingerprint],
-    ]);
+    await bothHold(fingerprint);
     const secret = await rig.kube.get<{ data: object }>(
       "/api/v1/namespaces/osm-system/secrets/osm-ca-bundle",
     );
@@ -179,10 +187,7 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     expect(proofs).to.include("issue 2 of 2").and.to.include("drop 2 of 2");
     const own = rig.views.at(-1)?.step.state.issuing;
     expect(own).to.not.equal(rig.authority.fingerprint);
-    expect(held()).to.deep.equal([
-      [own, own],
-      [own, own],
-    ]);
+    await bothHold(own);
     expect(load.calls - before, "handshakes meanwhile").to.be.greaterThan(50);
   });
 
@@ -212,10 +217,7 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     await lastSettled(roleIs("own", "inactive"));
     expect(movesIn(rig.views.slice(first))).to.deep.equal(["trust built-in", "issue built-in", "drop own"]);
     const { fingerprint } = rig.authority;
-    expect(held()).to.deep.equal([
-      [fingerprint, fingerprint],
-      [fingerprint, fingerprint],
-    ]);
+    await bothHold(fingerprint);
   });
 
   it("refuses what a root cannot become, and takes OSM 1.2's intent", async () => {
@@ -237,5 +239,30 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     expect(await refused(rig.patchRoot("old", { spec: { intent: null, role: "passive" } }))).to.equal(
       "accepted",
     );
+  });
+
+  it("begins the way back when the feature is switched on again after its root was deleted", async () => {
+    rig.forget("stuck");
+    await rig.putCa("later");
+    await rig.createRoot("later", { role: "passive" });
+    await lastSettled(
+      view =>
+        roleIs("later", "passive")(view) && view.step.state.roots.some(({ owner }) => owner === "later"),
+    );
+    rig.enabled = false;
+    for (const name of ["own", "old", "later"]) await rig.deleteRoot(name);
+    await waitFor(
+      "all to be gone",
+      () => {
+        const last = rig.views.at(-1);
+        return last?.enabled === false && last.objects.length === 0;
+      },
+      LONG_MS,
+    );
+    const first = rig.views.length;
+    rig.enabled = true;
+    await lastSettled(({ step: { state } }) => state.roots.length === 1);
+    expect(movesIn(rig.views.slice(first))).to.deep.equal(["drop later"]);
+    await bothHold(rig.authority.fingerprint);
   });
 });

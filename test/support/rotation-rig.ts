@@ -68,7 +68,7 @@ export class RotationRig {
       "test",
     );
     await kube.create("/api/v1/namespaces", { metadata: { name: OSM } });
-    await until("roots to be served", 20_000, async () => {
+    await until("roots to be served", 60_000, async () => {
       await kube.get(ROOTS);
       return true;
     });
@@ -110,6 +110,12 @@ export class RotationRig {
     this.expected.set(uid, { ...identity, name, uid, sidecar: true, meshed: true });
     this.writer?.fleet.expectedChanged();
     return `shop/${name}/${name}/${uid}`;
+  }
+
+  /** A pod that is waited for no more. */
+  forget(name: string): void {
+    this.expected.delete(`uid-${name}`);
+    this.writer?.fleet.expectedChanged();
   }
 
   /** Starts the single writer; what it saw before is forgotten. */
@@ -178,6 +184,11 @@ export class RotationRig {
   /** Changes a root. */
   async patchRoot(name: string, patch: object): Promise<void> {
     await this.kube.mergePatch(`${ROOTS}/${name}`, patch);
+  }
+
+  /** Takes a root away. */
+  async deleteRoot(name: string): Promise<void> {
+    await this.kube.delete(`${ROOTS}/${name}`);
   }
 
   async stop(): Promise<void> {

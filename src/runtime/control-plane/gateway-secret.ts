@@ -28,7 +28,7 @@ const LOOK_MS = 60_000;
 const RACE_MS = 1_000;
 const KEY = "ingress gateway certificate";
 
-/** Of a Secret that is not there yet: nothing is proven. */
+/** Of a Secret that is not there yet, has not been read yet, or is somebody else's: nothing is proven. */
 const UNKNOWN_TRUST: GatewayTrust = { trust: [], issuing: undefined, since: Infinity };
 
 type Place = IngressGateway["secret"];
@@ -45,7 +45,8 @@ export class GatewaySecretKeeper {
   private readonly subscriptions: readonly { close(): void }[];
   private timer: { cancel(): void } | undefined;
   private stopped = false;
-  private trusted: GatewayTrust | undefined;
+  /** What the Secret at a path said when it was read last. */
+  private seen: { readonly path: string; readonly trust: GatewayTrust } | undefined;
   /** Where this process has put a Secret. */
   private readonly made = new Map<string, Place>();
 
@@ -58,9 +59,14 @@ export class GatewaySecretKeeper {
     look();
   }
 
-  /** What the Secret says about trust, as it was seen last; undefined: no gateway is asked for. */
+  /**
+   * What the Secret says about trust, as it was seen last; undefined: no gateway is asked for. One that could not be read
+   * yet proves nothing, which is not the same as no gateway.
+   */
   trust(): GatewayTrust | undefined {
-    return this.trusted;
+    const gateway = this.options.engine.meshConfig().certificate.ingressGateway;
+    if (gateway === undefined) return undefined;
+    return this.seen?.path === secretPath(gateway.secret) ? this.seen.trust : UNKNOWN_TRUST;
   }
 
   stop(): void {
@@ -73,7 +79,7 @@ export class GatewaySecretKeeper {
   private async look(): Promise<void> {
     const gateway = this.options.engine.meshConfig().certificate.ingressGateway;
     this.timer?.cancel();
-    if (gateway === undefined) this.trusted = undefined;
+    if (gateway === undefined) this.seen = undefined;
     const due = gateway && (await this.keep(gateway));
     // Afterwards: a Secret that cannot be deleted must not stop the one that is in use.
     await this.deleteOthers(gateway?.secret);
@@ -94,12 +100,13 @@ export class GatewaySecretKeeper {
     const issue = { gateway, roots: roots.roots(), now: clock.now() };
     const live = await this.read(path);
     if (live !== undefined && !isGatewaySecret(settings, live)) {
+      this.seen = { path, trust: UNKNOWN_TRUST };
       log.error("a Secret of somebody else stands where the ingress gateway's should be", gateway.secret);
       return Infinity;
     }
     const held = live && readGatewaySecret(live);
     if (live !== undefined) this.made.set(path, gateway.secret);
-    this.trusted = held === undefined ? UNKNOWN_TRUST : gatewayTrust(held, issue);
+    this.seen = { path, trust: held === undefined ? UNKNOWN_TRUST : gatewayTrust(held, issue) };
     const due = held === undefined ? issue.now : gatewayDue(held, issue);
     if (due > issue.now) return due;
     const material = await issueGateway(issue);
@@ -109,7 +116,7 @@ export class GatewaySecretKeeper {
       this.made.set(path, gateway.secret);
     } else await kube.mergePatch(path, { data: wanted.data });
     log.info("issued the ingress gateway's certificate", gateway.secret);
-    this.trusted = gatewayTrust(material, issue);
+    this.seen = { path, trust: gatewayTrust(material, issue) };
     return gatewayDue(material, issue);
   }
 

@@ -1,5 +1,10 @@
 import type { FleetTrust, GatewayTrust, RotationFacts } from "../../certificate/root-proof";
-import { stepRotation, type RotationState, type RotationStep } from "../../certificate/root-rotation";
+import {
+  nextMove,
+  stepRotation,
+  type RotationState,
+  type RotationStep,
+} from "../../certificate/root-rotation";
 import { wantedRoots } from "../../certificate/wanted-roots";
 import type { OpenIssuer } from "../issuers/issuer";
 import { startInformer, type Informer } from "../kube/informer";
@@ -8,7 +13,7 @@ import type { Authority } from "../secrets/authority";
 import { builtInRoot, readRecord, rotationOf, writeRecord } from "../secrets/root-record";
 import type { Settings } from "../settings";
 import { KeyedWorker } from "./keyed-worker";
-import { readRootObject, RootResolver, type RootObject } from "./root-objects";
+import { ignoredFor, readRootObject, RootResolver, type RootObject } from "./root-objects";
 
 /** What the rotation is driven with. */
 export interface RootKeeperOptions extends KeeperOptions {
@@ -37,6 +42,9 @@ export interface RootView {
   /** Live proxies. */
   readonly proxies: number;
 }
+
+/** Facts that are the same whichever move comes next. */
+type FactsOfAll = Omit<RotationFacts, "ignored">;
 
 /** Between two looks while something is asked for, milliseconds. */
 const LOOK_MS = 1_000;
@@ -105,11 +113,11 @@ export class RootKeeper {
     const known = (this.known ??= await this.read());
     const enabled = this.options.isEnabled();
     await this.resolver.look(enabled ? usable.filter(({ role }) => role !== "inactive") : []);
-    const facts = this.facts(usable);
+    const facts = this.facts();
     const step = enabled ? this.step(known.state, usable, facts) : restOf(known.state);
     if (!(await this.keep(known, step))) return;
     this.tell({ enabled, step, objects, errors: this.errorsOf(usable), proxies: countOf(facts.fleet) });
-    if (objects.length === 0 && isSettled(step)) return;
+    if (objects.length === 0 && isAtRest(step, enabled)) return;
     const again = (): void => {
       this.worker.enqueue(KEY);
     };
@@ -117,20 +125,16 @@ export class RootKeeper {
     this.timer = clock.setTimeout(again, LOOK_MS);
   }
 
-  private step(state: RotationState, usable: readonly RootObject[], facts: RotationFacts): RotationStep {
+  private step(state: RotationState, usable: readonly RootObject[], facts: FactsOfAll): RotationStep {
     const requests = usable.map(object => this.resolver.requestOf(object));
-    return stepRotation(state, wantedRoots(requests, builtInRoot(this.options.authority), state), facts);
+    const wanted = wantedRoots(requests, builtInRoot(this.options.authority), state);
+    const ignored = ignoredFor(nextMove(state, wanted)?.root.owner, usable);
+    return stepRotation(state, wanted, { ...facts, ignored });
   }
 
-  private facts(usable: readonly RootObject[]): RotationFacts {
+  private facts(): FactsOfAll {
     const { clock, fleet, gateway, leafLifeMs } = this.options;
-    return {
-      now: clock.now(),
-      fleet: fleet(),
-      gateway: gateway(),
-      leafLifeMs: leafLifeMs(),
-      ignored: new Set(usable.flatMap(({ ignored }) => ignored)),
-    };
+    return { now: clock.now(), fleet: fleet(), gateway: gateway(), leafLifeMs: leafLifeMs() };
   }
 
   private async read(): Promise<NonNullable<RootKeeper["known"]>> {
@@ -190,7 +194,14 @@ function restOf(state: RotationState): RotationStep {
   return { state, made: undefined, next: undefined, proof: undefined, text: "Roots stay as they are." };
 }
 
-const isSettled = ({ next, made }: RotationStep): boolean => next === undefined && made === undefined;
+/**
+ * Whether only a new object can bring the next step. While the feature flag is off that is so for the built-in root alone:
+ * from any other the way back begins when the flag is set again, which nobody tells.
+ */
+function isAtRest({ next, made, state }: RotationStep, enabled: boolean): boolean {
+  if (next !== undefined || made !== undefined) return false;
+  return enabled || state.roots.every(({ owner }) => owner === undefined);
+}
 
 function countOf(fleet: FleetTrust | undefined): number {
   return fleet === undefined ? 0 : fleet.proxies.length + fleet.absent.size;

@@ -1,9 +1,10 @@
 import { fieldsOf, textOf } from "../../api/field";
 import { roleOf, type MeshRootCertificateSpec, type RootRole } from "../../api/mesh-root-certificate";
 import type { TrustedRoot } from "../../certificate/root-rotation";
-import type { RootRequest } from "../../certificate/wanted-roots";
+import { countedRequests, type RootRequest } from "../../certificate/wanted-roots";
 import type { OpenIssuer } from "../issuers/issuer";
 import type { KubeObject } from "../kube";
+import { Backoff } from "../kube/backoff";
 import type { Clock } from "../ports";
 
 /** Annotation of a MeshRootCertificate: proxies (`namespace/pod`, by commas) that its rotation does not wait for; `*`: all. */
@@ -43,6 +44,16 @@ export function readRootObject(object: KubeObject): RootObject {
   };
 }
 
+/**
+ * Whom a move does not wait for: what is said on the roots that count, and on the one whose root the move is about (one that
+ * is dropped is inactive). An annotation forgotten on any other says nothing, or one `*` would switch off every later proof.
+ */
+export function ignoredFor(owner: string | undefined, objects: readonly RootObject[]): ReadonlySet<string> {
+  const { counted } = countedRequests(objects.map(object => ({ ...object, root: undefined })));
+  const heard = new Set([owner, ...counted.map(({ name }) => name)]);
+  return new Set(objects.flatMap(({ name, ignored }) => (heard.has(name) ? ignored : [])));
+}
+
 /** What is known of a provider. */
 interface Opened {
   /** Of which provider, as text. */
@@ -52,18 +63,23 @@ interface Opened {
   readonly error: string | undefined;
   /** When to ask again, epoch milliseconds. */
   readonly again: number;
+  readonly backoff: Backoff;
 }
 
-/** A provider whose root is known is asked so often whether it is still that one, milliseconds. */
-const LOOK_AGAIN_MS = 60_000;
-/** One that could not be asked is asked again, milliseconds. */
-const RETRY_MS = 5_000;
+/** A CA in a Secret is read so often, so that one that is replaced is noticed, milliseconds. */
+const READ_AGAIN_MS = 60_000;
+/** An issuer elsewhere signs a certificate each time it is asked whether its root is still that one: milliseconds. */
+const PROBE_AGAIN_MS = 600_000;
+/** One that could not be asked is asked again, milliseconds. Leaves do not wait for this: they have tries of their own. */
+const RETRY = { minMs: 5_000, maxMs: 60_000 };
 
 /** What providers are asked with. */
 export interface RootResolverOptions {
   readonly openIssuer: OpenIssuer;
   readonly trustDomain: string;
   readonly clock: Clock;
+  /** Numbers in [0, 1) for jitter. */
+  readonly random: () => number;
 }
 
 /** The roots behind MeshRootCertificates, found by opening their issuers. */
@@ -97,16 +113,23 @@ export class RootResolver {
   private async open({ name, provider }: RootObject): Promise<void> {
     const { openIssuer, trustDomain, clock } = this.options;
     const text = JSON.stringify(provider);
+    const backoff = this.backoffOf(name, text);
     try {
       const { fingerprint, anchorsPem } = await openIssuer(provider, trustDomain);
       const root = { fingerprint, anchorsPem, owner: name, provider };
-      const again = clock.now() + LOOK_AGAIN_MS;
-      this.opened.set(name, { provider: text, root, error: undefined, again });
+      backoff.succeeded();
+      const again = clock.now() + (provider.tresor === undefined ? PROBE_AGAIN_MS : READ_AGAIN_MS);
+      this.opened.set(name, { provider: text, root, error: undefined, again, backoff });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      const again = clock.now() + RETRY_MS;
+      const again = clock.now() + backoff.failed();
       // A provider that cannot be asked now must not be issued from; what is trusted of it stays.
-      this.opened.set(name, { provider: text, root: undefined, error: message, again });
+      this.opened.set(name, { provider: text, root: undefined, error: message, again, backoff });
     }
+  }
+
+  private backoffOf(name: string, provider: string): Backoff {
+    const known = this.opened.get(name);
+    return known?.provider === provider ? known.backoff : new Backoff(this.options.random, RETRY);
   }
 }
