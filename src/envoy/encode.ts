@@ -14,6 +14,7 @@ import { localCluster } from "./cluster/local";
 import { passthroughCluster } from "./cluster/passthrough";
 import { upstreamCluster } from "./cluster/upstream";
 import { endpointSet } from "./endpoint/endpoint-set";
+import { routeTableOf } from "./http-connection-manager";
 import { callerGate } from "./listener/caller-gate";
 import { outboundCatchAll } from "./listener/catch-all";
 import { inboundListener } from "./listener/inbound";
@@ -23,10 +24,22 @@ import { routeTable } from "./route/route-table";
 interface Body {
   readonly typeUrl: TypeUrl;
   readonly bytes: Uint8Array;
+  /** Route tables it refers to; absent: none. */
+  readonly needs?: readonly string[];
 }
 
 function body<T>(typeUrl: TypeUrl, type: Encoder<T>, message: T): Body {
   return { typeUrl, bytes: type.encode(message).finish() };
+}
+
+/** A listener, with the route tables its filters will ask for: noted when they were made, so nothing is decoded. */
+function listener(message: Listener): Body {
+  const filters = (message.filterChains ?? []).flatMap(chain => chain.filters ?? []);
+  const needs = new Set(filters.flatMap(filter => routeTableOf(filter) ?? []));
+  return {
+    ...body(TYPE_URLS.listener, Listener, message),
+    ...(needs.size === 0 ? {} : { needs: [...needs] }),
+  };
 }
 
 type ClusterLeaf = Extract<Leaf, { kind: `${string}-cluster` }>;
@@ -58,13 +71,13 @@ function build(leaf: Leaf): Body {
     case "route-table":
       return body(TYPE_URLS.route, RouteConfiguration, routeTable(leaf));
     case "outbound-listener":
-      return body(TYPE_URLS.listener, Listener, outboundListener(leaf));
+      return listener(outboundListener(leaf));
     case "outbound-catch-all":
-      return body(TYPE_URLS.listener, Listener, outboundCatchAll(leaf));
+      return listener(outboundCatchAll(leaf));
     case "inbound-listener":
-      return body(TYPE_URLS.listener, Listener, inboundListener(leaf));
+      return listener(inboundListener(leaf));
     case "caller-gate":
-      return body(TYPE_URLS.listener, Listener, callerGate(leaf));
+      return listener(callerGate(leaf));
   }
 }
 
@@ -78,7 +91,7 @@ function versionOf(bytes: Uint8Array): string {
  * unchanged leaf is not sent again.
  */
 export function encodeLeaf(leaf: Leaf): EncodedResource {
-  const { typeUrl, bytes } = build(leaf);
+  const { typeUrl, bytes, needs } = build(leaf);
   const version = versionOf(bytes);
   const resource: Resource = { name: leaf.name, version, resource: { typeUrl, value: bytes } };
   return {
@@ -88,5 +101,6 @@ export function encodeLeaf(leaf: Leaf): EncodedResource {
     body: bytes,
     fragment: Resource.encode(resource).finish(),
     origins: originsWithin(leaf),
+    ...(needs === undefined ? {} : { needs }),
   };
 }

@@ -131,6 +131,13 @@ const LIMITS: Partial<HttpConnectionManager> = {
   http2ProtocolOptions: HTTP2_LIMITS,
 };
 
+const tables = new WeakMap<Filter, string>();
+
+/** Name of the route table that a filter asks for; undefined: it is no {@link httpConnectionManager}. */
+export function routeTableOf(filter: Filter): string | undefined {
+  return tables.get(filter);
+}
+
 /** The one hardened HTTP connection manager, as a network filter. */
 export function httpConnectionManager(input: HttpInput): Filter {
   const manager: HttpConnectionManager = {
@@ -149,8 +156,10 @@ export function httpConnectionManager(input: HttpInput): Filter {
     accessLog: [...accessLogs(input.accessLog), ...requestMetrics(input.counting)],
     tracing: input.tracing === undefined ? undefined : zipkin(input.tracing),
   };
-  return {
+  const filter: Filter = {
     name: "envoy.filters.network.http_connection_manager",
     configType: { $case: "typedConfig", value: pack(HttpConnectionManager, manager) },
   };
+  tables.set(filter, input.routeTable);
+  return filter;
 }

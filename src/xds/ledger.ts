@@ -1,6 +1,15 @@
 /** What one proxy has acknowledged and refused: the entry of the ledger from which status and rotation gates are read. */
 import type { DiffCache } from "./diff";
-import { findResource, resourcesOf, sizeOf, TYPE_URLS, type ResourceSet, type TypeUrl } from "./resource";
+import {
+  findResource,
+  resourcesOf,
+  sizeOf,
+  TYPE_URLS,
+  type Layer,
+  type ResourceSet,
+  type Snapshot,
+  type TypeUrl,
+} from "./resource";
 import { SEND_ORDER, typeStateOf, type StreamState } from "./stream";
 import { objectsOf, type Lag } from "./tally";
 import { heldIn, pendingOf, wants, type Rejection, type TypeState } from "./type-state";
@@ -40,7 +49,7 @@ export function lagOf(state: StreamState, diffs: DiffCache): Lag {
   for (const typeUrl of SEND_ORDER) {
     const type = typeStateOf(state, typeUrl);
     const target = snapshot.get(typeUrl);
-    const names = outstandingNames(type, target, diffs);
+    const names = outstandingNames(type, snapshot, diffs);
     late.push(...names.flatMap(name => [...shapersOf(target, name), ...shapersOf(type.content.set, name)]));
   }
   return late.length === 0 ? NOTHING : new Set(late);
@@ -58,7 +67,7 @@ export function isSettled(state: StreamState, diffs: DiffCache): boolean {
   return SEND_ORDER.every(typeUrl => {
     const type = typeStateOf(state, typeUrl);
     const target = snapshot.get(typeUrl);
-    if (type.inFlight !== undefined || notAskedFor(type, target).length > 0) return false;
+    if (type.inFlight !== undefined || notAskedFor(type, snapshot).length > 0) return false;
     const { changed, removed } = pendingOf(type, target, diffs);
     return changed.length === 0 && removed.length === 0;
   });
@@ -69,28 +78,41 @@ function hasBegun(state: StreamState): boolean {
   return [TYPE_URLS.cluster, TYPE_URLS.listener].every(typeUrl => typeStateOf(state, typeUrl).subscribed);
 }
 
-function outstandingNames(
-  type: TypeState,
-  target: ResourceSet | undefined,
-  diffs: DiffCache,
-): readonly string[] {
-  const pending = pendingOf(type, target, diffs);
+function outstandingNames(type: TypeState, snapshot: Snapshot, diffs: DiffCache): readonly string[] {
+  const pending = pendingOf(type, snapshot.get(type.typeUrl), diffs);
   const names = [
     ...pending.changed.map(({ name }) => name),
     ...pending.removed,
-    ...notAskedFor(type, target),
+    ...notAskedFor(type, snapshot),
   ];
   return type.rejected.size === 0 ? names : [...names, ...type.rejected.keys()];
 }
 
 /**
  * Resources that a proxy should ask for by name and has not: what refers to them is on its way. Only looked for when it
- * has asked for fewer names than there are. Secrets are asked for by need, and shaped by no object.
+ * has asked for fewer names than there are. Secrets are asked for by need, and shaped by no object. A route table to which
+ * no listener refers (that of a headless Service without pods, say) is never asked for.
  */
-function notAskedFor(type: TypeState, target: ResourceSet | undefined): readonly string[] {
+function notAskedFor(type: TypeState, snapshot: Snapshot): readonly string[] {
+  const target = snapshot.get(type.typeUrl);
   if (target === undefined || type.typeUrl === TYPE_URLS.secret) return [];
   if (type.wildcard || type.names.size >= sizeOf(target)) return [];
-  return [...resourcesOf(target)].map(({ name }) => name).filter(name => !type.names.has(name));
+  const missing = [...resourcesOf(target)].map(({ name }) => name).filter(name => !type.names.has(name));
+  if (missing.length === 0 || type.typeUrl !== TYPE_URLS.route) return missing;
+  const needs = (snapshot.get(TYPE_URLS.listener)?.layers ?? []).map(needsOf);
+  return missing.filter(name => needs.some(needed => needed.has(name)));
+}
+
+const needsOfLayer = new WeakMap<Layer, ReadonlySet<string>>();
+
+/** Route tables that the listeners of a layer refer to; found once per layer, however many proxies share it. */
+function needsOf(listeners: Layer): ReadonlySet<string> {
+  const known = needsOfLayer.get(listeners);
+  if (known !== undefined) return known;
+  const needs = new Set<string>();
+  for (const listener of listeners.values()) for (const name of listener.needs ?? NOTHING) needs.add(name);
+  needsOfLayer.set(listeners, needs);
+  return needs;
 }
 
 /**

@@ -28,6 +28,8 @@ export interface EncodedResource {
   readonly fragment: Uint8Array;
   /** The objects a rejection of this resource is reported on. */
   readonly origins: readonly ObjectRef[];
+  /** Listeners: names of the route tables that a proxy asks for once it has this. A function of the bytes; absent: none. */
+  readonly needs?: readonly string[];
 }
 
 /** Resources by name: one shared part of a set. Never changed after it is built; a change makes a new map. */

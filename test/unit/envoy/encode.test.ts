@@ -180,6 +180,46 @@ describe("encoding for Envoy", () => {
     expect(verdict.output).to.include("missing )");
   }).timeout(60_000);
 
+  it("tells of a listener exactly the route tables that its bytes ask for", () => {
+    const chain = { tls: undefined, origins };
+    const opened = { port: 80, kind: "http" as const, cidrs: [], origins };
+    const more: readonly Leaf[] = [
+      {
+        ...INBOUND,
+        ports: [
+          {
+            ...HTTP_PORT,
+            plaintext: { routeTable: "plain" },
+            ingress: [
+              { ...chain, name: "open", cidrs: ["0.0.0.0/0"], routeTable: "open" },
+              { ...chain, name: "shut", cidrs: [], routeTable: "shut" },
+            ],
+          },
+        ],
+      },
+      {
+        kind: "outbound-catch-all",
+        name: "outbound",
+        origins,
+        passthroughCluster: undefined,
+        ipv6: false,
+        egress: [
+          { ...opened, name: "first", routeTable: "first" },
+          { ...opened, name: "second", routeTable: "second" },
+        ],
+      },
+    ];
+    const needs = [...LEAVES, ...more].map(leaf => {
+      const resource = encodeLeaf(leaf);
+      const asked = JSON.stringify(resourceJson(resource)).matchAll(/"routeConfigName":"([^"]*)"/g);
+      expect(resource.needs ?? [], leaf.name).to.have.members([
+        ...new Set([...asked].map(([, name]) => name)),
+      ]);
+      return resource.needs ?? [];
+    });
+    expect(needs.slice(-2)).to.deep.equal([["inbound|8080", "open", "plain"], ["first"]]);
+  });
+
   it("serves only types that the discovery service knows", () => {
     const known: readonly string[] = Object.values(TYPE_URLS);
     for (const leaf of LEAVES) expect(known).to.include(encodeLeaf(leaf).typeUrl);
