@@ -40,10 +40,10 @@ export class Barrier<S> {
     });
   }
 
-  /** A stream is kept from something. */
-  holds(stream: S): boolean {
+  /** What a stream is to hold in the end; undefined: it is kept from nothing. */
+  wanted(stream: S): Snapshot | undefined {
     const told = this.told.get(stream);
-    return told !== undefined && told.snapshot !== told.wanted;
+    return told === undefined || told.snapshot === told.wanted ? undefined : told.wanted;
   }
 
   /** New configuration for a stream. The first is delivered at once: a proxy that begins leads nobody astray. */
@@ -115,6 +115,6 @@ export class Barrier<S> {
   private release(): void {
     this.gaining.clear();
     this.alarm.set(undefined);
-    for (const stream of [...this.told.keys()]) if (this.holds(stream)) this.tell(stream);
+    for (const stream of [...this.told.keys()]) if (this.wanted(stream) !== undefined) this.tell(stream);
   }
 }

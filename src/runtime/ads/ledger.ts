@@ -60,9 +60,8 @@ export interface LedgerStream {
   readonly proxy: AuthenticatedProxy;
   readonly openedAt: number;
   readonly bytesSent: number;
+  /** With the newest configuration as its snapshot, also while some of that is kept back. Another object if it changed. */
   readonly state: StreamState;
-  /** Something newer than {@link LedgerStream.state} knows of is kept back. */
-  readonly held?: boolean;
 }
 
 /** The ledger of one server. `defer` runs a function at the end of the turn. */
@@ -93,17 +92,17 @@ export class StreamLedger implements Ledger {
 
   summary(): LedgerSummary {
     const newest = [...this.newest()];
-    const synced = newest.filter(({ state, held }) => held !== true && isSynced(state, this.diffs)).length;
+    const synced = newest.filter(({ state }) => isSynced(state, this.diffs)).length;
     return { connected: newest.length, synced, refused: this.refusals() };
   }
 
   proxies(): readonly ProxyStanding[] {
-    return [...this.streams()].map(({ proxy, openedAt, bytesSent, state, held }) => ({
+    return [...this.streams()].map(({ proxy, openedAt, bytesSent, state }) => ({
       podUid: proxy.podUid,
       podName: proxy.podName,
       identity: identityKey(proxy.identity),
       connectedAt: openedAt,
-      synced: held !== true && isSynced(state, this.diffs),
+      synced: isSynced(state, this.diffs),
       bytesSent,
       types: standingOf(state, this.diffs),
     }));

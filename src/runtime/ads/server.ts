@@ -1,6 +1,8 @@
 /** The ADS server: TLS, proof of identity, limits, one session per stream. */
 import { Server, status } from "@grpc/grpc-js";
 import { createDiffCache } from "../../xds/diff";
+import type { Snapshot } from "../../xds/resource";
+import type { StreamState } from "../../xds/stream";
 import { AuthenticationError } from "../identity/errors";
 import type {
   AuthenticatedProxy,
@@ -14,7 +16,7 @@ import type {
 import { Barrier } from "./barrier";
 import { listen, type Listener } from "./connections";
 import { RotatingCredentials, type ServingMaterial } from "./credentials";
-import { StreamLedger, type Ledger } from "./ledger";
+import { StreamLedger, type Ledger, type LedgerStream } from "./ledger";
 import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
 import { DeltaProtocol, SotwProtocol } from "./protocols";
 import { AGGREGATED_DISCOVERY, type ByteStream } from "./service";
@@ -84,6 +86,11 @@ class RunningServer implements AdsServer {
   private readonly deltas = new Map<Session, DeltaProtocol>();
   private readonly byPod = new Map<string, Set<Session>>();
   private readonly barrier: Barrier<Session>;
+  /** Of streams that are kept from something, so that who counts them sees the same object until something changes. */
+  private readonly measured = new WeakMap<
+    StreamState,
+    { readonly wanted: Snapshot; readonly state: StreamState }
+  >();
   private readonly openings = new Map<string, TokenBucket>();
   readonly ledger: StreamLedger;
   private listener: Listener | undefined;
@@ -318,17 +325,21 @@ class RunningServer implements AdsServer {
     }, SWEEP_MS);
   }
 
-  private *ledgerStreams(): Generator<{
-    proxy: AuthenticatedProxy;
-    openedAt: number;
-    bytesSent: number;
-    state: DeltaProtocol["state"];
-    held: boolean;
-  }> {
+  private *ledgerStreams(): Generator<LedgerStream> {
     for (const [session, { state }] of this.deltas) {
       const { proxy, openedAt, bytesSent } = session;
-      yield { proxy, openedAt, bytesSent, state, held: this.barrier.holds(session) };
+      yield { proxy, openedAt, bytesSent, state: this.meant(state, this.barrier.wanted(session)) };
     }
+  }
+
+  /** A stream that is kept from something is measured by that too: what it has not got is not in force. */
+  private meant(state: StreamState, wanted: Snapshot | undefined): StreamState {
+    if (wanted === undefined || state.snapshot === undefined) return state;
+    const known = this.measured.get(state);
+    if (known?.wanted === wanted) return known.state;
+    const measured = { ...state, snapshot: new Map([...state.snapshot, ...wanted]) };
+    this.measured.set(state, { wanted, state: measured });
+    return measured;
   }
 }
 

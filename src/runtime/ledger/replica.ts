@@ -129,15 +129,13 @@ export class ReplicaLedger {
   }
 
   private look(stream: LedgerStream, before: Known | undefined, config: number): Known {
-    const { proxy, state, openedAt, held } = stream;
-    if (held !== true && before?.state === state && before.row.config === config) return before;
+    const { proxy, state, openedAt } = stream;
+    if (before?.state === state && before.row.config === config) return before;
     const { diffs } = this.options.streams;
     const name = `${proxy.identity.namespace}/${proxy.podName}`;
     // A new stream may be of a new process, which holds nothing.
     const earlier = before?.openedAt === openedAt ? before.row.config : 0;
-    // What is kept back is not compared, so the proxy counts as behind with all of it, for a moment.
     const trust = trustOf(name, state);
-    if (held === true) return { openedAt, state, lag: "everything", row: { name, config: earlier }, trust };
     const settled = isSettled(state, diffs) ? config : earlier;
     const row = { name, config: settled };
     return { openedAt, state, lag: lagOf(state, diffs), row, trust };
