@@ -97,7 +97,7 @@ export async function startAdsEnvoy(options: AdsEnvoyOptions): Promise<AdsEnvoy>
         () => true,
         () => false,
       ),
-    20_000,
+    60_000,
   ).catch(async (error: unknown) => {
     const text = readLog();
     await stop();
