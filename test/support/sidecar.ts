@@ -219,7 +219,7 @@ export async function startSidecar(
     const answer = await get(adminSocket, "/ready").catch(() => "");
     return answer.startsWith("LIVE");
   };
-  await waitFor(`Envoy of ${pod.name} ready`, ready, 20_000);
+  await waitFor(`Envoy of ${pod.name} ready`, ready, 60_000);
   return {
     admin: target => get(adminSocket, target),
     stat: async name => {

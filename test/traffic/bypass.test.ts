@@ -97,7 +97,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
       await waitFor(
         `the clerk let in at ${port}`,
         async () => (await ask(as(CLERK, port, get("/protected/secret")))).endsWith(SECRET),
-        20_000,
+        60_000,
       );
   }).timeout(90_000);
 

@@ -115,7 +115,7 @@ describe("probes of an injected pod through the real Envoy", function () {
       uid: 1500,
       stdio: "ignore",
     });
-    await waitFor("Envoy", () => probe(15904, "/ready").status === 200, 20_000);
+    await waitFor("Envoy", () => probe(15904, "/ready").status === 200, 60_000);
   });
   after(async () => {
     await network.close();
