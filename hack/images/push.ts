@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { Progress } from "../cluster/progress";
-import { capture, onPath } from "../cluster/shell";
+import { capture, onPath, run } from "../cluster/shell";
 import { withContext } from "./build";
 import type { ImageRole } from "./names";
 import { hasSources, recipeOf } from "./recipes";
@@ -8,9 +8,12 @@ import { hasSources, recipeOf } from "./recipes";
 /** Debian image that a registry serves; on the embedded cluster a local copy stands in for it. */
 const PUBLIC_BASE = "docker.io/library/debian:bookworm-slim";
 
+/** The first tool that works: docker's command alone, without a daemon that it reaches, builds nothing. */
 async function builder(): Promise<string> {
-  for (const tool of ["docker", "podman", "buildah"]) if ((await onPath(tool)) !== undefined) return tool;
-  throw new Error("docker, podman or buildah is needed to build and push images");
+  for (const tool of ["docker", "podman", "buildah"]) {
+    if ((await onPath(tool)) !== undefined && (await run(tool, ["info"])).code === 0) return tool;
+  }
+  throw new Error("docker (with its daemon), podman or buildah is needed to build and push images");
 }
 
 /**
