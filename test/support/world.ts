@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { IngestKind, ModelOf } from "../../src/ingest/index";
-import { createProjectors } from "../../src/ingest/index";
+import { createProjectors, POLICY_KINDS } from "../../src/ingest/index";
 import { objectKey } from "../../src/ingest/fields";
 import type { Compiled } from "../../src/model/diagnostic";
 import type { Leaf } from "../../src/policy/types";
@@ -20,18 +20,7 @@ export const KINDS: readonly IngestKind[] = [
   "Pod",
   "ServiceAccount",
   "MeshConfig",
-  "TrafficTarget",
-  "IdentityBinding",
-  "HTTPRouteGroup",
-  "TCPRoute",
-  "UDPRoute",
-  "TrafficSplit",
-  "Egress",
-  "IngressBackend",
-  "Retry",
-  "UpstreamTrafficSetting",
-  "Telemetry",
-  "ExtensionService",
+  ...POLICY_KINDS,
 ];
 
 const projectors = createProjectors("osm");
