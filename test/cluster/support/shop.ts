@@ -6,13 +6,15 @@ import { report, type Mesh } from "./mesh";
 import { TestNamespace } from "./namespace";
 import { verdict } from "../../support/verdict";
 
-/** Requests per second. */
+/** Requests per second, where nothing else is asked for. */
 const RATE = 100;
 
 /** How {@link Shop.under} asks and judges. */
 interface Asking {
   /** Default both ports of the server. */
   readonly urls?: readonly string[];
+  /** Requests per second; default 100. */
+  readonly rate?: number;
 }
 
 /** A client and its servers in a namespace of their own, with a steady load between them. */
@@ -62,18 +64,18 @@ export class Shop {
   }
 
   /**
-   * Keeps asking 100 times a second, every fifth time on a connection of its own, while `disturb` runs and a little longer.
+   * Keeps asking, by default 100 times a second, every fifth time on a connection of its own, while `disturb` runs and a little longer.
    * Gives the counts; throws when one request has failed.
    */
   public async under(title: string, disturb: () => Promise<void>, asking: Asking = {}): Promise<LoadStats> {
-    const urls = asking.urls ?? [this.http, this.tcp];
-    await this.client.start({ urls, rate: RATE, perConnection: 5, timeoutMs: 10_000 });
+    const { urls = [this.http, this.tcp], rate = RATE } = asking;
+    await this.client.start({ urls, rate, perConnection: 5, timeoutMs: 10_000 });
     let counts: LoadStats;
     try {
       await disturb();
       const { sent } = await this.client.stats();
       await until("two more seconds of traffic", 60_000, async () =>
-        (await this.client.stats()).sent >= sent + 2 * RATE ? true : undefined,
+        (await this.client.stats()).sent >= sent + 2 * rate ? true : undefined,
       );
     } finally {
       counts = await this.client.stop();

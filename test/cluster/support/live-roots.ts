@@ -1,0 +1,152 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { until } from "../../../hack/cluster/progress";
+import type { RotationState } from "../../../src/certificate/root-rotation";
+import { parseRotation } from "../../../src/certificate/rotation-record";
+import { WATCHER } from "../../../src/install/names";
+import { CA_SECRET_NAME, DEFAULT_OSM_NAMESPACE, PEPR_NAMESPACE } from "../../../src/model/mesh-words";
+import { createRoot } from "../../../src/runtime/secrets/authority";
+import type { KubeObject } from "../../../src/runtime/kube";
+import { isNotFound } from "../../../src/runtime/kube/errors";
+import type { Mesh } from "./mesh";
+
+const SECRETS = `/api/v1/namespaces/${DEFAULT_OSM_NAMESPACE}/secrets`;
+const ROOTS = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${DEFAULT_OSM_NAMESPACE}/meshrootcertificates`;
+const ROLES = `/apis/rbac.authorization.k8s.io/v1/namespaces/${DEFAULT_OSM_NAMESPACE}`;
+/** A rotation takes some ten seconds; the machine may be busy, milliseconds. */
+const LONG_MS = 180_000;
+
+/** A MeshRootCertificate as its owner reads it. */
+export interface RootView extends KubeObject {
+  readonly status?: {
+    readonly state?: string;
+    readonly progress?: string;
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+  };
+}
+
+interface SecretView extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** A MeshRootCertificate of the real mesh with its CA in a Secret, and the one process that rotates. */
+export class LiveRoots {
+  private constructor(
+    private readonly mesh: Mesh,
+    private readonly name: string,
+  ) {}
+
+  /** Puts a new CA into a Secret, with the right to read it, and makes an active MeshRootCertificate of it. */
+  public static async create(mesh: Mesh, name: string): Promise<LiveRoots> {
+    const roots = new LiveRoots(mesh, name);
+    const root = createRoot(Date.now());
+    const metadata = { name, namespace: DEFAULT_OSM_NAMESPACE };
+    const encode = (text: string): string => Buffer.from(text).toString("base64");
+    const data = { "ca.crt": encode(root.certPem), "private.key": encode(root.keyPem) };
+    await roots.make(SECRETS, { apiVersion: "v1", kind: "Secret", metadata, type: "Opaque", data });
+    const group = "rbac.authorization.k8s.io";
+    const rules = [{ apiGroups: [""], resources: ["secrets"], resourceNames: [name], verbs: ["get"] }];
+    await roots.make(`${ROLES}/roles`, { apiVersion: `${group}/v1`, kind: "Role", metadata, rules });
+    await roots.make(`${ROLES}/rolebindings`, {
+      apiVersion: `${group}/v1`,
+      kind: "RoleBinding",
+      metadata,
+      roleRef: { apiGroup: group, kind: "Role", name },
+      subjects: [{ kind: "ServiceAccount", name: "pepr-osm", namespace: PEPR_NAMESPACE }],
+    });
+    const tresor = { ca: { secretRef: metadata } };
+    await roots.make(ROOTS, {
+      apiVersion: "config.openservicemesh.io/v1alpha2",
+      kind: "MeshRootCertificate",
+      metadata,
+      spec: { role: "active", provider: { tresor } },
+    });
+    return roots;
+  }
+
+  private make(path: string, object: object): Promise<unknown> {
+    return this.mesh.api.create(path, object as KubeObject);
+  }
+
+  /** The object itself. */
+  public get(): Promise<RootView> {
+    return this.mesh.api.get<RootView>(`${ROOTS}/${this.name}`);
+  }
+
+  /** Changes its role. */
+  public async become(role: "active" | "passive" | "inactive"): Promise<void> {
+    await this.mesh.api.mergePatch(`${ROOTS}/${this.name}`, { spec: { role } });
+  }
+
+  /** The persisted rotation; undefined: there has been none. */
+  public static async record(mesh: Mesh): Promise<RotationState | undefined> {
+    const { data } = await mesh.api.get<SecretView>(`${SECRETS}/${CA_SECRET_NAME}`);
+    const text = data?.["rotation.json"];
+    return text === undefined ? undefined : parseRotation(Buffer.from(text, "base64").toString("utf8"));
+  }
+
+  /** Waits until one root alone is left, and it is this one's or, for undefined, the built-in one. */
+  public alone(
+    owner: string | undefined,
+    look: (state: RotationState) => Promise<void>,
+  ): Promise<RotationState> {
+    return until(`the root of ${owner ?? "the mesh"} alone`, LONG_MS, async () => {
+      const state = await LiveRoots.record(this.mesh);
+      if (state === undefined) return undefined;
+      await look(state);
+      return state.roots.length === 1 && state.roots[0]?.owner === owner ? state : undefined;
+    });
+  }
+
+  /** Waits until the object says that it has come to its end with a state like `issuing`. */
+  public async says(state: string): Promise<RootView> {
+    return until(`the root to be ${state}`, LONG_MS, async () => {
+      const root = await this.get();
+      return root.status?.state === state && root.status.progress === "Settled." ? root : undefined;
+    });
+  }
+
+  /** Takes all of it away; what was never made is passed by. */
+  public async remove(): Promise<void> {
+    const places = [ROOTS, `${ROLES}/rolebindings`, `${ROLES}/roles`, SECRETS];
+    for (const place of places)
+      await this.mesh.api.delete(`${place}/${this.name}`).catch((error: unknown) => {
+        if (!isNotFound(error)) throw error;
+      });
+  }
+}
+
+/** Processes of a pod; this machine is its node. */
+function processesOf(uid: string): readonly number[] {
+  const read = (pid: string, file: string): string => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, "utf8");
+    } catch {
+      return "";
+    }
+  };
+  return readdirSync("/proc")
+    .filter(name => /^\d+$/.test(name))
+    .filter(pid => read(pid, "cgroup").includes(uid) && !read(pid, "cmdline").startsWith("/pause"))
+    .map(Number);
+}
+
+/**
+ * Kills the processes of the single writer as a fault would, without a word to them, and deletes what is left of its pod:
+ * the kubelet would wait longer each time before it starts the same pod again.
+ */
+export async function killWriter(mesh: Mesh): Promise<void> {
+  const pods = await mesh.controlPlane(WATCHER);
+  for (const { metadata } of pods) {
+    for (const pid of processesOf(metadata.uid)) kill(pid);
+    const now = ["--grace-period=0", "--force", "--wait=false"];
+    await mesh.kubectl.must(["-n", PEPR_NAMESPACE, "delete", "pod", metadata.name, ...now]);
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended with the one before it.
+  }
+}
