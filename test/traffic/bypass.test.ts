@@ -11,6 +11,7 @@ import { TRUST_DOMAIN } from "../support/mesh";
 import { meshConfig, namespace, service, slice, type TestObject } from "../support/objects";
 import { PolicyMesh } from "../support/policy-mesh";
 import { workloadOffer } from "../support/tls-caller";
+import { verdict } from "../support/verdict";
 import { DENY, routeGroup, tcpRoute, trafficTarget } from "../support/traffic-objects";
 import { waitFor } from "../support/wait";
 
@@ -106,10 +107,20 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
     rmSync(files, { recursive: true, force: true });
   });
 
+  /** Prints how many of some attempts got through. */
+  function judged(point: string, count: number, through: readonly unknown[]): void {
+    verdict(`bypass ${point}`, through.length === 0, { count, failed: through.length, bound: "0 bypasses" });
+  }
+
   /** Sends all of it as the thief; none may be answered with the protected content. */
-  async function noneGetsThrough(port: number, sends: readonly string[]): Promise<readonly string[]> {
+  async function noneGetsThrough(
+    point: string,
+    port: number,
+    sends: readonly string[],
+  ): Promise<readonly string[]> {
     const answers = await attacker.calls(sends.map(send => as(THIEF, port, send)));
     const through = sends.filter((_, index) => (answers[index] ?? "").includes(secretBody(port)));
+    judged(point, sends.length, through);
     expect(through).to.deep.equal([]);
     return answers;
   }
@@ -123,14 +134,14 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
     it(`by path, before ${name} (P-01)`, async () => {
       const paths = [...some(encodedBytes(), 11), ...some(traversals(), 2)];
       expect(await ask(as(THIEF, port, get("/open/x"))), "what is allowed").to.match(/^HTTP\/1\.[01] 200 /);
-      const answers = await noneGetsThrough(port, paths.map(get));
+      const answers = await noneGetsThrough(`by path before ${name} (P-01)`, port, paths.map(get));
       const served = answers.filter(answer => / 200 /.test(answer.slice(0, 15))).length;
       console.log(`        ${paths.length} paths, ${served} of them taken for allowed ones`);
     }).timeout(120_000);
   }
 
   it("by Host, form or version (P-02)", async () => {
-    const answers = await noneGetsThrough(LENIENT, hosts());
+    const answers = await noneGetsThrough("by Host, form or version (P-02)", LENIENT, hosts());
     expect(
       answers.filter(answer => /^HTTP\/\S+ [123]/.test(answer) && !/^HTTP\/1.1 403/.test(answer)),
     ).to.deep.equal([]);
@@ -158,14 +169,15 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
   it("by smuggling, and nobody else gets an answer that is not their own (P-02)", async () => {
     const sends = some(smuggled(), 2);
     const honest = sends.map((_, index) => as(CLERK, LENIENT, get(`/mine/${index}`)));
-    const [, own] = await Promise.all([noneGetsThrough(LENIENT, sends), attacker.calls(honest)]);
+    const point = "by smuggling (P-02)";
+    const [, own] = await Promise.all([noneGetsThrough(point, LENIENT, sends), attacker.calls(honest)]);
     const wrong = own.filter((answer, index) => !answer.endsWith(`seen /mine/${index}`));
     expect(wrong).to.deep.equal([]);
   }).timeout(60_000);
 
   it("by headers of trust (P-03)", async () => {
     const requests = some(forged(spiffeId(TRUST_DOMAIN, CLERK)), 4);
-    const answers = await noneGetsThrough(LENIENT, requests);
+    const answers = await noneGetsThrough("by headers of trust (P-03)", LENIENT, requests);
     const statuses = new Set(answers.map(answer => answer.slice(9, 12)));
     expect([...statuses].filter(status => !["403", "400", "431", ""].includes(status))).to.deep.equal([]);
   }).timeout(60_000);
@@ -191,7 +203,9 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
     const plain = ports.map(port => ({ host, port, send: get("/protected/secret") }));
     const encrypted = ports.slice(3).map(port => as(THIEF, port, get("/protected/secret")));
     const answers = await attacker.calls([...plain, ...encrypted]);
-    expect(answers.filter(answer => answer !== "")).to.deep.equal([]);
+    const answered = answers.filter(answer => answer !== "");
+    judged("by ports, with a TLS stack of one's own (P-09)", answers.length, answered);
+    expect(answered).to.deep.equal([]);
   }).timeout(60_000);
 
   it("by the handshake (P-10)", async () => {
@@ -207,7 +221,9 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
       { alpn: `${MESH_ALPN}x` },
     ];
     const refused = await attacker.calls(handshakes.map(offer => as(CLERK, LENIENT, request, offer)));
-    expect(refused.filter(answer => answer !== "")).to.deep.equal([]);
+    const shaken = refused.filter(answer => answer !== "");
+    judged("by the handshake (P-10)", refused.length, shaken);
+    expect(shaken).to.deep.equal([]);
     const names = ["", "shop", "other.shop.svc.cluster.local", "a".repeat(200)];
     const named = await attacker.calls(names.map(serverName => as(THIEF, LENIENT, request, { serverName })));
     for (const answer of named) expect(answer === "" || answer.startsWith("HTTP/1.1 403 ")).to.equal(true);
@@ -236,7 +252,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
 
   it("by path, while escaped slashes are unescaped: rules and application see the same (P-01)", async () => {
     await escapedSlashes("UnescapeAndForward", /seen \/open\/a\/b$/);
-    await noneGetsThrough(LENIENT, escaped.map(get));
+    await noneGetsThrough("by path, slashes unescaped (P-01)", LENIENT, escaped.map(get));
     expect(await ask(as(THIEF, LENIENT, get("/open/a%2Fb%5Cc?d=%2F")))).to.match(
       /seen \/open\/a\/b\/c\?d=%2F$/,
     );

@@ -8,6 +8,7 @@ import { answerTo, decided, isHttp } from "../support/scene-calls";
 import { SceneNetwork } from "../support/scene-network";
 import { podAddresses, podName } from "../support/scene";
 import type { AppAnswer } from "../support/scene-operations";
+import { verdict } from "../support/verdict";
 
 /** Random meshes: few, all of them with OSM_FULL=1, or as many as OSM_MESHES says. */
 const MESHES = Number(process.env["OSM_MESHES"] ?? (process.env["OSM_FULL"] === "1" ? "1000" : "12"));
@@ -89,6 +90,12 @@ describe("the evaluator and real Envoys (P-05)", () => {
         );
       }
     }
+    const compared = [...outcomes.values()].reduce((sum, count) => sum + count, 0);
+    verdict("P-05: evaluator and Envoys decide alike", wrong.length === 0 && network.nacks.length === 0, {
+      count: compared,
+      failed: wrong.length,
+      bound: `0 of ${MESHES * CALLS} unequal`,
+    });
     expect(wrong.join("\n\n")).to.equal("");
     expect(network.nacks).to.deep.equal([]);
     expect(outcomes.get("delivered"), "calls that are let through").to.be.greaterThan(MESHES);
