@@ -115,22 +115,6 @@ function policy<K extends keyof PolicyOf>(
   return { kind, apiPath: path, key: objectKey, project };
 }
 
-/** Kinds of policy. */
-export const POLICY_KINDS: readonly (keyof PolicyOf)[] = [
-  "TrafficTarget",
-  "IdentityBinding",
-  "HTTPRouteGroup",
-  "TCPRoute",
-  "UDPRoute",
-  "TrafficSplit",
-  "Egress",
-  "IngressBackend",
-  "Retry",
-  "UpstreamTrafficSetting",
-  "Telemetry",
-  "ExtensionService",
-];
-
 const POLICY_PROJECTORS: { readonly [K in keyof PolicyOf]: Projector<PolicyOf[K]> } = {
   TrafficTarget: policy("TrafficTarget", ingestTrafficTarget),
   IdentityBinding: policy("IdentityBinding", ingestIdentityBinding),
@@ -145,3 +129,6 @@ const POLICY_PROJECTORS: { readonly [K in keyof PolicyOf]: Projector<PolicyOf[K]
   Telemetry: policy("Telemetry", ingestTelemetry),
   ExtensionService: policy("ExtensionService", ingestExtensionService),
 };
+
+/** Kinds of policy: those that have a projector above. */
+export const POLICY_KINDS = Object.keys(POLICY_PROJECTORS) as readonly (keyof PolicyOf)[];
