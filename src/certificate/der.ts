@@ -112,12 +112,13 @@ function keyUsage(root: boolean): Node {
   return primitive(Type.BITSTRING, root ? "\x01\x06" : "\x07\x80");
 }
 
-/** Extended key usages by purpose: a gateway only calls, a server only answers, the others do both. */
+/** Extended key usages by purpose: gateways and external proxies only call, a server only answers, the others do both. */
 const USAGES: Readonly<Record<CertificatePlan["purpose"], readonly string[]>> = {
   workload: [OID.serverAuth, OID.clientAuth],
   serving: [OID.serverAuth],
   "control-plane": [OID.serverAuth, OID.clientAuth],
   gateway: [OID.clientAuth],
+  external: [OID.clientAuth],
   root: [],
 };
 

@@ -1,4 +1,5 @@
 /** What to issue and for whom. Purposes that never stand in for each other. */
+import { externalProxyUri, type ExternalProxyName } from "../model/external-proxy";
 import { osmDnsName, spiffeId, type ServiceIdentity } from "../model/identity";
 
 /** Backdating of every certificate, so that a node whose clock is behind accepts it: 5 minutes, in milliseconds. */
@@ -15,7 +16,7 @@ const ROOT_COMMON_NAME = "osm-ca.openservicemesh.io";
 
 /** Everything in a certificate that is decided before keys and serial numbers exist. */
 export interface CertificatePlan {
-  readonly purpose: "workload" | "serving" | "control-plane" | "gateway" | "root";
+  readonly purpose: "workload" | "serving" | "control-plane" | "gateway" | "external" | "root";
   /** undefined: no common name. */
   readonly commonName: string | undefined;
   readonly organisation: string;
@@ -88,6 +89,25 @@ export function planControlPlane(name: string, lifetime: Lifetime): CertificateP
  */
 export function planGateway(dnsNames: readonly string[], lifetime: Lifetime): CertificatePlan {
   return { ...planServing(dnsNames, lifetime), purpose: "gateway" };
+}
+
+/**
+ * The client certificate by which the proxy of an ExternalWorkload proves itself to ADS, and nothing else. Its one name is no
+ * SPIFFE ID and no DNS name, so no workload, server or ingress policy accepts it.
+ */
+export function planExternal(
+  proxy: ExternalProxyName,
+  trustDomain: string,
+  lifetime: Lifetime,
+): CertificatePlan {
+  return {
+    purpose: "external",
+    commonName: undefined,
+    organisation: ORGANISATION,
+    uris: [externalProxyUri(trustDomain, proxy)],
+    dnsNames: [],
+    ...validity(lifetime),
+  };
 }
 
 /** The built-in root. */

@@ -88,4 +88,12 @@ export interface MeshPod {
   readonly externalAuthorization?: string;
   /** Owner workload for telemetry labels, Deployment rather than ReplicaSet. */
   readonly workload: { readonly kind: string; readonly name: string };
+  /** It is no pod: an ExternalWorkload, whose proxy runs outside of the cluster. Absent: a pod. */
+  readonly external?: ExternalProxy;
+}
+
+/** What distinguishes the proxy of an ExternalWorkload from that of a pod. */
+export interface ExternalProxy {
+  /** The public key that it proves itself with: SubjectPublicKeyInfo, DER in base64. */
+  readonly publicKey: string;
 }

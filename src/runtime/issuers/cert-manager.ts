@@ -53,6 +53,7 @@ const USAGES: Readonly<Record<Exclude<CertificatePlan["purpose"], "root">, reado
   serving: ["digital signature", "server auth"],
   "control-plane": ["digital signature", "server auth", "client auth"],
   gateway: ["digital signature", "client auth"],
+  external: ["digital signature", "client auth"],
 };
 
 function decoded(base64: string | undefined): string {

@@ -28,6 +28,11 @@ export interface Authority extends Issuer {
   readonly notAfter: number;
   /** Issues for a fresh P-256 key; the certificate never outlives its issuer. Throws for the plan of a root. */
   issue(plan: CertificatePlan): IssuedPair;
+  /**
+   * Certifies a key whose private half is elsewhere (SubjectPublicKeyInfo, DER); the chain, PEM. As for `issue`, it never
+   * outlives its issuer, and the plan of a root throws.
+   */
+  certify(plan: CertificatePlan, publicKey: Uint8Array): string;
 }
 
 function pem(label: string, der: Uint8Array): string {
@@ -74,6 +79,11 @@ export function requestPem(plan: CertificatePlan, { publicKey, privateKey }: Fre
   return pem("CERTIFICATE REQUEST", assemble(tbs, kind, sign("sha256", tbs, privateKey)));
 }
 
+function certificatePem(plan: CertificatePlan, issuance: Issuance, issuer: KeyObject): string {
+  const tbs = toBeSigned(plan, issuance);
+  return pem("CERTIFICATE", assemble(tbs, issuance.signature, sign("sha256", tbs, issuer)));
+}
+
 /** The key that signs and the key that is certified. */
 interface Keys {
   readonly issuer: KeyObject;
@@ -81,10 +91,8 @@ interface Keys {
 }
 
 function signed(plan: CertificatePlan, issuance: Issuance, keys: Keys): IssuedPair {
-  const tbs = toBeSigned(plan, issuance);
-  const der = assemble(tbs, issuance.signature, sign("sha256", tbs, keys.issuer));
   return {
-    certPem: pem("CERTIFICATE", der),
+    certPem: certificatePem(plan, issuance, keys.issuer),
     keyPem: keyPemOf(keys.own),
     notAfter: plan.notAfter,
     serial: Buffer.from(issuance.serial).toString("hex"),
@@ -120,24 +128,28 @@ export function loadAuthority(certsPem: string, keyPem: string): Authority {
   const chain = [certificate, ...climb(certificate, all)];
   const anchor = chain.at(-1) ?? certificate;
   const notAfter = earliestEnd(chain);
-  const issue = (plan: CertificatePlan): IssuedPair => {
+  const above = pemOf(chain.slice(0, -1));
+  const bounded = (plan: CertificatePlan): CertificatePlan => {
     if (plan.purpose === "root") throw new Error("a root is not issued by another root");
-    const { publicKey, privateKey } = newKey();
-    const serial = serialOf(randomBytes(16));
-    const issuance = { issuerName: name, issuerKeyId: keyId, signature, serial, publicKey };
-    const bounded = { ...plan, notAfter: Math.min(plan.notAfter, notAfter) };
-    const pair = signed(
-      bounded,
-      { ...issuance, keyId: keyIdOf(publicKey) },
-      { issuer: key, own: privateKey },
-    );
-    return { ...pair, certPem: pair.certPem + pemOf(chain.slice(0, -1)) };
+    return { ...plan, notAfter: Math.min(plan.notAfter, notAfter) };
   };
+  const issuanceFor = (publicKey: Uint8Array): Issuance => {
+    const serial = serialOf(randomBytes(16));
+    return { issuerName: name, issuerKeyId: keyId, signature, serial, publicKey, keyId: keyIdOf(publicKey) };
+  };
+  const issue = (plan: CertificatePlan): IssuedPair => {
+    const within = bounded(plan);
+    const { publicKey, privateKey } = newKey();
+    const pair = signed(within, issuanceFor(publicKey), { issuer: key, own: privateKey });
+    return { ...pair, certPem: pair.certPem + above };
+  };
+  const certify = (plan: CertificatePlan, publicKey: Uint8Array): string =>
+    certificatePem(bounded(plan), issuanceFor(publicKey), key) + above;
   const fingerprint = createHash("sha256").update(certificate.raw).digest("hex").slice(0, 16);
   // A single certificate stays as it is written: the Secret's bytes are what proxies, gateways and versions have seen.
   const [certPem, anchorsPem] =
     all.length === 1 ? [certsPem, certsPem] : [pemOf([certificate]), pemOf([anchor])];
-  return { certPem, anchorsPem, fingerprint, notAfter, issue };
+  return { certPem, anchorsPem, fingerprint, notAfter, issue, certify };
 }
 
 /** A certificate for one of the control plane's own servers (ADS, webhook). */
