@@ -1,128 +1,42 @@
-import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { expect } from "chai";
 import type { RootView } from "../../src/runtime/control-plane/root-keeper";
-import { startAdsEnvoy, type AdsEnvoy } from "../support/ads-envoy";
-import { snapshotOf } from "../support/ads-rig";
-import {
-  edsCluster,
-  loopbackEndpoint,
-  tcpListener,
-  tlsCluster,
-  tlsListener,
-} from "../support/envoy-resources";
-import { freePort } from "../support/kube-apiserver";
+import { RotationPair } from "../support/rotation-pair";
 import { RotationRig } from "../support/rotation-rig";
 import { waitFor } from "../support/wait";
 
 /** Far beyond what a rotation takes: seconds. */
 const LONG_MS = 120_000;
-const WORKERS = 3;
-
-/** Calls through a listener, one connection after the other, until told to stop. */
-class Load {
-  calls = 0;
-  readonly failures: string[] = [];
-  private stopping = false;
-  private readonly workers: Promise<void>[];
-
-  constructor(private readonly ports: readonly number[]) {
-    this.workers = Array.from({ length: WORKERS }, (_, index) => this.work(index));
-  }
-
-  private async work(index: number): Promise<void> {
-    for (let turn = index; !this.stopping; turn += 1) {
-      const port = this.ports[turn % this.ports.length] ?? 0;
-      const answer = await call(port);
-      this.calls += 1;
-      if (answer !== "hello") this.failures.push(`call ${this.calls} through ${port}: ${answer}`);
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.stopping = true;
-    await Promise.all(this.workers);
-  }
-}
-
-function call(port: number): Promise<string> {
-  return new Promise(resolve => {
-    let text = "";
-    const socket = connect({ host: "127.0.0.1", port });
-    socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-    socket.on("error", error => {
-      resolve(error.message);
-    });
-    socket.on("close", () => {
-      resolve(text);
-    });
-  });
-}
-
 describe("rotation of the workloads' root between two real Envoys on two replicas", function () {
   this.timeout(3 * LONG_MS);
   let rig: RotationRig;
-  let application: Server;
-  let load: Load;
-  const envoys: AdsEnvoy[] = [];
-  const listeners: number[] = [];
+  let pair: RotationPair | undefined;
 
   before(async () => {
     rig = await RotationRig.start(2);
-    application = createServer(socket => {
-      socket.on("error", () => undefined);
-      socket.end("hello");
-    }).listen(0, "127.0.0.1");
-    await once(application, "listening");
-    const app = (application.address() as AddressInfo).port;
-    const inbound = [await freePort(), await freePort()];
-    for (const [index, replica] of rig.replicas.entries()) {
-      const out = await freePort();
-      listeners.push(out);
-      const resources = [
-        edsCluster("app", 20),
-        loopbackEndpoint("app", app),
-        tlsListener("in", inbound[index] ?? 0, "app"),
-        tlsCluster("peer"),
-        loopbackEndpoint("peer", inbound[1 - index] ?? 0),
-        tcpListener("out", out, "peer"),
-      ];
-      replica.world.set(snapshotOf(resources));
-      const token = rig.expect(`pod-${index}`);
-      const options = { adsPort: replica.ads.server.port, token, root: rig.authority.certPem };
-      envoys.push(await startAdsEnvoy(options));
-    }
-    for (const port of listeners)
-      await waitFor("the first answer", async () => (await call(port)) === "hello", LONG_MS);
-    load = new Load(listeners);
+    pair = await RotationPair.start(rig);
   });
 
   after(async () => {
-    await (load as Load | undefined)?.stop();
-    for (const envoy of envoys) await envoy.stop();
+    await pair?.stop();
     await (rig as RotationRig | undefined)?.stop();
-    (application as Server | undefined)?.close();
   });
 
   afterEach(() => {
-    expect(load.failures).to.deep.equal([]);
+    expect(pair?.load.failures).to.deep.equal([]);
   });
 
-  /** Roots in the bundles that both Envoys really hold, and the issuer of their leaves, as acknowledged. */
-  const held = (): readonly (readonly [trust: unknown, issuer: unknown])[] =>
-    rig.replicas.flatMap(({ ledger }) =>
-      [...ledger.rows().trust.values()].map(({ trust, issuer }) => [trust, issuer] as const),
-    );
   /** The writer's view settles first: the replicas' watch and the Envoys' acknowledgements come after it. */
   const bothHold = async (root: string | undefined): Promise<void> => {
     const wanted = [
       [root, root],
       [root, root],
     ];
-    await waitFor("both to hold it", () => JSON.stringify(held()) === JSON.stringify(wanted), LONG_MS).catch(
-      () => undefined,
-    );
-    expect(held()).to.deep.equal(wanted);
+    await waitFor(
+      "both to hold it",
+      () => JSON.stringify(pair?.held()) === JSON.stringify(wanted),
+      LONG_MS,
+    ).catch(() => undefined);
+    expect(pair?.held()).to.deep.equal(wanted);
   };
   const movesIn = (views: readonly RootView[]): readonly string[] =>
     views.flatMap(({ step: { made } }) =>
@@ -168,7 +82,7 @@ describe("rotation of the workloads' root between two real Envoys on two replica
   });
 
   it("to a root of the owner's, with the writer killed after every step: no handshake fails", async () => {
-    const before = load.calls;
+    const before = pair?.load.calls ?? 0;
     const first = rig.views.length;
     const proofs: string[] = [];
     rig.onView = ({ step }) => {
@@ -188,7 +102,7 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     const own = rig.views.at(-1)?.step.state.issuing;
     expect(own).to.not.equal(rig.authority.fingerprint);
     await bothHold(own);
-    expect(load.calls - before, "handshakes meanwhile").to.be.greaterThan(50);
+    expect((pair?.load.calls ?? 0) - before, "handshakes meanwhile").to.be.greaterThan(50);
   });
 
   it("names a proxy that never acknowledges, and goes on without it when told to; then back, step by step", async () => {

@@ -52,7 +52,7 @@ export class RotationRig {
   onView: (view: RootView) => void = () => undefined;
 
   private constructor(
-    private readonly server: TestApiServer,
+    readonly server: TestApiServer,
     readonly kube: ClosableKubeClient,
     readonly authority: Authority,
     private readonly openIssuer: OpenIssuer,
@@ -162,11 +162,12 @@ export class RotationRig {
   /** Puts a root of the owner's into a Secret. */
   async putCa(name: string): Promise<void> {
     const root = createRoot(Date.now());
-    const data = {
-      "ca.crt": Buffer.from(root.certPem).toString("base64"),
-      "private.key": Buffer.from(root.keyPem).toString("base64"),
-    };
-    const secret = { metadata: { name, namespace: OSM }, type: "Opaque", data };
+    await this.putSecret(name, { "ca.crt": root.certPem, "private.key": root.keyPem });
+  }
+
+  /** Puts a Secret into the control plane's namespace. */
+  async putSecret(name: string, stringData: Readonly<Record<string, string>>): Promise<void> {
+    const secret = { metadata: { name, namespace: OSM }, type: "Opaque", stringData };
     await this.kube.create(`/api/v1/namespaces/${OSM}/secrets`, secret as unknown as KubeObject);
   }
 
