@@ -137,6 +137,11 @@ export async function kubectlPath(progress: Progress): Promise<string> {
   return (await onPath("kubectl")) ?? path.join(await ensureKube(progress), "kubectl");
 }
 
+/** Path of crane, which can serve an image registry; built on first use, for the long tests only. */
+export function cranePath(progress: Progress): Promise<string> {
+  return goInstall(progress, "github.com/google/go-containerregistry/cmd/crane", VERSIONS.crane);
+}
+
 /** Path of helm 3: the one on PATH, otherwise built from its Go module on first use. */
 export async function helmPath(progress: Progress): Promise<string> {
   return (await onPath("helm")) ?? goInstall(progress, "helm.sh/helm/v3/cmd/helm", VERSIONS.helm);

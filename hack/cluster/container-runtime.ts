@@ -10,6 +10,8 @@ export interface ContainerdPaths {
   readonly config: string;
   readonly run: string;
   readonly cni: string;
+  /** Folder that is asked how to reach a registry: `<host:port>/hosts.toml`. Read at each pull. */
+  readonly registries: string;
 }
 
 /** Where this cluster's containerd keeps what. */
@@ -20,6 +22,7 @@ export function containerdPaths(settings: ClusterSettings): ContainerdPaths {
     config: path.join(folder, "config.toml"),
     run: path.join(folder, "run"),
     cni: path.join(settings.state, "cni"),
+    registries: path.join(folder, "certs.d"),
   };
 }
 
@@ -53,6 +56,8 @@ state = "${paths.run}"
 [${cri}.containerd.runtimes.runc.options]
   Root = "${folder}/runc"
   SystemdCgroup = false
+[${cri}.registry]
+  config_path = "${paths.registries}"
 [${cri}.cni]
   bin_dir = "/usr/lib/cni"
   conf_dir = "${paths.cni}"

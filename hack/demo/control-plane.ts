@@ -2,7 +2,7 @@ import { DEFAULT_OSM_NAMESPACE, MESH_CONFIG_NAME } from "../../src/model/mesh-wo
 import { until, type Log } from "../cluster/progress";
 import { repositoryRoot } from "../cluster/settings";
 import { run } from "../cluster/shell";
-import { IMAGES } from "../images/names";
+import { IMAGES, PUBLISHED_CONTROLLER } from "../images/names";
 import type { Kubectl } from "./kubectl";
 
 /** `pepr deploy` waits for ever for a Deployment that cannot become ready. */
@@ -12,18 +12,27 @@ const DEPLOY_MS = 600_000;
 const SUCCESS = "Module deployed successfully";
 
 /**
- * Runs the very command that anybody would type, in `folder` (default: this repository). Throws with the end of its output
+ * The very command that anybody would type; with a registry of the user's own (`OSM_REGISTRY`) it names the control plane's
+ * image there.
+ */
+export function deployCommand(): readonly string[] {
+  const image = IMAGES.controller === PUBLISHED_CONTROLLER ? [] : ["-i", IMAGES.controller];
+  return ["pepr", "deploy", "-y", ...image];
+}
+
+/**
+ * Runs {@link deployCommand} in `folder` (default: this repository). Throws with the end of its output
  * when it does not succeed.
  */
 export async function deploy(kubectl: Kubectl, note: Log, folder = repositoryRoot()): Promise<void> {
   const env = kubectl.kubeconfig === undefined ? {} : { KUBECONFIG: kubectl.kubeconfig };
   const options = { cwd: folder, env, timeoutMs: DEPLOY_MS, onLine: note };
-  const result = await run("npx", ["pepr", "deploy", "-y"], options);
+  const result = await run("npx", deployCommand(), options);
   const text = `${result.stdout}\n${result.stderr}`;
   if (result.code === 0 && text.includes(SUCCESS)) return;
   const why = result.code === -1 ? `not done after ${DEPLOY_MS / 1000} s` : `exit code ${result.code}`;
   const tail = text.trim().split("\n").slice(-15).join("\n");
-  throw new Error(`npx pepr deploy -y: ${why}, and no "${SUCCESS}"\n${tail}`);
+  throw new Error(`npx ${deployCommand().join(" ")}: ${why}, and no "${SUCCESS}"\n${tail}`);
 }
 
 /** One switch of the MeshConfig. */

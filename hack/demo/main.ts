@@ -5,7 +5,7 @@ import type { ClusterSettings } from "../cluster/settings";
 import { selectTarget } from "../cluster/target";
 import { pushImages } from "../images/push";
 import { ALL_ROLES } from "../images/recipes";
-import { deploy, readSwitches, useOwnImages } from "./control-plane";
+import { deploy, deployCommand, readSwitches, useOwnImages } from "./control-plane";
 import { CounterReader } from "./counters";
 import { afterFailure, cleanUp, lookFurther } from "./guidance";
 import { Kubectl } from "./kubectl";
@@ -83,7 +83,7 @@ class Demo {
     this.ground = ground;
     const { kubectl } = ground;
     await assertOwnNamespaces(kubectl);
-    await this.step("npx pepr deploy -y", note => deploy(kubectl, note));
+    await this.step(`npx ${deployCommand().join(" ")}`, note => deploy(kubectl, note));
     if (ground.embedded === undefined) await useOwnImages(kubectl);
     const switches = await readSwitches(kubectl);
     this.say(

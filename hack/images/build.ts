@@ -84,6 +84,13 @@ async function copyAptSources(tree: string): Promise<void> {
   rmSync(path.join(tree, "etc/apt/sources.list"), { force: true });
 }
 
+/** Pushes the local Debian base under this name to a registry on this machine, be it without encryption. */
+export async function publishBase(reference: string, progress: Progress): Promise<void> {
+  await ensureBase(progress);
+  const push = ["push", "--tls-verify=false", LOCAL_BASE, `docker://${reference}`];
+  await progress.step(`pushing ${reference}`, note => buildah(push, note));
+}
+
 /** An image as a file that containerd imports. */
 export interface Archive {
   readonly file: string;

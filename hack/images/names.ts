@@ -1,26 +1,34 @@
+/** What an image is for. */
+export type ImageRole = "envoy" | "init" | "demo" | "mariadb" | "controller" | "pause" | "coredns";
+
+/** Pepr's controller as it is published; a bare `npx pepr deploy` asks for this one. */
+export const PUBLISHED_CONTROLLER = "ghcr.io/defenseunicorns/pepr/controller:v1.1.4";
+
 /**
- * The names of every image, in one place. `OSM_REGISTRY` (for example `registry.example.org/mesh`) replaces
- * `docker.io/openservicemesh` for a person with a registry and a cluster of their own.
+ * The names of every image with tags, in one place. All that a cluster pulls come from `registry` (for example
+ * `registry.example.org/mesh`); without one they have their published names.
  */
-const registry = process.env["OSM_REGISTRY"] ?? "docker.io/openservicemesh";
+export function imageNames(registry: string | undefined): Readonly<Record<ImageRole, string>> {
+  const place = registry ?? "docker.io/openservicemesh";
+  return {
+    // Envoy, the sidecar.
+    envoy: `${place}/osm-pepr-envoy:v1.40.0`,
+    // Writes the redirect rules of a pod.
+    init: `${place}/osm-pepr-init:v1.0.0`,
+    // The demo applications: `node /app/main.js <program>`.
+    demo: `${place}/osm-pepr-demo:v1.0.0`,
+    // MariaDB from Debian.
+    mariadb: `${place}/osm-pepr-mariadb:v1.0.0`,
+    controller: registry === undefined ? PUBLISHED_CONTROLLER : `${place}/osm-pepr-controller:v1.1.4`,
+    // Holds a pod's namespaces; embedded cluster only.
+    pause: "localhost/osm-pepr-pause:1",
+    // Cluster DNS; embedded cluster only.
+    coredns: "localhost/osm-pepr-coredns:v1.12.4",
+  };
+}
 
-/** Full names with tags, by role. */
-export const IMAGES = {
-  /** Envoy, the sidecar. */
-  envoy: `${registry}/osm-pepr-envoy:v1.40.0`,
-  /** Writes the redirect rules of a pod. */
-  init: `${registry}/osm-pepr-init:v1.0.0`,
-  /** The demo applications: `node /app/main.js <program>`. */
-  demo: `${registry}/osm-pepr-demo:v1.0.0`,
-  /** MariaDB from Debian. */
-  mariadb: `${registry}/osm-pepr-mariadb:v1.0.0`,
-  /** Pepr's controller, under its published name because `npx pepr deploy` asks for that one. */
-  controller: "ghcr.io/defenseunicorns/pepr/controller:v1.1.4",
-  /** Holds a pod's namespaces; embedded cluster only. */
-  pause: "localhost/osm-pepr-pause:1",
-  /** Cluster DNS; embedded cluster only. */
-  coredns: "localhost/osm-pepr-coredns:v1.12.4",
-} as const;
+/** The registry of a user's own cluster; the embedded one knows no registry, whatever `OSM_REGISTRY` says. */
+const own = process.env["OSM_CLUSTER"] === "kubeconfig" ? process.env["OSM_REGISTRY"] : undefined;
 
-/** A role in {@link IMAGES}. */
-export type ImageRole = keyof typeof IMAGES;
+/** The names on the cluster that `OSM_CLUSTER` selects. */
+export const IMAGES = imageNames(own);

@@ -14,14 +14,14 @@ export interface Recipe {
   readonly folder: string;
   /** Whether it stands on the Debian base. */
   readonly onBase: boolean;
-  /** Whether a cluster of the user's own needs it too. */
+  /** Whether a cluster of the user's own needs it too; the controller, so that one registry is all it has to reach. */
   readonly everywhere: boolean;
 }
 
 const FOLDERS: Readonly<Record<ImageRole, { folder: string; onBase: boolean; everywhere: boolean }>> = {
   pause: { folder: "pause", onBase: false, everywhere: false },
   coredns: { folder: "coredns", onBase: false, everywhere: false },
-  controller: { folder: "pepr-controller", onBase: true, everywhere: false },
+  controller: { folder: "pepr-controller", onBase: true, everywhere: true },
   envoy: { folder: "envoy-sidecar", onBase: true, everywhere: true },
   init: { folder: "osm-init", onBase: true, everywhere: true },
   demo: { folder: "demo", onBase: true, everywhere: true },

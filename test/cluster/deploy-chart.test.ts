@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parse, parseAllDocuments } from "yaml";
@@ -12,8 +12,8 @@ import { MODULE, WATCHER } from "../../src/install/names";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isNotFound } from "../../src/runtime/kube/errors";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+import { buildModule } from "./support/module";
 
-const ROOT = path.resolve(__dirname, "..", "..");
 const NAMESPACE = "pepr-system";
 
 interface Rendered {
@@ -28,15 +28,6 @@ const documents = (text: string): Rendered[] =>
   parseAllDocuments(text)
     .map(document => document.toJS() as Rendered | null)
     .filter(object => object !== null);
-
-/** Builds the module as a user does; returns the manifest. The folder finds the repository's packages by a link. */
-async function buildModule(folder: string): Promise<string> {
-  symlinkSync(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
-  const output = path.join(folder, "dist");
-  const built = await run("npx", ["pepr", "build", "-o", output], { cwd: ROOT, timeoutMs: 480_000 });
-  if (built.code !== 0) throw new Error(`npx pepr build: exit ${built.code}\n${built.stderr.slice(-2_000)}`);
-  return path.join(output, "pepr-module-osm.yaml");
-}
 
 describe("Helm chart of the real build", function () {
   this.timeout(600_000);

@@ -1,27 +1,17 @@
 import { expect } from "chai";
-import { readFileSync } from "node:fs";
 import path from "node:path";
 import { until } from "../../hack/cluster/progress";
-import { repositoryRoot } from "../../hack/cluster/settings";
 import { run } from "../../hack/cluster/shell";
 import { ANNOTATION_INJECTION, LABEL_MONITORED_BY } from "../../src/model/mesh-words";
 import { ClientPod } from "./support/client-pod";
 import { deployment } from "./support/manifests";
 import { Mesh, report } from "./support/mesh";
 import { hasSidecar, TEST_LABEL, TestNamespace } from "./support/namespace";
+import { removalCommands } from "./support/removal";
 import { Shop } from "./support/shop";
 
 /** Names that look like the mesh's and are the embedded cluster's. */
 const OF_THE_CLUSTER = /^(Node|Lease|CSINode) \S+ osm-pepr$|^ClusterRoleBinding \S+ osm-cluster:/;
-
-/** The commands under README's heading about removal. */
-function commandsOfReadme(): string {
-  const readme = readFileSync(path.join(repositoryRoot(), "README.md"), "utf8");
-  const [, section = ""] = readme.split("\n## Removing the mesh\n");
-  const [, commands] = /```sh\n([\s\S]*?)```/.exec(section) ?? [];
-  if (commands === undefined) throw new Error("README has no commands for removal");
-  return commands;
-}
 
 describe("removing the mesh as README says", function () {
   this.timeout(900_000);
@@ -90,7 +80,7 @@ describe("removing the mesh as README says", function () {
       KUBECONFIG: mesh.cluster.kubeconfig,
       PATH: `${path.dirname(mesh.kubectl.program)}:${process.env["PATH"] ?? ""}`,
     };
-    const result = await run("sh", ["-euc", commandsOfReadme()], { env, timeoutMs: 300_000 });
+    const result = await run("sh", ["-euc", removalCommands()], { env, timeoutMs: 300_000 });
     expect(result.code, result.stderr).to.equal(0);
     report(`removed in ${Date.now() - began} ms`);
     expect(await traces()).to.deep.equal([]);
