@@ -1,13 +1,14 @@
 /**
  * What a change costs the control plane with 100, 500 and 1,000 proxies: a real API server, the product's informers,
  * engine and ADS in one process, simulated proxies over real gRPC and TLS in others. `npm run bench`; sizes by
- * `OSM_BENCH_SIZES=100,500`. Prints tables and leaves a JSON file in the cache folder.
+ * `OSM_BENCH_SIZES=100,500`. What leaves cost comes first, and with `npm run bench -- leaves` alone. Prints tables and leaves a JSON file in the cache folder.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { TYPE_URLS } from "../../src/xds/resource";
+import { benchLeaves } from "./leaves";
 import { BenchMesh, PODS_PER_SERVICE } from "./mesh";
 import { BenchPolicy } from "./policy";
 import {
@@ -305,6 +306,8 @@ function printGrowth(rows: readonly Row[], small: readonly Row[]): void {
 }
 
 async function main(): Promise<void> {
+  const leaves = await benchLeaves();
+  if (process.argv.includes("leaves")) return;
   const mesh = await BenchMesh.start();
   const bench = new Bench(mesh);
   const rows: Row[] = [];
@@ -333,7 +336,7 @@ async function main(): Promise<void> {
     writeFileSync(
       file,
       JSON.stringify(
-        { machine: { cpus: os.cpus().length, load: os.loadavg() }, connects, rows, small },
+        { machine: { cpus: os.cpus().length, load: os.loadavg() }, connects, rows, small, leaves },
         null,
         2,
       ),

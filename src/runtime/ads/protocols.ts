@@ -2,7 +2,7 @@
 import { status } from "@grpc/grpc-js";
 import { SDS_SERVICE_CERT } from "../../model/mesh-words";
 import type { DiffCache } from "../../xds/diff";
-import { TYPE_URLS, type ResourceSet, type Snapshot, type TypeUrl } from "../../xds/resource";
+import { findResource, TYPE_URLS, type ResourceSet, type Snapshot, type TypeUrl } from "../../xds/resource";
 import { initialSotwState, stepSotw, type SotwState } from "../../xds/sotw";
 import { initialStreamState, step, type StreamInput, type StreamState } from "../../xds/stream";
 import type { Rejection } from "../../xds/type-state";
@@ -83,6 +83,8 @@ export class DeltaProtocol implements Protocol {
     this.lastSecrets = secrets;
     this.refreshAt = undefined;
     if (this.heldVersion === undefined) return secrets;
+    // No leaf yet: the one that comes is what the held one is compared with.
+    if (findResource(secrets, SDS_SERVICE_CERT) === undefined) return secrets;
     this.heldAgainst ??= secrets;
     const held = this.heldAgainst === secrets ? keepHeldLeaf(secrets, this.heldVersion, now) : undefined;
     if (held === undefined) this.heldVersion = undefined;

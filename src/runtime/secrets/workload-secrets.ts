@@ -15,6 +15,7 @@ import type { ReplicaTrust } from "../../certificate/root-proof";
 import type { IssuedPair, Issuer } from "../issuers/issuer";
 import { Backoff } from "../kube/backoff";
 import type { Clock, Log, SecretSource, Subscription } from "../ports";
+import { Slices } from "./slices";
 
 /** Longest time over which leaves are renewed after the validity was shortened or the issuer changed, milliseconds. */
 const REISSUE_SPREAD_MS = 5_000;
@@ -31,6 +32,10 @@ export interface WorkloadRoots {
   readonly trustVersion: string;
   /** The trust bundle. */
   readonly trustPem: string;
+  /** Trust domain of the issuer's leaves; absent: that of the mesh. */
+  readonly trustDomain?: string;
+  /** Trust domains of all roots in the bundle; absent: that of the mesh. */
+  readonly trustDomains?: readonly string[];
 }
 
 /** What the source issues with. */
@@ -112,12 +117,20 @@ class Source implements WorkloadSecrets {
   private trust: Layer;
   private roots: WorkloadRoots;
   private validityMs: number;
+  /** Many leaves at once are issued a few at a time. */
+  private readonly slices: Slices<Entry>;
   issued = 0;
 
   constructor(private readonly options: WorkloadSecretsOptions) {
     this.roots = options.roots;
     this.trust = trustOf(options.roots);
     this.validityMs = options.validityMs;
+    this.slices = new Slices({
+      clock: options.clock,
+      work: entry => {
+        this.askNow(entry);
+      },
+    });
   }
 
   subscribe(identity: ServiceIdentity, onSecrets: (secrets: ResourceSet) => void): Subscription {
@@ -130,6 +143,7 @@ class Source implements WorkloadSecrets {
         entry.listeners.delete(onSecrets);
         if (entry.listeners.size > 0 || this.entries.get(key) !== entry) return;
         entry.timer?.cancel();
+        this.slices.drop(entry);
         this.entries.delete(key);
       },
     };
@@ -167,6 +181,7 @@ class Source implements WorkloadSecrets {
 
   stop(): void {
     for (const entry of this.entries.values()) entry.timer?.cancel();
+    this.slices.stop();
     this.entries.clear();
   }
 
@@ -195,11 +210,17 @@ class Source implements WorkloadSecrets {
     this.schedule(entry);
   }
 
-  /** Asks for a leaf. An issuer with its key in this process answers at once, others when they can. */
   private ask(entry: Entry): void {
     if (entry.asking) return;
+    entry.asking = true;
+    this.slices.add(entry);
+  }
+
+  /** Asks for a leaf. An issuer with its key in this process answers at once, others when they can. */
+  private askNow(entry: Entry): void {
     const { issuer } = this.roots;
-    const { trustDomain, clock } = this.options;
+    const { clock } = this.options;
+    const trustDomain = this.roots.trustDomain ?? this.options.trustDomain;
     const now = clock.now();
     const take = (pair: IssuedPair): void => {
       entry.asking = false;
@@ -212,7 +233,6 @@ class Source implements WorkloadSecrets {
       entry.asking = false;
       if (this.isOpen(entry)) this.failed(entry, error);
     };
-    entry.asking = true;
     try {
       const plan = planWorkload(entry.identity, trustDomain, { now, validityMs: this.validityMs });
       const answer = issuer.issue(plan);

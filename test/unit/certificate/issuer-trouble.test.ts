@@ -6,44 +6,13 @@ import { Turns } from "../../../src/runtime/issuers/turns";
 import { silentLog } from "../../../src/runtime/log";
 import { createMetrics } from "../../../src/runtime/metrics";
 import { observeIssuing } from "../../../src/runtime/observe";
-import type { Clock } from "../../../src/runtime/ports";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
 import { createWorkloadSecrets, rootsOf } from "../../../src/runtime/secrets/workload-secrets";
 import { findResource, type ResourceSet } from "../../../src/xds/resource";
+import { TURNED_START, TurnedClock } from "../../support/turned-clock";
 
 const MINUTE = 60_000;
-const START = Date.parse("2026-06-01T00:00:00Z");
-
-/** A clock that a test turns; between two timers, what they began may go on. */
-class TurnedClock implements Clock {
-  private time = START;
-  private readonly timers = new Set<{ readonly at: number; readonly run: () => void }>();
-
-  now(): number {
-    return this.time;
-  }
-
-  setTimeout(run: () => void, ms: number): { cancel(): void } {
-    const timer = { at: this.time + ms, run };
-    this.timers.add(timer);
-    return { cancel: () => this.timers.delete(timer) };
-  }
-
-  async pass(ms: number): Promise<void> {
-    const end = this.time + ms;
-    for (;;) {
-      await new Promise(resolve => setImmediate(resolve));
-      const [next] = [...this.timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
-      if (next === undefined) break;
-      this.timers.delete(next);
-      this.time = Math.max(this.time, next.at);
-      next.run();
-    }
-    this.time = end;
-  }
-}
-
-const root = createRoot(START);
+const root = createRoot(TURNED_START);
 const authority = loadAuthority(root.certPem, root.keyPem);
 
 /** An issuer elsewhere, of an hour's leaves, that can be away. */
@@ -79,11 +48,11 @@ describe("an issuer that fails", () => {
   it("takes no certificate from anybody, is told of by a metric, and is asked again within 30 s", async () => {
     const { state, clock, secrets, subscribe, leaf, metrics } = shop();
     subscribe("buyer");
-    await clock.pass(0);
+    await clock.passSlowly(0);
     const first = leaf();
     expect(first).to.be.a("string");
     state.away = true;
-    await clock.pass(40 * MINUTE);
+    await clock.passSlowly(40 * MINUTE);
     expect(leaf(), "the leaf in use").to.equal(first);
     expect(secrets.trouble()).to.have.property("waiting", 1);
     expect(metrics.text())
@@ -92,7 +61,7 @@ describe("an issuer that fails", () => {
     // Ten minutes of failures are no storm either.
     expect(state.asked).to.be.below(200);
     state.away = false;
-    await clock.pass(30_000);
+    await clock.passSlowly(30_000);
     expect(leaf()).to.be.a("string").and.not.equal(first);
     expect(secrets.trouble()).to.equal(undefined);
     expect(metrics.text()).to.contain("\nosm_cert_waiting_count 0\n");
@@ -102,10 +71,10 @@ describe("an issuer that fails", () => {
     const { state, clock, subscribe, leaf } = shop();
     state.away = true;
     subscribe("late");
-    await clock.pass(10 * MINUTE);
+    await clock.passSlowly(10 * MINUTE);
     expect(leaf()).to.equal(undefined);
     state.away = false;
-    await clock.pass(30_000);
+    await clock.passSlowly(30_000);
     expect(leaf()).to.be.a("string");
   });
 });

@@ -2,56 +2,22 @@ import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../../src/model/mesh-words";
 import { silentLog } from "../../../src/runtime/log";
-import type { Clock } from "../../../src/runtime/ports";
 import { keepHeldLeaf } from "../../../src/runtime/ads/held-leaf";
 import type { Issuer } from "../../../src/runtime/issuers/issuer";
 import { leafRoot } from "../../../src/runtime/secrets/leaf-version";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
 import { createWorkloadSecrets, rootsOf } from "../../../src/runtime/secrets/workload-secrets";
 import { findResource, type ResourceSet } from "../../../src/xds/resource";
+import { TURNED_START, TurnedClock } from "../../support/turned-clock";
 
 const HOUR = 3_600_000;
-const START = Date.parse("2026-06-01T00:00:00Z");
 
-/** A clock that a test turns. */
-class TestClock implements Clock {
-  private time = START;
-  private readonly timers = new Set<{ readonly at: number; readonly run: () => void }>();
-
-  now(): number {
-    return this.time;
-  }
-
-  setTimeout(run: () => void, ms: number): { cancel(): void } {
-    const timer = { at: this.time + ms, run };
-    this.timers.add(timer);
-    return { cancel: () => this.timers.delete(timer) };
-  }
-
-  /** Lets time pass, timer by timer. */
-  pass(ms: number): void {
-    const end = this.time + ms;
-    for (;;) {
-      const [next] = [...this.timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
-      if (next === undefined) break;
-      this.timers.delete(next);
-      this.time = Math.max(this.time, next.at);
-      next.run();
-    }
-    this.time = end;
-  }
-
-  get pending(): number {
-    return this.timers.size;
-  }
-}
-
-const root = createRoot(START);
+const root = createRoot(TURNED_START);
 const authority = loadAuthority(root.certPem, root.keyPem);
 const identity = { namespace: "shop", serviceAccount: "buyer" };
 
 function source(validityMs = 24 * HOUR) {
-  const clock = new TestClock();
+  const clock = new TurnedClock();
   const secrets = createWorkloadSecrets({
     roots: rootsOf(authority),
     trustDomain: "cluster.local",
@@ -134,7 +100,7 @@ describe("workload secrets", () => {
 
   /** A root of its own, whose answers a test gives. */
   function slowIssuer() {
-    const other = createRoot(START);
+    const other = createRoot(TURNED_START);
     const authority = loadAuthority(other.certPem, other.keyPem);
     const asked: { answer(): void; fail(): void }[] = [];
     const issuer: Issuer = {
