@@ -1,90 +1,25 @@
-import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { MODULE, WATCHER } from "../src/install/names";
+import { PEPR_NAMESPACE } from "../src/model/mesh-words";
 import { clusterRuns, endCluster, ensureCluster, ensureImages } from "./cluster/index";
 import { leftByDown, machineState, type MachineState } from "./cluster/machine";
 import { ensurePackages } from "./cluster/packages";
-import { Progress, type Log } from "./cluster/progress";
-import { repositoryRoot } from "./cluster/settings";
+import { Progress } from "./cluster/progress";
+import { cacheFolder, repositoryRoot } from "./cluster/settings";
+import { deploy } from "./demo/control-plane";
+import { Kubectl } from "./demo/kubectl";
+import { ALL_ROLES } from "./images/recipes";
 import { ensureEnvoy } from "./images/staging";
-import { VERDICT_MARK } from "../test/support/verdict";
-
-/** The rungs, cheapest first: a fault is best met on the lowest rung that can show it. */
-const RUNGS = ["check", "unit", "property", "golden", "stream", "traffic", "cluster"] as const;
-type Rung = (typeof RUNGS)[number];
-
-/** Folders below test/ of a rung; by default the one of its name. A bare API server counts as part of the cluster. */
-const FOLDERS: Readonly<Partial<Record<Rung, readonly string[]>>> = { cluster: ["api", "cluster"] };
-
-/** How many rungs `npm run test:fast` climbs. */
-const FAST = 4;
-
-/** Longest time for one test by default: generous, since a test that waits for a condition ends when it holds. */
-const TIMEOUT_MS: Readonly<Partial<Record<Rung, number>>> = {
-  unit: 120_000,
-  property: 120_000,
-  golden: 120_000,
-  stream: 120_000,
-  traffic: 120_000,
-  cluster: 600_000,
-};
-
-/** Time a rung may take to end after its last test; longer means that a test left something running. */
-const END_MS = 60_000;
-
-/** What happened to one test. */
-interface Outcome {
-  /** The last step is not climbed but follows by itself where the ladder has started the cluster. */
-  readonly rung: Rung | "teardown";
-  readonly kind: "pass" | "fail" | "skip";
-  readonly title: string;
-  readonly detail?: string;
-  /** Command that runs just this again. */
-  readonly again?: string;
-}
-
-/** One line of hack/ladder-reporter.cjs. */
-interface ReportedEvent {
-  readonly kind: "start" | "pass" | "fail" | "skip" | "end";
-  readonly total?: number;
-  readonly title?: string;
-  readonly file?: string;
-  readonly error?: string;
-}
-
-/** How many of a rung's files are named with their time at its end: whoever wants a quicker ladder begins there. */
-const SLOWEST = 40;
-
-const RECORD_MARK = "\u001e";
-
-const say: Log = line => {
-  process.stdout.write(`${line}\n`);
-};
-
-/** Runs a command, hands on each line of its output, and gives its exit code (1 when a signal ended it). */
-function runLines(
-  command: readonly string[],
-  onLine: (line: string, stop: () => void) => void,
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const [program = "", ...args] = command;
-    const child = spawn(program, args, { cwd: repositoryRoot(), stdio: ["ignore", "pipe", "pipe"] });
-    const reader = (): ((chunk: string) => void) => {
-      let rest = "";
-      return chunk => {
-        const lines = (rest + chunk).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) onLine(line, () => child.kill("SIGKILL"));
-      };
-    };
-    child.stdout.setEncoding("utf8").on("data", reader());
-    child.stderr.setEncoding("utf8").on("data", reader());
-    child.once("error", reject);
-    child.once("exit", code => {
-      resolve(code ?? 1);
-    });
-  });
-}
+import { runLines, runMocha, say, saySlowest, tail, type Outcome } from "./ladder-mocha";
+import {
+  clusterLanes,
+  testFiles,
+  wantedSteps,
+  type ClusterLanes,
+  type Rung,
+  type Step,
+} from "./ladder-rungs";
 
 /** Each command that `npm run check` joins with `&&` counts as one test, so all of them run and are told apart. */
 async function checkRung(progress: Progress): Promise<Outcome[]> {
@@ -109,125 +44,6 @@ async function checkRung(progress: Progress): Promise<Outcome[]> {
   return outcomes;
 }
 
-function tail(lines: readonly string[], count: number): string {
-  return lines
-    .filter(line => line.trim() !== "")
-    .slice(-count)
-    .join("\n");
-}
-
-/** Test files of a rung whose names hold one of `parts` (all for none), relative to the repository, as they are run. */
-function testFiles(rung: Rung, parts: readonly string[]): readonly string[] {
-  return (FOLDERS[rung] ?? [rung]).flatMap(name => {
-    const folder = path.join("test", name);
-    if (!existsSync(path.join(repositoryRoot(), folder))) return [];
-    const files = readdirSync(path.join(repositoryRoot(), folder), { recursive: true, encoding: "utf8" });
-    return files
-      .filter(file => file.endsWith(".test.ts"))
-      .filter(file => parts.length === 0 || parts.some(part => path.basename(file).includes(part)))
-      .sort()
-      .map(file => path.join(folder, file));
-  });
-}
-
-/** What mocha's process tells, gathered. */
-class MochaRun {
-  public readonly outcomes: Outcome[] = [];
-  public readonly noise: string[] = [];
-  public ended = false;
-  /** Set when the process had to be ended some time after its last test. */
-  public lingered = false;
-  public total = 0;
-  /** Seconds of wall time per file, hooks included: from the last event of the file before it to its own last one. */
-  private readonly seconds = new Map<string, number>();
-  private lastEvent = Date.now();
-
-  public constructor(private readonly rung: Rung) {}
-
-  /** Takes one line: an event of our reporter, or something a test printed. */
-  public take(line: string): void {
-    const mark = line.indexOf(RECORD_MARK);
-    if (mark < 0) {
-      if (line.startsWith(VERDICT_MARK)) say(line);
-      if (line.trim() !== "") this.noise.push(line);
-      return;
-    }
-    const event = JSON.parse(line.slice(mark + 1)) as ReportedEvent;
-    if (event.kind === "start") this.total = event.total ?? 0;
-    else if (event.kind === "end") this.ended = true;
-    else {
-      this.outcomes.push(this.outcome(event.kind, event));
-      // At once, and again at the end: who waits for the rest can look into it meanwhile.
-      if (event.kind === "fail") say(`FAILED ${this.rung}: ${event.title ?? ""}\n${event.error ?? ""}`);
-    }
-  }
-
-  private outcome(kind: Outcome["kind"], event: ReportedEvent): Outcome {
-    const file = path.relative(repositoryRoot(), event.file ?? "");
-    const now = Date.now();
-    this.seconds.set(file, (this.seconds.get(file) ?? 0) + (now - this.lastEvent) / 1000);
-    this.lastEvent = now;
-    return {
-      rung: this.rung,
-      kind,
-      title: event.title ?? "",
-      again: `npx mocha ${file}`,
-      ...(event.error === undefined ? {} : { detail: tail(event.error.split("\n"), 25) }),
-    };
-  }
-
-  /** The files that took longest, in a line. */
-  public slowest(): string {
-    const rows = [...this.seconds].sort(([, one], [, other]) => other - one).slice(0, SLOWEST);
-    return rows
-      .map(([file, seconds]) => `${path.basename(file, ".test.ts")} ${seconds.toFixed(0)} s`)
-      .join(", ");
-  }
-
-  public note(): string {
-    const failed = this.outcomes.filter(each => each.kind === "fail").length;
-    return `${this.outcomes.length} of ${this.total} done${failed > 0 ? `, ${failed} FAILED` : ""}`;
-  }
-}
-
-async function mochaRung({ rung, parts }: Step, progress: Progress): Promise<Outcome[]> {
-  const files = testFiles(rung, parts);
-  if (files.length === 0) {
-    return [{ rung, kind: "fail", title: `${rung} has tests`, detail: `no *.test.ts below test/${rung}` }];
-  }
-  const mocha = ["node_modules/mocha/bin/mocha.js", "--reporter", "hack/ladder-reporter.cjs"];
-  const limit = TIMEOUT_MS[rung] === undefined ? [] : ["--timeout", String(TIMEOUT_MS[rung])];
-  const command = [process.execPath, ...mocha, ...limit, ...files];
-  const seen = new MochaRun(rung);
-  let timer: NodeJS.Timeout | undefined;
-  const code = await progress.step(`${rung}: ${files.length} files`, note =>
-    runLines(command, (line, stop) => {
-      seen.take(line);
-      note(seen.note());
-      if (!seen.ended || timer !== undefined) return;
-      timer = setTimeout(() => {
-        seen.lingered = true;
-        stop();
-      }, END_MS);
-    }),
-  );
-  clearTimeout(timer);
-  say(`${rung}: slowest files: ${seen.slowest()}`);
-  return [...seen.outcomes, ...failuresAround(seen, rung, code)];
-}
-
-/** Failures that are no test's own: mocha that could not run to its end, and tests that left something running. */
-function failuresAround(seen: MochaRun, rung: Rung, code: number): Outcome[] {
-  if (seen.lingered) {
-    const detail = `the rung did not end within ${END_MS / 1000} s of its last test`;
-    return [{ rung, kind: "fail", title: `${rung} leaves nothing running`, detail }];
-  }
-  const explained = seen.ended && (code === 0 || seen.outcomes.some(each => each.kind === "fail"));
-  if (explained) return [];
-  const detail = `mocha ended with ${code}:\n${tail(seen.noise, 40)}`;
-  return [{ rung, kind: "fail", title: `${rung} runs to its end`, detail, again: `npm run test:${rung}` }];
-}
-
 /** Why a rung cannot run on this machine, or undefined when it can. */
 function obstacle(rung: Rung): string | undefined {
   if (rung !== "traffic" && rung !== "cluster") return undefined;
@@ -235,27 +51,44 @@ function obstacle(rung: Rung): string | undefined {
   return process.getuid?.() === 0 ? undefined : "needs root";
 }
 
-/** Brings what a rung stands on: the real Envoy for everything that is run, the real cluster at the top. */
-async function provide(rung: Rung, progress: Progress): Promise<void> {
-  if (rung === "check") return;
+/** Runs `work` once, however often it is asked for, and gives the same promise each time. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let begun: Promise<T> | undefined;
+  return () => (begun ??= work());
+}
+
+/** Packages and the real Envoy, for everything that is run. */
+async function groundwork(progress: Progress): Promise<void> {
   const mayInstall = process.platform === "linux" && process.getuid?.() === 0;
   if (mayInstall) await ensurePackages(progress);
   await ensureEnvoy(progress);
-  if (rung !== "cluster") return;
-  await ensureCluster(say);
-  await ensureImages(say);
 }
 
-async function climb(step: Step, progress: Progress): Promise<Outcome[]> {
-  const { rung } = step;
-  const blocked = obstacle(rung);
-  if (blocked !== undefined) return [{ rung, kind: "skip", title: `${rung} ${blocked}` }];
-  try {
-    await provide(rung, progress);
-    return await (rung === "check" ? checkRung(progress) : mochaRung(step, progress));
-  } catch (error) {
-    return [{ rung, kind: "fail", title: `${rung} can be run`, detail: String(error) }];
-  }
+/**
+ * The cluster with its images; where two lanes of tests are going to begin beside each other, with the mesh as well. Otherwise
+ * the first test that needs the mesh deploys it.
+ */
+async function provideCluster(lanes: ClusterLanes, progress: Progress): Promise<void> {
+  const { kubectl, kubeconfig } = await ensureCluster(say);
+  await ensureImages(say);
+  if (lanes.beside.some(files => files.length === 0)) return;
+  const client = new Kubectl(kubectl, kubeconfig);
+  const there = await client.attempt(["-n", PEPR_NAMESPACE, "get", "deployment", MODULE, WATCHER]);
+  if (there.code !== 0) await progress.step("npx pepr deploy -y", note => deploy(client, note));
+}
+
+/** Whether the cluster is up in a minute: its programs and images have been built before. */
+function isWarm(): boolean {
+  const named = (folder: string, begin: string): boolean =>
+    existsSync(folder) && readdirSync(folder).some(name => name.startsWith(`${begin}-`));
+  const cache = cacheFolder();
+  return (
+    named(path.join(cache, "bin"), "kube") && ALL_ROLES.every(role => named(path.join(cache, "images"), role))
+  );
+}
+
+function failed(rung: Rung, error: unknown): Outcome {
+  return { rung, kind: "fail", title: `${rung} can be run`, detail: String(error) };
 }
 
 /** Titles between backticks in docs/skips.md: the only tests that may be skipped. */
@@ -289,33 +122,6 @@ function judge(outcomes: readonly Outcome[]): boolean {
   return count(outcomes, "fail") === 0 && skips.every(skip => allowed.has(skip.title));
 }
 
-/** A rung that is climbed, or those of its files whose names hold one of `parts`. */
-interface Step {
-  readonly rung: Rung;
-  /** None: all files. */
-  readonly parts: readonly string[];
-}
-
-/**
- * What the arguments name: `fast`, `long [NAME…]`, or names; nothing for all. A name is that of a rung, or a part of the
- * names of test files, which are then run by themselves.
- */
-function wantedSteps(args: readonly string[]): readonly Step[] {
-  const [first, ...rest] = args;
-  if (first === "fast") return RUNGS.slice(0, FAST).map(rung => ({ rung, parts: [] }));
-  const names = first === "long" ? rest : args;
-  const isRung = (name: string): boolean => RUNGS.some(rung => rung === name);
-  const parts = names.filter(name => !isRung(name));
-  const unknown = parts.filter(part => RUNGS.every(rung => testFiles(rung, [part]).length === 0));
-  if (unknown.length > 0)
-    throw new Error(`${unknown.join(", ")}: no rung (${RUNGS.join(", ")}) and no test file is named so`);
-  const named = RUNGS.map((rung): Step => ({ rung, parts: names.includes(rung) ? [] : parts }));
-  if (names.length === 0) return named;
-  return named.filter(
-    step => names.includes(step.rung) || (parts.length > 0 && testFiles(step.rung, parts).length > 0),
-  );
-}
-
 /**
  * Ends the cluster this run has started and compares the machine with what it was before; each part counts as a test. A
  * cluster that ran before is somebody's, and stays: then there is nothing to prove here.
@@ -345,31 +151,150 @@ async function machineBefore(): Promise<MachineState | undefined> {
 /** These need a core and nothing else, so they are run beside the checks. */
 const BESIDE_CHECK: readonly Rung[] = ["unit", "property", "golden"];
 
-async function main(args: readonly string[]): Promise<void> {
-  const steps = wantedSteps(args);
-  if (args[0] === "long") process.env["OSM_FULL"] = "1";
-  const progress = new Progress(say);
-  const outcomes: Outcome[] = [];
-  const measured = async (name: string, work: () => Promise<Outcome[]>): Promise<void> => {
+/** One run of the ladder. */
+class Climb {
+  public readonly outcomes: Outcome[] = [];
+  /** What is installed and built once, cluster or not. */
+  public readonly groundwork: () => Promise<void>;
+  private readonly lanes: ClusterLanes;
+  private readonly cluster: () => Promise<void>;
+
+  public constructor(
+    private readonly steps: readonly Step[],
+    private readonly progress: Progress,
+    /** Full counts measure, and so have the machine for themselves. */
+    private readonly full: boolean,
+  ) {
+    this.groundwork = once(() => groundwork(progress));
+    this.lanes = clusterLanes(this.of("cluster").flatMap(testFiles));
+    this.cluster = once(async () => {
+      await this.groundwork();
+      await provideCluster(this.lanes, progress);
+    });
+  }
+
+  /** The wanted steps among these. */
+  public of(...rungs: readonly Rung[]): readonly Step[] {
+    return this.steps.filter(({ rung }) => rungs.includes(rung));
+  }
+
+  /** Checks and what needs a core only; meanwhile the cluster comes up, where that is no matter of building it. */
+  public async below(): Promise<void> {
+    const early =
+      this.of("cluster").length > 0 && obstacle("cluster") === undefined && !this.full && isWarm();
+    await Promise.all([
+      this.inTurn(this.of("check")),
+      this.inTurn(this.of(...BESIDE_CHECK)),
+      // Told by whoever needs the cluster and does not get it.
+      early ? this.cluster().catch(() => undefined) : undefined,
+    ]);
+  }
+
+  /** The rest: what needs no cluster is run beside those of its tests that take long and little of the machine. */
+  public async above(): Promise<void> {
+    const middle = this.of("stream", "traffic");
+    if (this.of("cluster").length === 0) await this.inTurn(middle);
+    else await this.measured("cluster", () => this.clusterRung(middle));
+  }
+
+  /** Notes what a part of the climb has shown, and says it with the time it took. */
+  public async measured(name: string, work: () => Promise<readonly Outcome[]>): Promise<void> {
     const began = Date.now();
     const made = await work();
-    outcomes.push(...made);
+    this.outcomes.push(...made);
     if (made.length > 0)
-      progress.say(`${name}: ${counts(made)} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
-  };
-  const inTurn = async (some: readonly Step[]): Promise<void> => {
-    for (const step of some) await measured(step.rung, () => climb(step, progress));
-  };
-  const of = (...rungs: readonly Rung[]): readonly Step[] => steps.filter(({ rung }) => rungs.includes(rung));
-  await Promise.all([inTurn(of("check")), inTurn(of(...BESIDE_CHECK))]);
-  await inTurn(of("stream", "traffic"));
-  if (of("cluster").length > 0) {
-    const before = await machineBefore();
-    await inTurn(of("cluster"));
-    await measured("teardown", () => leave(before));
+      this.progress.say(`${name}: ${counts(made)} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
   }
-  if (!judge(outcomes)) process.exitCode = 1;
-  say(counts(outcomes));
+
+  private async inTurn(steps: readonly Step[]): Promise<void> {
+    for (const step of steps) await this.measured(step.rung, () => this.rung(step));
+  }
+
+  private async rung(step: Step): Promise<readonly Outcome[]> {
+    const { rung } = step;
+    const blocked = obstacle(rung);
+    if (blocked !== undefined) return [{ rung, kind: "skip", title: `${rung} ${blocked}` }];
+    if (rung === "check") return checkRung(this.progress);
+    const files = testFiles(step);
+    const detail = `no *.test.ts below test/${rung}`;
+    if (files.length === 0) return [{ rung, kind: "fail", title: `${rung} has tests`, detail }];
+    try {
+      await this.groundwork();
+      const { outcomes, seconds } = await runMocha(rung, files, this.progress);
+      saySlowest(rung, seconds);
+      return outcomes;
+    } catch (error) {
+      return [failed(rung, error)];
+    }
+  }
+
+  /** The highest rung, with the rungs of the middle in the lane that has less to do. */
+  private async clusterRung(middle: readonly Step[]): Promise<readonly Outcome[]> {
+    const obstructed = await this.withoutCluster();
+    if (obstructed !== undefined) {
+      await this.inTurn(middle);
+      return [obstructed];
+    }
+    const outcomes: Outcome[] = [];
+    const seconds = new Map<string, number>();
+    const run = async (files: readonly string[]): Promise<void> => {
+      try {
+        const shown = await runMocha("cluster", files, this.progress);
+        outcomes.push(...shown.outcomes);
+        for (const [file, took] of shown.seconds) seconds.set(file, took);
+      } catch (error) {
+        outcomes.push(failed("cluster", error));
+      }
+    };
+    const { beside, bare, alone } = this.lanes;
+    const [first = [], second = []] = beside;
+    if (this.full) {
+      await this.inTurn(middle);
+      for (const files of [bare, first, second, alone]) await run(files);
+    } else {
+      const apart = once(() => run(second));
+      await Promise.all([
+        apart().then(async () => {
+          await this.inTurn(middle);
+          await run(bare);
+        }),
+        run(first)
+          .then(apart)
+          .then(() => run(alone)),
+      ]);
+    }
+    saySlowest("cluster", seconds);
+    return outcomes;
+  }
+
+  /** Why the highest rung cannot be climbed, or undefined when its cluster is there. */
+  private async withoutCluster(): Promise<Outcome | undefined> {
+    const blocked = obstacle("cluster");
+    if (blocked !== undefined) return { rung: "cluster", kind: "skip", title: `cluster ${blocked}` };
+    try {
+      await this.cluster();
+      return undefined;
+    } catch (error) {
+      return failed("cluster", error);
+    }
+  }
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const steps = wantedSteps(args);
+  const full = args[0] === "long";
+  if (full) process.env["OSM_FULL"] = "1";
+  const progress = new Progress(say);
+  const climb = new Climb(steps, progress, full);
+  const withCluster = climb.of("cluster").length > 0;
+  // Packages bring services that look like a cluster's; whoever needs them and does not get them tells.
+  if (withCluster) await climb.groundwork().catch(() => undefined);
+  const before = withCluster ? await machineBefore() : undefined;
+  await climb.below();
+  await climb.above();
+  if (withCluster) await climb.measured("teardown", () => leave(before));
+  if (!judge(climb.outcomes)) process.exitCode = 1;
+  say(counts(climb.outcomes));
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

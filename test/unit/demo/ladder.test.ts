@@ -1,8 +1,9 @@
 import { expect } from "chai";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { BARE, BESIDE, clusterLanes, testFiles } from "../../../hack/ladder-rungs";
 
 const root = path.resolve(__dirname, "..", "..", "..");
 
@@ -52,5 +53,25 @@ describe("the ladder's reporter", () => {
     expect(result.stdout).to.include(
       "moon: no rung (check, unit, property, golden, stream, traffic, cluster) and no test file is named so",
     );
+  });
+});
+
+describe("the lanes of the cluster rung", () => {
+  const files = testFiles({ rung: "cluster", parts: [] });
+  const { beside, bare, alone } = clusterLanes(files);
+
+  it("have each file once, and know only files that are there", () => {
+    expect([...beside.flat(), ...bare, ...alone].sort()).to.deep.equal([...files].sort());
+    expect(beside.flat()).to.have.length(BESIDE.flat().length);
+    expect(bare.filter(file => file.startsWith("test/cluster/"))).to.have.length(BARE.length);
+  });
+
+  it("let files run beside others only where they change nothing that these look at", () => {
+    const MESH_WIDE =
+      /LiveMeshConfig|[pP]atchMeshConfig|npm run demo|\.deploy\(|"delete", "pod", "-n"|\bkill\((MODULE|WATCHER)/;
+    const text = (file: string): string => readFileSync(path.join(root, file), "utf8");
+    expect([...beside.flat(), ...bare].filter(file => MESH_WIDE.test(text(file)))).to.deep.equal([]);
+    // Proof that the expression finds what it is for.
+    expect(alone.filter(file => MESH_WIDE.test(text(file))).length).to.be.greaterThan(5);
   });
 });
