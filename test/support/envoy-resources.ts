@@ -4,6 +4,7 @@ import {
   Cluster,
   Cluster_DiscoveryType,
 } from "../../src/envoy/api/generated/envoy/config/cluster/v3/cluster";
+import type { TransportSocket } from "../../src/envoy/api/generated/envoy/config/core/v3/base";
 import type { Address } from "../../src/envoy/api/generated/envoy/config/core/v3/address";
 import { ClusterLoadAssignment } from "../../src/envoy/api/generated/envoy/config/endpoint/v3/endpoint";
 import { Listener } from "../../src/envoy/api/generated/envoy/config/listener/v3/listener";
@@ -15,10 +16,12 @@ import {
   DownstreamTlsContext,
   UpstreamTlsContext,
 } from "../../src/envoy/api/generated/envoy/extensions/transport_sockets/tls/v3/tls";
+import { inboundTls } from "../../src/envoy/tls";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
 import type { ObjectRef } from "../../src/model/object-ref";
 import { TYPE_URLS, type EncodedResource, type TypeUrl } from "../../src/xds/resource";
 import { encodeFragment } from "../../src/xds/wire";
+import { ANYBODY, TLS_13 } from "./mesh-leaves";
 
 function encoded<T>(type: Encoder<T>, typeUrl: TypeUrl, name: string, message: T): EncodedResource {
   const body = type.encode(message).finish();
@@ -97,8 +100,33 @@ export function loopbackEndpoint(name: string, port: number): EncodedResource {
   });
 }
 
+/** As the product does it for workloads of any name: TLS 1.3, and whose certificate it is counts. */
+export function meshListener(name: string, port: number, cluster: string): EncodedResource {
+  return listenerWith({ name, port, cluster }, inboundTls("cluster.local", TLS_13, ANYBODY));
+}
+
 /** A listener on loopback that ends mutual TLS with the workload's own certificate and forwards bytes to a cluster. */
 export function tlsListener(name: string, port: number, cluster: string): EncodedResource {
+  const context = pack(DownstreamTlsContext, {
+    commonTlsContext: {
+      tlsCertificateSdsSecretConfigs: [{ name: SDS_SERVICE_CERT, sdsConfig: ADS }],
+      validationContextType: {
+        $case: "validationContextSdsSecretConfig",
+        value: { name: SDS_ROOT_CERT, sdsConfig: ADS },
+      },
+    },
+    requireClientCertificate: true,
+  });
+  return listenerWith(
+    { name, port, cluster },
+    { name: "tls", configType: { $case: "typedConfig", value: context } },
+  );
+}
+
+function listenerWith(
+  { name, port, cluster }: { readonly name: string; readonly port: number; readonly cluster: string },
+  transportSocket: TransportSocket,
+): EncodedResource {
   const proxy = { statPrefix: "test", clusterSpecifier: { $case: "cluster", value: cluster } } as const;
   return encoded(Listener, TYPE_URLS.listener, name, {
     name,
@@ -106,22 +134,7 @@ export function tlsListener(name: string, port: number, cluster: string): Encode
     filterChains: [
       {
         filters: [{ name: "tcp", configType: { $case: "typedConfig", value: pack(TcpProxy, proxy) } }],
-        transportSocket: {
-          name: "tls",
-          configType: {
-            $case: "typedConfig",
-            value: pack(DownstreamTlsContext, {
-              commonTlsContext: {
-                tlsCertificateSdsSecretConfigs: [{ name: SDS_SERVICE_CERT, sdsConfig: ADS }],
-                validationContextType: {
-                  $case: "validationContextSdsSecretConfig",
-                  value: { name: SDS_ROOT_CERT, sdsConfig: ADS },
-                },
-              },
-              requireClientCertificate: true,
-            }),
-          },
-        },
+        transportSocket,
       },
     ],
   });

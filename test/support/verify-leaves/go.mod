@@ -1,0 +1,3 @@
+module verify-leaves
+
+go 1.21
