@@ -2,6 +2,7 @@ import type { Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
 import { validateEgress } from "./egress";
 import { validateExtensionService } from "./extension-service";
+import { validateExternalWorkload } from "./external-workload";
 import { fieldsOf, textOf } from "./field";
 import { validateHttpRouteGroup } from "./http-route-group";
 import { validateIdentityBinding } from "./identity-binding";
@@ -41,6 +42,7 @@ export const API_KINDS: readonly ApiKind[] = [
     validate: validateMeshRootCertificate,
   },
   { ...CONFIG, kind: "ExtensionService", plural: "extensionservices", validate: validateExtensionService },
+  { ...CONFIG, kind: "ExternalWorkload", plural: "externalworkloads", validate: validateExternalWorkload },
   { ...POLICY, kind: "Egress", plural: "egresses", validate: validateEgress },
   { ...POLICY, kind: "IngressBackend", plural: "ingressbackends", validate: validateIngressBackend },
   { ...POLICY, kind: "Retry", plural: "retries", validate: validateRetry },

@@ -4,7 +4,9 @@ import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
 import type { Party } from "../model/owner";
 import type { MeshEndpointSlice, MeshPod, SliceEndpoint } from "../model/workload";
+import type { ObjectRef } from "../model/object-ref";
 import type { Inputs } from "./inputs";
+import { selects, targetOf, tcpPortsOf } from "./node-groups";
 
 /** An address of a Service behind which our sidecar stands. */
 export interface MeshEndpoint {
@@ -18,6 +20,8 @@ export interface MeshEndpoint {
   readonly ports: Readonly<Record<string, number>>;
   /** Names of Service ports at which its sidecar is passed by; absent: none. */
   readonly excluded?: readonly string[];
+  /** The object that says so, where it is not the Service's slices. */
+  readonly origin?: ObjectRef;
 }
 
 /** Who stands behind a Service. */
@@ -96,6 +100,31 @@ function byAddress(a: MeshEndpoint, b: MeshEndpoint): number {
   return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
 }
 
+/** What runs outside of the cluster and is selected by a Service: no controller writes slices for it. */
+function externalsOf(read: Read, { pods, services }: Inputs, key: string): readonly MeshPod[] {
+  const service = read(services.row(key));
+  if (service?.selector === undefined || service.kind === "externalName") return [];
+  const all = read(pods.by("externalIn", service.namespace)).flatMap(each => read(pods.row(each)) ?? []);
+  return all.filter(pod => selects(service, pod));
+}
+
+function externalEndpoints(read: Read, inputs: Inputs, key: string): readonly MeshEndpoint[] {
+  const service = read(inputs.services.row(key));
+  const tcp = service === undefined ? [] : tcpPortsOf(service);
+  return externalsOf(read, inputs, key).flatMap(pod => {
+    const { identity, terminating, namespace, name } = pod;
+    const ports = Object.fromEntries(
+      tcp.flatMap(port => {
+        const number = targetOf(port, pod);
+        return number === undefined ? [] : [[port.name, number] as const];
+      }),
+    );
+    const origin = { group: "config.openservicemesh.io", kind: "ExternalWorkload", namespace, name };
+    const rest = { ready: !terminating, zone: undefined, identity, party: partyOf(pod), ports, origin };
+    return pod.ips.map(address => ({ address, ...rest }));
+  });
+}
+
 function backingOf(read: Read, inputs: Inputs, service: string): Backing {
   const endpoints: MeshEndpoint[] = [];
   let readyOutsideMesh = false;
@@ -114,6 +143,7 @@ function backingOf(read: Read, inputs: Inputs, service: string): Backing {
       } else readyOutsideMesh ||= ready;
     }
   }
+  endpoints.push(...externalEndpoints(read, inputs, service));
   return { endpoints: endpoints.sort(byAddress), readyOutsideMesh };
 }
 
@@ -135,13 +165,15 @@ function excludedOf(endpoints: readonly MeshEndpoint[], headless: boolean): read
   return [...names].filter(name => !taken(name)).sort();
 }
 
-function addressesOf(read: Read, { slices }: Inputs, service: string): readonly string[] {
+function addressesOf(read: Read, inputs: Inputs, service: string): readonly string[] {
+  const { slices } = inputs;
+  const outside = externalsOf(read, inputs, service).flatMap(({ ips }) => ips);
   const found = read(slices.by("service", service)).flatMap(key => {
     const slice = read(slices.row(key));
     if (slice === undefined || slice.addressType === "FQDN") return [];
     return slice.endpoints.map(({ address }) => address);
   });
-  return [...new Set(found)].sort();
+  return [...new Set([...found, ...outside])].sort();
 }
 
 /** Endpoints as cells. Slices of Services that nobody asks about are never looked at. */

@@ -59,7 +59,8 @@ export interface Inputs extends PolicyTables {
   readonly namespaces: Table<MeshNamespace, never>;
   readonly services: Table<MeshService, "candidate" | "selector" | "address">;
   readonly slices: Table<MeshEndpointSlice, "service">;
-  readonly pods: Table<MeshPod, "uid" | "meshedIn" | "ip" | "account">;
+  /** Pods by `namespace/name`, and what runs outside of the cluster by {@link externalKey}. */
+  readonly pods: Table<MeshPod, PodIndex>;
   readonly serviceAccounts: Table<ServiceIdentity, never>;
   /**
    * Ports that a pod served a moment ago, by pod uid, each frontend with what it was. Not of the API: whoever knows what
@@ -70,6 +71,14 @@ export interface Inputs extends PolicyTables {
   /** The object that settings of the whole mesh come from. */
   readonly meshConfigRef: ObjectRef;
   readonly trustDomain: Cell<string>;
+}
+
+/** By `externalIn`: namespace of what runs outside of the cluster and has joined; `external`: all of it, under "". */
+type PodIndex = "uid" | "meshedIn" | "ip" | "account" | "externalIn" | "external";
+
+/** Key of an ExternalWorkload beside the pods; no pod can be called so. */
+export function externalKey(key: string): string {
+  return key.replace("/", "/external:");
 }
 
 /** What is fixed for the life of a process. */
@@ -122,14 +131,17 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
       equals: structurallyEqual,
       indexes: { service: slice => (slice.service === "" ? [] : [`${slice.namespace}/${slice.service}`]) },
     }),
-    pods: createTable<MeshPod, "uid" | "meshedIn" | "ip" | "account">(graph, {
+    pods: createTable<MeshPod, PodIndex>(graph, {
       label: "pods",
       equals: structurallyEqual,
       indexes: {
         uid: pod => [pod.uid],
         meshedIn: pod => (isLiveProxy(pod) ? [pod.namespace] : []),
-        ip: pod => (isLiveProxy(pod) ? pod.ips : []),
+        // What somebody has written down may be anybody's address: calls of it are not led anywhere because of that.
+        ip: pod => (isLiveProxy(pod) && pod.external === undefined ? pod.ips : []),
         account: pod => (isLiveProxy(pod) ? [identityKey(pod.identity)] : []),
+        externalIn: pod => (isLiveProxy(pod) && pod.external !== undefined ? [pod.namespace] : []),
+        external: pod => (pod.external === undefined ? [] : [""]),
       },
     }),
     serviceAccounts: createTable<ServiceIdentity>(graph, {

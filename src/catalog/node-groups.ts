@@ -101,7 +101,8 @@ export function carriedPorts(service: MeshService): readonly ServicePort[] {
   );
 }
 
-function selects(service: MeshService, pod: MeshPod): boolean {
+/** Whether a pod has what a Service's selector asks for, whatever their namespaces. */
+export function selects(service: MeshService, pod: MeshPod): boolean {
   return Object.entries(service.selector ?? {}).every(([label, value]) => pod.labels[label] === value);
 }
 
@@ -117,7 +118,8 @@ function servicesOf(read: Read, { services }: Inputs, pod: MeshPod): readonly [s
   });
 }
 
-function targetOf(port: ServicePort, pod: MeshPod): number | undefined {
+/** The number at which a pod takes a Service's port; undefined: the pod has no port of that name. */
+export function targetOf(port: ServicePort, pod: MeshPod): number | undefined {
   return typeof port.targetPort === "number" ? port.targetPort : pod.namedPorts[port.targetPort];
 }
 

@@ -95,16 +95,12 @@ export function planGateway(dnsNames: readonly string[], lifetime: Lifetime): Ce
  * The client certificate by which the proxy of an ExternalWorkload proves itself to ADS, and nothing else. Its one name is no
  * SPIFFE ID and no DNS name, so no workload, server or ingress policy accepts it.
  */
-export function planExternal(
-  proxy: ExternalProxyName,
-  trustDomain: string,
-  lifetime: Lifetime,
-): CertificatePlan {
+export function planExternal(proxy: ExternalProxyName, lifetime: Lifetime): CertificatePlan {
   return {
     purpose: "external",
     commonName: undefined,
     organisation: ORGANISATION,
-    uris: [externalProxyUri(trustDomain, proxy)],
+    uris: [externalProxyUri(proxy)],
     dnsNames: [],
     ...validity(lifetime),
   };

@@ -20,6 +20,7 @@ import type { Compiled } from "../model/diagnostic";
 import { ingestIdentityBinding, ingestTrafficTarget } from "./access";
 import { ingestEgress, ingestExtensionService } from "./egress";
 import { ingestEndpointSlice } from "./endpoint-slice";
+import { ingestExternalWorkload } from "./external-workload";
 import { metaOf, objectKey } from "./fields";
 import { CONFIG_GROUP, ingestMeshConfig } from "./mesh-config";
 import { ingestIngressBackend } from "./ingress-backend";
@@ -59,6 +60,8 @@ export interface ModelOf extends PolicyOf {
   readonly EndpointSlice: MeshEndpointSlice;
   readonly Pod: MeshPod;
   readonly ServiceAccount: ServiceIdentity;
+  /** As a pod whose proxy runs elsewhere; undefined: its fields are wrong. */
+  readonly ExternalWorkload: MeshPod | undefined;
   /** Only the mesh's one object must be fed; undefined: it is not valid, and the last good one stays in force. */
   readonly MeshConfig: MeshConfigSpec | undefined;
 }
@@ -100,6 +103,12 @@ export function createProjectors(meshName: string): Projectors {
       apiPath: `/apis/${CONFIG_GROUP}/v1alpha2/meshconfigs`,
       key: objectKey,
       project: ingestMeshConfig,
+    },
+    ExternalWorkload: {
+      kind: "ExternalWorkload",
+      apiPath: `/apis/${CONFIG_GROUP}/v1alpha2/externalworkloads`,
+      key: objectKey,
+      project: ingestExternalWorkload,
     },
     ...POLICY_PROJECTORS,
   };

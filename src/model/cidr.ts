@@ -21,6 +21,12 @@ export function parseCidr(text: string): Cidr | undefined {
   return isIpv6(address) && prefix <= 128 ? { family: "ipv6", text, prefix } : undefined;
 }
 
+/** Family of an address without prefix length; undefined when it is none. */
+export function addressFamily(text: string): Cidr["family"] | undefined {
+  if (IPV4.test(text)) return "ipv4";
+  return isIpv6(text) ? "ipv6" : undefined;
+}
+
 /** RFC 4291 §2.2 text form, with or without `::` and an IPv4 tail; no zone. */
 function isIpv6(address: string): boolean {
   const tail = address.slice(address.lastIndexOf(":") + 1);

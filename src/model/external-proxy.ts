@@ -14,13 +14,13 @@ export interface ExternalProxyName {
 }
 
 /** The URI in the client certificate. `:` cannot occur in any part, so two proxies never share one. */
-export function externalProxyUri(trustDomain: string, { namespace, name, uid }: ExternalProxyName): string {
-  return `${PREFIX}:${trustDomain}:${namespace}:${name}:${uid}`;
+export function externalProxyUri({ namespace, name, uid }: ExternalProxyName): string {
+  return `${PREFIX}:${namespace}:${name}:${uid}`;
 }
 
-/** Reads such a URI back; undefined when it is none of this trust domain. */
-export function parseExternalProxyUri(trustDomain: string, uri: string): ExternalProxyName | undefined {
-  const prefix = `${PREFIX}:${trustDomain}:`;
+/** Reads such a URI back; undefined when it is none. */
+export function parseExternalProxyUri(uri: string): ExternalProxyName | undefined {
+  const prefix = `${PREFIX}:`;
   if (!uri.startsWith(prefix)) return undefined;
   const [namespace, name, uid, ...rest] = uri.slice(prefix.length).split(":");
   if (!namespace || !name || !uid || rest.length > 0) return undefined;

@@ -5,7 +5,7 @@ import type { Frontend, ServedPort } from "../catalog/node-groups";
 import { carriedPorts, tcpPortsOf } from "../catalog/node-groups";
 import type { Diagnostic } from "../model/diagnostic";
 import { RESERVED_PORTS } from "../model/mesh-words";
-import type { ObjectRef } from "../model/object-ref";
+import { objectRefKey, type ObjectRef } from "../model/object-ref";
 import type { Party } from "../model/owner";
 import type { Retry, UpstreamTrafficSetting } from "../model/traffic";
 import type { MeshService, ServicePort } from "../model/workload";
@@ -110,9 +110,15 @@ export function serviceEndpoints(
   return ports.map(port => ({
     kind: "endpoint-set",
     name: frontendName(frontendOf(service, port)),
-    origins: [serviceRef(service)],
+    origins: [serviceRef(service), ...externalOrigins(endpoints)],
     endpoints: readyEndpoints(endpoints, port),
   }));
+}
+
+/** The objects, besides slices, that say where a Service's endpoints are. */
+function externalOrigins(endpoints: readonly MeshEndpoint[]): readonly ObjectRef[] {
+  const origins = endpoints.flatMap(({ origin }) => origin ?? []);
+  return [...new Map(origins.map(origin => [objectRefKey(origin), origin])).values()];
 }
 
 function readyEndpoints(endpoints: readonly MeshEndpoint[], port: ServicePort): EndpointSetLeaf["endpoints"] {

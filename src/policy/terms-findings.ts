@@ -15,6 +15,7 @@ import { egressFindings } from "./egress";
 import type { Sources } from "./findings";
 import { ingressFindings } from "./ingress";
 import { selectProtocol } from "./protocol";
+import { externalFindings, externalRef } from "./external-findings";
 import { retryFindings } from "./retry";
 import { telemetryFindings } from "./telemetry";
 import { ingressFacts } from "./traffic";
@@ -54,6 +55,11 @@ export function createTermsFindings(sources: Sources): TermsFindings {
     },
     { kind: "Telemetry", keys: inputs.telemetries.keys, of: family("telemetryFindings", ofTelemetry) },
     { kind: "Pod", keys: catalog.membership.pods, of: family("podTermsFindings", ofPod) },
+    {
+      kind: "ExternalWorkload",
+      keys: inputs.pods.by("external", ""),
+      of: family("externalFindings", ofExternal),
+    },
   ];
   const all = graph.derive(
     "termsFindings",
@@ -174,10 +180,25 @@ function ofTelemetry(read: Read, { inputs, catalog, traffic }: Sources, key: str
   ];
 }
 
+function ofExternal(read: Read, { inputs, catalog }: Sources, key: string): Found {
+  const workload = read(inputs.pods.row(key));
+  if (workload === undefined) return [];
+  const { namespace, name, identity } = workload;
+  return externalFindings(externalRef(namespace, name), {
+    account: identity.serviceAccount,
+    hasAccount: read(inputs.serviceAccounts.row(identityKey(identity))) !== undefined,
+    inMesh: read(catalog.membership.isMeshed(namespace)),
+    joined: workload.meshed,
+    services: read(catalog.nodeGroups.served(key)).length,
+  });
+}
+
 function ofPod(read: Read, { inputs, catalog, traffic }: Sources, key: string): Found {
   const pod = read(inputs.pods.row(key));
   if (pod === undefined) return [];
-  const subject = { group: "", kind: "Pod", namespace: pod.namespace, name: pod.name };
+  const { namespace, name } = pod;
+  const subject =
+    pod.external === undefined ? { group: "", kind: "Pod", namespace, name } : externalRef(namespace, name);
   const conflicts = read(catalog.nodeGroups.served(key)).flatMap(({ port, frontends }) => {
     const services = [...new Set(frontends.map(({ service }) => service))];
     return read(traffic.ingress({ port, services })).diagnostics;

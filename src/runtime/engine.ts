@@ -120,7 +120,7 @@ export function createEngine(options: EngineOptions): Engine {
     apply: event => {
       compiler.writer.apply(event);
       reports.note(event);
-      if (event.kind === "Pod") pods.apply(event);
+      if (event.kind === "Pod" || event.kind === "ExternalWorkload") pods.apply(event);
       if (event.kind === "Namespace") pods.lookAtNamespaces();
       timer.request();
     },

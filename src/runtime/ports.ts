@@ -58,6 +58,8 @@ export interface LivePod {
   readonly sidecar: boolean;
   /** Besides, its namespace is known and belongs to the mesh: only such a pod is let in. */
   readonly meshed: boolean;
+  /** No pod, but a workload outside of the cluster: the key that its proxy proves itself with (base64); "": none yet. */
+  readonly publicKey?: string;
 }
 
 /** Workload certificates for SDS: implemented by runtime/workload-secrets.ts. */

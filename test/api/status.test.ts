@@ -212,6 +212,7 @@ const SAMPLES: Readonly<Record<string, Record<string, unknown>>> = {
     },
   },
   ExtensionService: { spec: { host: "otel.o11y.svc", port: 4317 } },
+  ExternalWorkload: { spec: { serviceAccountName: "a", addresses: ["192.0.2.7"] } },
   Egress: { spec: { sources: [account], hosts: ["example.com"], ports: [{ number: 80, protocol: "http" }] } },
   IngressBackend: {
     spec: {

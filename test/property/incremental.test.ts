@@ -7,6 +7,7 @@ import { partOf } from "../../src/policy/policy";
 import { ANNOTATION_INBOUND_PLAINTEXT, ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
 import type { Backend, EgressPort, Handling, InboundPort, Leaf } from "../../src/policy/types";
 import type { Engine } from "../../src/runtime/engine";
+import { externalWorkload } from "../support/external-workload";
 import type { TestObject } from "../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../support/objects";
 import { aTerm } from "../support/random-terms";
@@ -89,6 +90,22 @@ const aPod = fc
       ports: [{ name: "web", containerPort: 8080 }],
       ...(excluded.length === 0 ? {} : { excludedPorts: excluded }),
     }),
+  );
+
+const anExternal = fc
+  .record({
+    namespace: fc.constantFrom(...NAMESPACES),
+    // A name that pods have as well.
+    name: fc.constantFrom("v1", PODS[0]),
+    uid: fc.constantFrom("x1", "x2"),
+    app: fc.constantFrom(...APPS),
+    addresses: fc.constantFrom(["10.1.0.1"], ["10.2.0.2"], ["10.2.0.3", "fd01::3"]),
+    serviceAccount: fc.constantFrom("sa1", "sa2"),
+    joined: fc.constantFrom(true, true, false),
+    terminating: fc.boolean(),
+  })
+  .map(({ app, ...rest }) =>
+    externalWorkload({ ...rest, labels: { app, tier: "1" }, ports: [{ name: "web", port: 8080 }] }),
   );
 
 const aSlice = fc
@@ -211,6 +228,7 @@ const anObject: fc.Arbitrary<TestObject> = fc.oneof(
   { weight: 2, arbitrary: aTerm },
   { weight: 2, arbitrary: aService },
   { weight: 3, arbitrary: aPod },
+  anExternal,
   { weight: 3, arbitrary: aSlice },
   aConfig,
 );
@@ -236,6 +254,8 @@ const aStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("connect" as const), nth: fc.nat(9) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("disconnect" as const), nth: fc.nat(9) }) },
 );
+
+const hasProxy = ({ kind }: TestObject): boolean => kind === "Pod" || kind === "ExternalWorkload";
 
 const keyOf = (object: TestObject): string =>
   `${object.kind}|${object.metadata.namespace ?? ""}/${object.metadata.name}`;
@@ -302,7 +322,7 @@ class Run {
   }
 
   private connect(nth: number): void {
-    const pods = [...this.state.values()].filter(object => object.kind === "Pod");
+    const pods = [...this.state.values()].filter(hasProxy);
     const target = pods[nth % pods.length];
     if (target === undefined) return;
     this.disconnect(proxyKey(target));
@@ -464,7 +484,7 @@ describe("incremental equals fresh", () => {
           });
           const prints = worlds.map(world =>
             given
-              .filter(object => object.kind === "Pod")
+              .filter(hasProxy)
               .map(target => world.connect(target).snapshots.map(printSnapshot).join("\n\n")),
           );
           expect(prints[0]).to.deep.equal(prints[1]);

@@ -20,6 +20,7 @@ export const KINDS: readonly IngestKind[] = [
   "Pod",
   "ServiceAccount",
   "MeshConfig",
+  "ExternalWorkload",
   ...POLICY_KINDS,
 ];
 

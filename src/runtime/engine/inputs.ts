@@ -1,10 +1,11 @@
 import type { MeshConfigSpec } from "../../api/mesh-config";
-import type { Inputs } from "../../catalog/inputs";
+import { externalKey, type Inputs } from "../../catalog/inputs";
 import { structurallyEqual } from "../../graph/equality";
 import type { Table } from "../../graph/table";
 import { createTable } from "../../graph/table";
 import type { IngestKind, ModelOf, PolicyOf } from "../../ingest/index";
 import type { Compiled, Diagnostic } from "../../model/diagnostic";
+import type { MeshPod } from "../../model/workload";
 import type { EngineEvent, EngineEventOf } from "./events";
 
 /** Where values of a kind are put. */
@@ -12,6 +13,8 @@ interface Store<V> {
   set(key: string, value: V | undefined): unknown;
   reset(values: ReadonlyMap<string, V>): unknown;
 }
+
+type Stores = { readonly [K in IngestKind]: Store<ModelOf[K]> };
 
 /** Carries events into the input cells, values and findings apart. */
 export interface InputWriter {
@@ -32,6 +35,26 @@ function meshConfigStore({ meshConfig, meshConfigRef }: Inputs): Store<MeshConfi
   return {
     set: (key, value) => key === own && take(value),
     reset: values => take(values.get(own)),
+  };
+}
+
+/** Pods and what runs outside of the cluster share a table; a list of one kind says nothing about the other. */
+function podStores({ pods }: Inputs): Pick<Stores, "Pod" | "ExternalWorkload"> {
+  const besides = (external: boolean): [string, MeshPod][] =>
+    [...pods.rows].filter(([, row]) => (row.external !== undefined) !== external);
+  return {
+    Pod: {
+      set: (key, value) => pods.set(key, value),
+      reset: rows => pods.reset(new Map([...besides(false), ...rows])),
+    },
+    ExternalWorkload: {
+      set: (key, value) => pods.set(externalKey(key), value),
+      reset: values => {
+        const rows = new Map(besides(true));
+        for (const [key, value] of values) if (value !== undefined) rows.set(externalKey(key), value);
+        return pods.reset(rows);
+      },
+    },
   };
 }
 
@@ -71,12 +94,12 @@ function policyTables(inputs: Inputs): PolicyTables {
   };
 }
 
-function storesOf(inputs: Inputs, policies: PolicyTables): { readonly [K in IngestKind]: Store<ModelOf[K]> } {
+function storesOf(inputs: Inputs, policies: PolicyTables): Stores {
   return {
+    ...podStores(inputs),
     Namespace: inputs.namespaces,
     Service: inputs.services,
     EndpointSlice: inputs.slices,
-    Pod: inputs.pods,
     ServiceAccount: inputs.serviceAccounts,
     MeshConfig: meshConfigStore(inputs),
     TrafficTarget: policyStore(policies.TrafficTarget),

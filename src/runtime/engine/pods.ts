@@ -2,10 +2,13 @@ import type { MeshPod } from "../../model/workload";
 import type { LivePod, PodDirectory } from "../ports";
 import type { EngineEventOf } from "./events";
 
+/** Kinds behind which a proxy stands. */
+type PodEvent = EngineEventOf<"Pod"> | EngineEventOf<"ExternalWorkload">;
+
 /** Live pods by uid, kept beside the graph because authentication asks at any time. */
 export interface PodRegister extends PodDirectory {
-  /** Takes in a change of pods; those that are gone are announced before this returns. */
-  apply(event: EngineEventOf<"Pod">): void;
+  /** Takes in a change of pods, or of what runs outside; those that are gone are announced before this returns. */
+  apply(event: PodEvent): void;
   /** Namespaces may have joined or left the mesh. A pod whose namespace left is not gone: its streams stay. */
   lookAtNamespaces(): void;
   /** Pods whose proxy should be connected, by uid. */
@@ -21,8 +24,14 @@ function isExpected(pod: MeshPod): boolean {
 
 function livePod(pod: MeshPod): LivePod | undefined {
   if (pod.terminated || pod.uid === "") return undefined;
-  const { namespace, name, uid, identity, meshed: sidecar } = pod;
-  return { namespace, name, uid, serviceAccount: identity.serviceAccount, sidecar, meshed: sidecar };
+  const { namespace, name, uid, identity, meshed: sidecar, external } = pod;
+  const own = external === undefined ? {} : { publicKey: external.publicKey };
+  return { namespace, name, uid, serviceAccount: identity.serviceAccount, sidecar, meshed: sidecar, ...own };
+}
+
+/** Whether who has proven to be the one before is not the one that is there now. */
+function isReplaced(before: LivePod, after: LivePod | undefined): boolean {
+  return before.uid !== after?.uid || before.publicKey !== after.publicKey;
 }
 
 /** Which pods are expected to have their proxy connected. */
@@ -73,7 +82,7 @@ export function createPodRegister(isMeshed: (namespace: string) => boolean): Pod
   const update = (key: string, pod: MeshPod | undefined): void => {
     const before = byKey.get(key);
     const after = pod === undefined ? undefined : livePod(pod);
-    if (before !== undefined && before.uid !== after?.uid) {
+    if (before !== undefined && isReplaced(before, after)) {
       byKey.delete(key);
       expectations.put(before.uid, undefined);
       if (byUid.get(before.uid) === before) byUid.delete(before.uid);
@@ -99,16 +108,20 @@ export function createPodRegister(isMeshed: (namespace: string) => boolean): Pod
       listeners.push(listener);
     },
     apply: event => {
+      const keyed = (key: string): string => `${event.kind}/${key}`;
       switch (event.type) {
         case "upsert":
-          update(event.key, event.compiled.value);
+          update(keyed(event.key), event.compiled.value);
           return;
         case "delete":
-          update(event.key, undefined);
+          update(keyed(event.key), undefined);
           return;
-        case "reset":
-          for (const key of [...byKey.keys()]) if (!event.items.has(key)) update(key, undefined);
-          for (const [key, { value }] of event.items) update(key, value);
+        case "reset": {
+          const items = new Map([...event.items].map(([key, { value }]) => [keyed(key), value]));
+          const known = [...byKey.keys()].filter(key => key.startsWith(keyed("")));
+          for (const key of known) if (!items.has(key)) update(key, undefined);
+          for (const [key, value] of items) update(key, value);
+        }
       }
     },
   };

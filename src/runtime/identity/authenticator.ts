@@ -1,10 +1,14 @@
-/** Who opens an ADS stream: proven by a pod-bound token, joined with the live pod and with the client certificate. */
+/**
+ * Who opens an ADS stream: proven by a pod-bound token, joined with the live pod and with the client certificate; or, outside
+ * of the cluster, by a client certificate made for that alone.
+ */
 import { X509Certificate } from "node:crypto";
 import { parseSpiffeId, type ServiceIdentity } from "../../model/identity";
 import { TOKEN_AUDIENCE } from "../../model/mesh-words";
 import type { KubeClient } from "../kube";
 import type { AuthenticatedProxy, Authenticator, Clock, LivePod, Log, PodDirectory } from "../ports";
-import { AuthenticationError } from "./errors";
+import { refused } from "./errors";
+import { externalOf, onlyUri, proveExternal } from "./external-proxy";
 import { isSignedBy, LEEWAY_MS, parseToken, podClaims, type ParsedToken, type PodClaims } from "./jwt";
 import { createTokenKeys } from "./token-keys";
 import { createTokenReviewer } from "./token-review";
@@ -52,6 +56,12 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
 
   return {
     authenticate: async ({ bearerToken, clientCertificate }) => {
+      const external = bearerToken === undefined ? externalOf(clientCertificate) : undefined;
+      if (external !== undefined) {
+        const owner = "the ExternalWorkload of the certificate";
+        const pod = await livePod({ pods, gone, clock, owner }, external.name.uid);
+        return proveExternal(external, pod, clock.now());
+      }
       if (bearerToken === undefined || bearerToken === "") {
         throw refused("unauthenticated", "no token was presented");
       }
@@ -61,15 +71,11 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       if (!claims.audiences.includes(audience)) throw refused("denied", "the token is for another audience");
       await proveSignature(bearerToken, parsed, claims);
       if (clientCertificate !== undefined) checkCertificate(clientCertificate, trustDomain, claims);
-      const pod = await livePod({ pods, gone, clock }, claims.podUid);
+      const pod = await livePod({ pods, gone, clock, owner: "the pod of the token" }, claims.podUid);
       checkPod(pod, claims);
       return proxyOf(claims, clientCertificate);
     },
   };
-}
-
-function refused(failure: AuthenticationError["failure"], message: string): AuthenticationError {
-  return new AuthenticationError(failure, message);
 }
 
 function proxyOf(claims: PodClaims, certificate: Uint8Array | undefined): AuthenticatedProxy {
@@ -104,21 +110,23 @@ interface Whereabouts {
   readonly pods: PodDirectory;
   readonly gone: ReadonlySet<string>;
   readonly clock: Clock;
+  /** What is looked for, in messages. */
+  readonly owner: string;
 }
 
 /**
  * The live pod of that UID. One that is not known is waited for, because the informer may lag behind the kubelet; so is its
  * namespace, because the informers of pods and namespaces may be apart. One that is known to be gone is not.
  */
-async function livePod({ pods, gone, clock }: Whereabouts, uid: string): Promise<LivePod> {
+async function livePod({ pods, gone, clock, owner }: Whereabouts, uid: string): Promise<LivePod> {
   const deadline = clock.now() + UNKNOWN_POD_HOLD_MS;
   for (;;) {
     const pod = pods.byUid(uid);
     if (pod !== undefined && isSettled(pod)) return pod;
-    if (gone.has(uid)) throw refused("denied", "the pod of the token is gone");
+    if (gone.has(uid)) throw refused("denied", `${owner} is gone`);
     if (clock.now() >= deadline) {
       if (pod !== undefined) return pod;
-      throw refused("unavailable", "the pod of the token is not known");
+      throw refused("unavailable", `${owner} is not known`);
     }
     await new Promise<void>(resolve => clock.setTimeout(resolve, LOOK_AGAIN_MS));
   }
@@ -142,13 +150,8 @@ function checkPod(pod: LivePod, claims: PodClaims): void {
 
 /** The workload named by a client certificate that the TLS layer has verified: exactly one URI name, a SPIFFE ID. */
 export function certificateIdentity(der: Uint8Array, trustDomain: string): ServiceIdentity | undefined {
-  const certificate = new X509Certificate(der);
-  // The platform quotes a name that holds a comma or a quote, so a split cannot be talked into a second name.
-  const names = (certificate.subjectAltName ?? "").split(", ");
-  const uris = names.filter(name => name.startsWith("URI:")).map(name => name.slice("URI:".length));
-  const [uri, ...others] = uris;
-  if (uri === undefined || others.length > 0 || certificate.ca) return undefined;
-  return parseSpiffeId(trustDomain, uri);
+  const uri = onlyUri(new X509Certificate(der));
+  return uri === undefined ? undefined : parseSpiffeId(trustDomain, uri);
 }
 
 function checkCertificate(der: Uint8Array, trustDomain: string, claims: PodClaims): void {

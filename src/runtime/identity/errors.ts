@@ -17,3 +17,8 @@ export class AuthenticationError extends Error {
     this.name = "AuthenticationError";
   }
 }
+
+/** A refusal to throw. */
+export function refused(failure: AuthenticationFailure, message: string): AuthenticationError {
+  return new AuthenticationError(failure, message);
+}

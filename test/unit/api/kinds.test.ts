@@ -6,6 +6,7 @@ type Row = readonly [title: string, kind: string, body: Record<string, unknown>,
 const account = { kind: "ServiceAccount", name: "buyer", namespace: "shop" };
 const service = { kind: "Service", name: "store", namespace: "shop" };
 const local = { requests: 10, unit: "second" };
+const P256_KEY = `MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE${"A".repeat(86)}==`;
 const https = { name: "store", port: { number: 80, protocol: "https" } };
 
 const ROWS: readonly Row[] = [
@@ -53,6 +54,45 @@ const ROWS: readonly Row[] = [
     "ExtensionService",
     { spec: { host: "otel.o11y.svc", port: 4317, protocol: "h2c", connectTimeout: "1s" } },
     [],
+  ],
+  [
+    "an external workload",
+    "ExternalWorkload",
+    {
+      spec: {
+        serviceAccountName: "store",
+        addresses: ["192.0.2.7", "2001:db8::7"],
+        ports: [{ name: "http", port: 8080 }],
+        publicKey: P256_KEY,
+      },
+    },
+    [],
+  ],
+  [
+    "an external workload nowhere",
+    "ExternalWorkload",
+    { spec: { serviceAccountName: "store", addresses: ["127.0.0.1"] } },
+    ['spec.addresses[0] must lead to the workload\'s machine; "127.0.0.1" does not'],
+  ],
+  [
+    "an external workload with another kind of key, and everything twice",
+    "ExternalWorkload",
+    {
+      spec: {
+        addresses: ["192.0.2.7", "192.0.2.8"],
+        ports: [
+          { name: "http", port: 80 },
+          { name: "http", port: 81 },
+        ],
+        publicKey: "MCowBQYDK2VwAyEA",
+      },
+    },
+    [
+      "spec.serviceAccountName is required",
+      "spec.addresses must have at most one address of each family",
+      'spec.ports[1].name is given twice: "http"',
+      'spec.publicKey must be a P-256 public key (SubjectPublicKeyInfo, DER in base64); it is "MCowBQYDK2VwAyEA"',
+    ],
   ],
   ["no host", "ExtensionService", { spec: { port: 4317 } }, ["spec.host is required"]],
   ["no spec", "ExtensionService", {}, ["spec is required"]],

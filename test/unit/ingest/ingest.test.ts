@@ -57,6 +57,7 @@ describe("ingest", () => {
       "Pod /api/v1/pods",
       "ServiceAccount /api/v1/serviceaccounts",
       "MeshConfig /apis/config.openservicemesh.io/v1alpha2/meshconfigs",
+      "ExternalWorkload /apis/config.openservicemesh.io/v1alpha2/externalworkloads",
       "TrafficTarget /apis/access.smi-spec.io/v1alpha3/traffictargets",
       "IdentityBinding /apis/access.smi-spec.io/v1alpha4/identitybindings",
       "HTTPRouteGroup /apis/specs.smi-spec.io/v1alpha4/httproutegroups",
