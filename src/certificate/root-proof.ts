@@ -8,6 +8,8 @@ export interface ProxyTrust {
   readonly trust?: string | null;
   /** Fingerprint of the root its leaf is of; null and undefined likewise. */
   readonly issuer?: string | null;
+  /** Trust domains whose names its configuration accepts; undefined: that of the mesh alone. */
+  readonly domains?: readonly string[];
 }
 
 /** What a replica hands out to proxies that connect now. */
@@ -16,6 +18,8 @@ export interface ReplicaTrust {
   readonly trust: string;
   /** Fingerprint of the root it issues from. */
   readonly issuing: string;
+  /** Trust domains whose names its configuration accepts; undefined: that of the mesh alone. */
+  readonly domains?: readonly string[];
 }
 
 /** The live proxies and the replicas that serve them. */
@@ -48,6 +52,8 @@ export interface RotationFacts {
   readonly gateway: GatewayTrust | undefined;
   /** Longest life of a leaf that a proxy may hold, milliseconds. */
   readonly leafLifeMs: number;
+  /** Trust domain of the mesh: that of roots, proxies and replicas that name none. */
+  readonly trustDomain: string;
   /** Proxies, as `namespace/pod`, that the operator does not wait for; `*`: none is waited for. */
   readonly ignored: ReadonlySet<string>;
 }
@@ -71,7 +77,7 @@ export interface Proof {
 /** A move that needs a proof. */
 export interface ProvenMove {
   readonly kind: "trust" | "issue" | "drop";
-  readonly root: { readonly fingerprint: string };
+  readonly root: { readonly fingerprint: string; readonly trustDomain?: string };
 }
 
 /** What a proof is made from. */
@@ -93,22 +99,39 @@ export function trusts(version: string, fingerprint: string): boolean {
   return version.split("+").includes(fingerprint);
 }
 
+/** A move with what it is judged by. */
+interface Judged {
+  readonly kind: ProvenMove["kind"];
+  readonly fingerprint: string;
+  /** Whether names of the root's trust domain are accepted. */
+  readonly accepts: (domains: readonly string[] | undefined) => boolean;
+}
+
+function judged({ kind, root }: ProvenMove, { trustDomain }: ProofFacts): Judged {
+  const wanted = root.trustDomain ?? trustDomain;
+  return {
+    kind,
+    fingerprint: root.fingerprint,
+    accepts: domains => (domains ?? [trustDomain]).includes(wanted),
+  };
+}
+
 /** Whether a proxy stands in the way of a move. A proxy that asks for no secret is given what its replica hands out then. */
-function isReady({ trust, issuer }: ProxyTrust, { kind, root: { fingerprint } }: ProvenMove): boolean {
-  if (kind === "issue") return trust === undefined || (trust !== null && trusts(trust, fingerprint));
-  return issuer === undefined || (issuer !== null && issuer !== fingerprint);
+function isReady({ trust, issuer, domains }: ProxyTrust, { kind, fingerprint, accepts }: Judged): boolean {
+  if (kind === "drop") return issuer === undefined || (issuer !== null && issuer !== fingerprint);
+  return trust === undefined || (trust !== null && trusts(trust, fingerprint) && accepts(domains));
 }
 
 function isReplicaReady(
-  { trust, issuing }: ReplicaTrust,
-  { kind, root: { fingerprint } }: ProvenMove,
+  { trust, issuing, domains }: ReplicaTrust,
+  { kind, fingerprint, accepts }: Judged,
 ): boolean {
-  return kind === "issue" ? trusts(trust, fingerprint) : issuing !== fingerprint;
+  return kind === "drop" ? issuing !== fingerprint : trusts(trust, fingerprint) && accepts(domains);
 }
 
 function isGatewayReady(
   { trust, issuing, since }: GatewayTrust,
-  { kind, root: { fingerprint } }: ProvenMove,
+  { kind, fingerprint }: Judged,
   now: number,
 ): boolean {
   const isOther = issuing !== undefined && issuing !== fingerprint;
@@ -119,23 +142,24 @@ function isGatewayReady(
 /** The proof for a move, as far as it is. */
 export function proofOf(move: ProvenMove, facts: ProofFacts): Proof {
   const { fleet, now, gateway, ignored } = facts;
+  const by = judged(move, facts);
   if (fleet?.complete !== true) {
     const text = "not known how many proxies are ready; a replica of the control plane cannot be asked";
     return { complete: false, known: false, proxies: 0, ready: 0, waiting: [], without: [], text };
   }
   const away = [...fleet.absent].filter(([uid]) => now < (facts.absentUntil[uid] ?? Infinity));
   const late = [
-    ...fleet.proxies.filter(proxy => !isReady(proxy, move)).map(({ name }) => ({ name, shown: name })),
+    ...fleet.proxies.filter(proxy => !isReady(proxy, by)).map(({ name }) => ({ name, shown: name })),
     ...away.map(([, name]) => ({ name, shown: `${name} (not connected)` })),
   ];
   const isIgnored = (name: string): boolean => ignored.has("*") || ignored.has(name);
   const waiting = late.filter(({ name }) => !isIgnored(name)).map(({ shown }) => shown);
   const without = late.filter(({ name }) => isIgnored(name)).map(({ name }) => name);
   const others = [
-    ...(fleet.replicas.every(replica => isReplicaReady(replica, move))
+    ...(fleet.replicas.every(replica => isReplicaReady(replica, by))
       ? []
       : ["a replica of the control plane"]),
-    ...(gateway === undefined || isGatewayReady(gateway, move, now) ? [] : ["the ingress gateway's Secret"]),
+    ...(gateway === undefined || isGatewayReady(gateway, by, now) ? [] : ["the ingress gateway's Secret"]),
   ];
   const proxies = fleet.proxies.length + away.length;
   const counted = { proxies, ready: proxies - late.length };

@@ -16,6 +16,8 @@ export interface TrustedRoot {
   readonly anchorsPem: string;
   /** How its issuer is reached; undefined: the built-in one. */
   readonly provider: MeshRootCertificateSpec["provider"] | undefined;
+  /** Trust domain of the names it issues; absent: that of the mesh. */
+  readonly trustDomain?: string;
 }
 
 /** One of the three changes. */
@@ -76,6 +78,11 @@ export interface RotationStep {
  * handshake that began before comes to its end; milliseconds.
  */
 export const PROOF_STANDS_MS = 2_000;
+/**
+ * The same where the new root's names are of another trust domain: listeners and clusters that know them are acknowledged
+ * before they have warmed up, which takes Envoy a second or so; milliseconds.
+ */
+export const NAMES_STAND_MS = 5_000;
 /** Moves that are remembered. */
 const MOVES_KEPT = 12;
 
@@ -87,6 +94,14 @@ export function initialRotation(builtIn: TrustedRoot): RotationState {
 /** Version of a trust bundle: the fingerprints of its roots, so that an acknowledged version tells what is trusted. */
 export function bundleVersion(roots: readonly Pick<TrustedRoot, "fingerprint">[]): string {
   return roots.map(({ fingerprint }) => fingerprint).join("+");
+}
+
+/** Trust domains of roots, in their order; which one issues changes nothing. `own`: of those that name none. */
+export function trustDomainsOf(
+  roots: readonly Pick<TrustedRoot, "trustDomain">[],
+  own: string,
+): readonly string[] {
+  return [...new Set(roots.map(({ trustDomain }) => trustDomain ?? own))];
 }
 
 /** The trust bundle, PEM; roots may share an anchor. */
@@ -126,11 +141,22 @@ export function stepRotation(before: RotationState, wanted: WantedRoots, facts: 
   const since = before.proven?.move === key ? Math.min(before.proven.since, facts.now) : facts.now;
   const waiting: RotationState = { ...persisted(before), absent };
   if (!proof.complete) return { state: waiting, made: undefined, next, proof, text: proof.text };
-  if (facts.now - since < PROOF_STANDS_MS) {
+  if (facts.now - since < standsMs(before, next, facts)) {
     const state = { ...waiting, proven: { move: key, since } };
     return { state, made: undefined, next, proof, text: proof.text };
   }
   return makeMove(waiting, next, { now: facts.now, without: proof.without });
+}
+
+/** How long the proof of a move must stand. */
+function standsMs(
+  { roots, issuing }: RotationState,
+  { kind, root }: RootMove,
+  { trustDomain }: RotationFacts,
+): number {
+  const current = roots.find(({ fingerprint }) => fingerprint === issuing);
+  const isOther = (root.trustDomain ?? trustDomain) !== (current?.trustDomain ?? trustDomain);
+  return kind === "issue" && isOther ? NAMES_STAND_MS : PROOF_STANDS_MS;
 }
 
 /** A state without what is not persisted. */

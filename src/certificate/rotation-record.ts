@@ -35,7 +35,9 @@ function readRoot(value: unknown): TrustedRoot {
     throw new Error("the record of the root's rotation holds something that is no root");
   // Written by the mesh itself from an object that was valid.
   const provider = root["provider"] as MeshRootCertificateSpec["provider"] | undefined;
-  return { fingerprint, owner: textOf(root["owner"]), anchorsPem, provider };
+  const trustDomain = textOf(root["trustDomain"]);
+  const known = { fingerprint, owner: textOf(root["owner"]), anchorsPem, provider };
+  return trustDomain === undefined ? known : { ...known, trustDomain };
 }
 
 const KINDS: Readonly<Record<string, MadeMove["kind"]>> = { trust: "trust", issue: "issue", drop: "drop" };

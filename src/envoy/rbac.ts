@@ -1,4 +1,4 @@
-import { spiffeId, type ServiceIdentity } from "../model/identity";
+import { spiffeIds, type ServiceIdentity, type TrustDomain } from "../model/identity";
 import type { Grant, HttpMatch, Permission } from "../policy/types";
 import { pack } from "./any";
 import type { Any } from "./api/generated/google/protobuf/any";
@@ -18,8 +18,8 @@ function named(name: string): Principal {
   return { identifier: { $case: "authenticated", value: { principalName: exact(name) } } };
 }
 
-function principals(trustDomain: string, identities: readonly ServiceIdentity[]): Principal[] {
-  return identities.map(identity => named(spiffeId(trustDomain, identity)));
+function principals(trustDomain: TrustDomain, identities: readonly ServiceIdentity[]): Principal[] {
+  return identities.flatMap(identity => spiffeIds(trustDomain, identity).map(named));
 }
 
 const ANY_REQUEST: Condition = { rule: { $case: "any", value: true } };
@@ -66,7 +66,7 @@ function allowCallers(policy: string, callers: Principal[]): RBAC {
  * One policy per grant, by the grant's name, so that a log line can tell which one let a request in. A grant of nobody or of
  * nothing is left out: Envoy refuses a configuration with an empty policy.
  */
-function allowGrants(trustDomain: string, grants: readonly Grant[]): RBAC {
+function allowGrants(trustDomain: TrustDomain, grants: readonly Grant[]): RBAC {
   const useful = grants.filter(({ identities, matches }) => identities.length > 0 && matches.length > 0);
   const entries = useful.map(({ name, identities, matches }): [string, Policy] => [
     name,
@@ -81,7 +81,7 @@ function allowGrants(trustDomain: string, grants: readonly Grant[]): RBAC {
  * A route's own permission. Any mesh identity: the TLS layer has already made sure of that, so the filter is off for the
  * route. It stands in the route table, where a change takes milliseconds, and not in the listener, where it takes a second.
  */
-export function routePermission(trustDomain: string, permission: Permission): Any {
+export function routePermission(trustDomain: TrustDomain, permission: Permission): Any {
   const rules = (value: RBAC): Any => pack(RBACPerRoute, { rbac: { rules: value } });
   switch (permission.kind) {
     case "any-mesh-identity":

@@ -1,5 +1,5 @@
 import { MESH_ALPN, SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../model/mesh-words";
-import { spiffeId, type ServiceIdentity } from "../model/identity";
+import { spiffeIds, trustDomainsOf, type ServiceIdentity, type TrustDomain } from "../model/identity";
 import type { Permission, TlsParameters, UpstreamClusterLeaf } from "../policy/types";
 import { pack } from "./any";
 import { ADS } from "./config-source";
@@ -45,19 +45,18 @@ function exactUri(uri: string): SubjectAltNameMatcher {
 }
 
 /** The given identities and nobody else. An empty list to Envoy means "anybody", so it becomes a name nobody can have. */
-function exactly(trustDomain: string, identities: readonly ServiceIdentity[]): SubjectAltNameMatcher[] {
-  if (identities.length === 0) return [exactUri(`spiffe://${trustDomain}/nobody`)];
-  return identities.map(identity => exactUri(spiffeId(trustDomain, identity)));
+function exactly(trustDomain: TrustDomain, identities: readonly ServiceIdentity[]): SubjectAltNameMatcher[] {
+  if (identities.length === 0)
+    return trustDomainsOf(trustDomain).map(domain => exactUri(`spiffe://${domain}/nobody`));
+  return identities.flatMap(identity => spiffeIds(trustDomain, identity).map(exactUri));
 }
 
 /** Any workload of the mesh: certificates of the control plane and of webhooks carry no such name. */
-function anyWorkload(trustDomain: string): SubjectAltNameMatcher[] {
-  return [
-    {
-      sanType: SubjectAltNameMatcher_SanType.URI,
-      matcher: { matchPattern: { $case: "prefix", value: `spiffe://${trustDomain}/ns/` } },
-    },
-  ];
+function anyWorkload(trustDomain: TrustDomain): SubjectAltNameMatcher[] {
+  return trustDomainsOf(trustDomain).map(domain => ({
+    sanType: SubjectAltNameMatcher_SanType.URI,
+    matcher: { matchPattern: { $case: "prefix", value: `spiffe://${domain}/ns/` } },
+  }));
 }
 
 function commonContext(tls: TlsParameters, peers: SubjectAltNameMatcher[]): CommonTlsContext {
@@ -90,7 +89,7 @@ export function upstreamTls(leaf: UpstreamClusterLeaf): TransportSocket {
 }
 
 /** Whose certificates complete a handshake. What cannot be decided there lets nobody in; so will a kind to come. */
-function peersOf(trustDomain: string, permission: Permission): SubjectAltNameMatcher[] {
+function peersOf(trustDomain: TrustDomain, permission: Permission): SubjectAltNameMatcher[] {
   switch (permission.kind) {
     case "allow":
       return exactly(trustDomain, permission.identities);
@@ -108,7 +107,11 @@ function peersOf(trustDomain: string, permission: Permission): SubjectAltNameMat
  * The server does not answer the client's ALPN: an answered `osm` would keep Envoy from recognising HTTP/2 by its preface.
  * Sessions are never resumed: a resumed session would skip the check of the client's certificate.
  */
-export function inboundTls(trustDomain: string, tls: TlsParameters, permission: Permission): TransportSocket {
+export function inboundTls(
+  trustDomain: TrustDomain,
+  tls: TlsParameters,
+  permission: Permission,
+): TransportSocket {
   const context: DownstreamTlsContext = {
     commonTlsContext: commonContext(tls, peersOf(trustDomain, permission)),
     requireClientCertificate: true,

@@ -18,6 +18,22 @@ export function spiffeId(trustDomain: string, id: ServiceIdentity): string {
   return `spiffe://${trustDomain}/ns/${id.namespace}/sa/${id.serviceAccount}`;
 }
 
+/**
+ * The trust domain of the mesh; several, in the order of their roots, while a rotation leads from one to another: the same
+ * workload has a name in each, and all of them count as the same.
+ */
+export type TrustDomain = string | readonly string[];
+
+/** The trust domains, at least one. */
+export function trustDomainsOf(trustDomain: TrustDomain): readonly string[] {
+  return typeof trustDomain === "string" ? [trustDomain] : trustDomain;
+}
+
+/** All SPIFFE URIs that a workload may have, one for each trust domain. */
+export function spiffeIds(trustDomain: TrustDomain, id: ServiceIdentity): readonly string[] {
+  return trustDomainsOf(trustDomain).map(domain => spiffeId(domain, id));
+}
+
 /** OSM's DNS form, kept in certificates for compatibility with ingress controllers that match DNS names. */
 export function osmDnsName(trustDomain: string, id: ServiceIdentity): string {
   return `${id.serviceAccount}.${id.namespace}.${trustDomain}`;

@@ -5,6 +5,7 @@
  */
 import { covers, prefixLength } from "../model/cidr";
 import type { Diagnostic } from "../model/diagnostic";
+import type { TrustDomain } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
 import { objectRefKey } from "../model/object-ref";
 import type { Egress, UpstreamTrafficSetting } from "../model/traffic";
@@ -28,7 +29,7 @@ export interface EgressFacts {
   readonly group: (key: string) => RouteGroup | undefined;
   /** UpstreamTrafficSetting by key. */
   readonly setting: (key: string) => UpstreamTrafficSetting | undefined;
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
   /** Absent: paths with an escaped slash are refused. */
   readonly escapedSlashes?: EscapedSlashes | undefined;
 }
@@ -114,7 +115,7 @@ interface Table {
 }
 
 /** A table per port and range of addresses, the narrowest first: the first that holds an address decides there. */
-function httpTables(sides: readonly HttpSide[], trustDomain: string): readonly Table[] {
+function httpTables(sides: readonly HttpSide[], trustDomain: TrustDomain): readonly Table[] {
   const ports = [...new Set(sides.map(({ port }) => port))].sort((a, b) => a - b);
   return ports.flatMap(port => {
     const own = sides.filter(side => side.port === port);
@@ -136,7 +137,7 @@ function httpTables(sides: readonly HttpSide[], trustDomain: string): readonly T
 function httpTable(
   port: number,
   range: string | undefined,
-  { sides, trustDomain }: { readonly sides: readonly HttpSide[]; readonly trustDomain: string },
+  { sides, trustDomain }: { readonly sides: readonly HttpSide[]; readonly trustDomain: TrustDomain },
 ): Table {
   const name = egressRouteTableName(port, range);
   const origins = uniqueRefs(sides.flatMap(side => side.origins));

@@ -4,7 +4,7 @@ import { tcpPortsOf } from "../catalog/node-groups";
 import { callerGateName } from "../model/caller-gate";
 import { oldestFirst } from "../model/age";
 import type { Diagnostic } from "../model/diagnostic";
-import { spiffeId } from "../model/identity";
+import { spiffeIds, type TrustDomain } from "../model/identity";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
 import { objectRefKey } from "../model/object-ref";
@@ -235,12 +235,12 @@ function perCaller({ access }: Port): { readonly perCaller?: true } {
 }
 
 /** The ways of all callers that anything at the port is granted to. */
-function callerGates({ port, protocol, gates }: Port, trustDomain: string): readonly Leaf[] {
+function callerGates({ port, protocol, gates }: Port, trustDomain: TrustDomain): readonly Leaf[] {
   const grants = new Map<string, Grant[]>();
   for (const grant of gates) {
     for (const identity of grant.identities) {
-      const caller = spiffeId(trustDomain, identity);
-      grants.set(caller, [...(grants.get(caller) ?? []), grant]);
+      for (const caller of spiffeIds(trustDomain, identity))
+        grants.set(caller, [...(grants.get(caller) ?? []), grant]);
     }
   }
   return [...grants.keys()].sort().flatMap((caller): Leaf[] => {

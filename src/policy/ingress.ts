@@ -3,6 +3,7 @@
  * Of several about the same callers of a port the oldest counts.
  */
 import type { Diagnostic } from "../model/diagnostic";
+import type { TrustDomain } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
 import type { IngressBackend } from "../model/traffic";
 import { ANY_REQUEST } from "./matching";
@@ -32,7 +33,7 @@ export interface IngressPort {
   readonly port: number;
   /** Keys of the Services that lead to it. */
   readonly services: readonly string[];
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
 }
 
 type BackendItem = IngressBackend["backends"][number];

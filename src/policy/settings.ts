@@ -4,6 +4,7 @@ import { structurallyEqual } from "../graph/equality";
 import type { Cell } from "../graph/graph";
 import type { Compiled } from "../model/diagnostic";
 import { parseDuration } from "../model/duration";
+import type { TrustDomain } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
 import { AUTHORIZATION_CLUSTER, TRACING_CLUSTER } from "./names";
 import type { PathReading } from "./path-pattern";
@@ -18,7 +19,7 @@ export type AuthorizationMode =
 /** Settings of the whole mesh, each in its own cell, so that a change of one disturbs only its users. */
 export interface Settings {
   readonly origin: ObjectRef;
-  readonly trustDomain: Cell<string>;
+  readonly trustDomain: Cell<TrustDomain>;
   readonly tls: Cell<TlsParameters>;
   readonly egress: Cell<boolean>;
   readonly tracing: Cell<Tracing | undefined>;

@@ -3,7 +3,7 @@
  * (frontend, rule, match, backend, identity, permission). No Kubernetes type and no Envoy word appears here.
  * Every leaf becomes exactly one configuration resource; a builder sees its leaf and nothing else.
  */
-import type { ServiceIdentity } from "../model/identity";
+import type { ServiceIdentity, TrustDomain } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
 import type { Party } from "../model/owner";
 import type {
@@ -72,7 +72,7 @@ export interface UpstreamClusterLeaf {
   readonly sni: string;
   /** Identities a server of this destination may have; TLS fails for any other. Empty: nobody, never "any". */
   readonly serverIdentities: readonly ServiceIdentity[];
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
   readonly tls: TlsParameters;
   /** Absent: unlimited. */
   readonly connection?: ConnectionTerms;
@@ -241,7 +241,7 @@ export interface RouteTableLeaf {
   readonly origins: readonly ObjectRef[];
   readonly rules: readonly HttpRule[];
   readonly hosts?: readonly VirtualHost[];
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
   /** Requests go to the gate of their caller instead of the rule's backend. Inbound; equals that of the {@link InboundPort}. */
   readonly perCaller?: boolean;
   /** Of all requests of the table together, those of rules with a limit of their own excepted. Inbound. */
@@ -389,7 +389,7 @@ export interface InboundListenerLeaf {
   readonly name: string;
   readonly origins: readonly ObjectRef[];
   readonly identity: ServiceIdentity;
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
   readonly tls: TlsParameters;
   readonly ports: readonly InboundPort[];
   readonly ipv6: boolean;

@@ -24,7 +24,14 @@ if (process.env["OSM_FULL"] === "1")
     let certManager: CertManager | undefined;
     const client = (): ClosableKubeClient => kube as ClosableKubeClient;
     const open = (issuerKind: Kind, issuerName = "mesh", deadlineMs = 60_000): Promise<Issuer> => {
-      const options = { kube: client(), osmNamespace: OSM, clock: systemClock, log: silentLog, deadlineMs };
+      const options = {
+        kube: client(),
+        osmNamespace: OSM,
+        trustDomain: TRUST_DOMAIN,
+        clock: systemClock,
+        log: silentLog,
+        deadlineMs,
+      };
       const provider = { certManager: { issuerName, issuerKind, issuerGroup: "cert-manager.io" } };
       return createOpenIssuer(options)(provider, TRUST_DOMAIN);
     };

@@ -29,7 +29,14 @@ describe("cert-manager's protocol on a real API server, played by a stand-in", f
   const open = (): Promise<Issuer> => {
     const certManager = { issuerName: "mesh", issuerKind: "Issuer", issuerGroup: "cert-manager.io" } as const;
     const client = kube as ClosableKubeClient;
-    const options = { kube: client, osmNamespace: OSM, clock, log: silentLog, deadlineMs: DEADLINE_MS };
+    const options = {
+      kube: client,
+      osmNamespace: OSM,
+      trustDomain: TRUST_DOMAIN,
+      clock,
+      log: silentLog,
+      deadlineMs: DEADLINE_MS,
+    };
     return createOpenIssuer(options)({ certManager }, TRUST_DOMAIN);
   };
   const requests = async (): Promise<readonly KubeObject[]> =>

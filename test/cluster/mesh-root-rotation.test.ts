@@ -1,5 +1,7 @@
 import { expect } from "chai";
+import { X509Certificate } from "node:crypto";
 import type { MadeMove, RotationState } from "../../src/certificate/root-rotation";
+import { DEFAULT_TRUST_DOMAIN } from "../../src/model/mesh-words";
 import { verdict } from "../support/verdict";
 import { SecretHistory, type HeldSecret } from "./support/held-secrets";
 import { killWriter, LiveRoots } from "./support/live-roots";
@@ -13,6 +15,9 @@ import { SidecarAdmin } from "./support/sidecar-admin";
 const REQUESTS = FULL ? 100_000 : 1;
 const RATE = FULL ? 500 : 100;
 
+/** The owner's CA gives names of another trust domain, so that names change with the roots. */
+const OTHER_DOMAIN = "other.example";
+
 /** Longest that a PEM text's clock and a record's may differ: both are this machine's, milliseconds. */
 const SAME_MS = 5;
 
@@ -22,6 +27,7 @@ describe("rotation of the root of the real mesh, under traffic", function () {
   let config: LiveMeshConfig;
   let shop: Shop;
   let own: LiveRoots | undefined;
+  let sidecars: readonly SidecarAdmin[];
   let history: SecretHistory;
   /** Every move that was seen in the record, and what it was made from. */
   const moves: MadeMove[] = [];
@@ -32,7 +38,8 @@ describe("rotation of the root of the real mesh, under traffic", function () {
     config = await LiveMeshConfig.of(mesh);
     shop = await Shop.open(mesh, "roots", 1);
     const pods = await Promise.all(["server", "client"].map(app => shop.namespace.readyPod(app)));
-    history = new SecretHistory(pods.map(pod => new SidecarAdmin(mesh, pod)));
+    sidecars = pods.map(pod => new SidecarAdmin(mesh, pod));
+    history = new SecretHistory(sidecars);
     await config.patch({ featureFlags: { enableMeshRootCertificate: true } });
   });
 
@@ -53,7 +60,7 @@ describe("rotation of the root of the real mesh, under traffic", function () {
   };
   let began = 0;
 
-  it("goes to a CA of the owner's and back with the writer killed on the way, and no request fails", async () => {
+  it("goes to a CA of the owner's in another trust domain and back with the writer killed on the way, and no request fails", async () => {
     began = Date.now();
     history.start();
     const counts = await shop.under(
@@ -61,7 +68,7 @@ describe("rotation of the root of the real mesh, under traffic", function () {
       async () => {
         let isOwn = false;
         for (;;) {
-          own ??= await LiveRoots.create(mesh, "test-root");
+          own ??= await LiveRoots.create(mesh, "test-root", OTHER_DOMAIN);
           if (isOwn) await own.become("passive").then(() => own?.become("inactive"));
           await own.alone(isOwn ? undefined : "test-root", look);
           isOwn = !isOwn;
@@ -130,14 +137,33 @@ describe("rotation of the root of the real mesh, under traffic", function () {
     expect(compared).to.be.at.least(moves.length);
   });
 
-  it("left the other root in no bundle", async () => {
-    const record = await LiveRoots.record(mesh);
-    const [root] = record?.roots ?? [];
-    expect(record?.roots).to.have.length(1);
-    expect(root?.owner).to.equal(undefined);
+  it("gave each sidecar names of the issuer's trust domain alone", () => {
+    for (const { leaf } of history.seen) {
+      for (const { version, pem } of leaf) {
+        const isOther = moves.some(
+          ({ kind, fingerprint }, index) =>
+            kind === "issue" && index % 6 === 1 && version.startsWith(fingerprint),
+        );
+        const { subjectAltName = "" } = new X509Certificate(pem);
+        expect(subjectAltName).to.contain(
+          `URI:spiffe://${isOther ? OTHER_DOMAIN : DEFAULT_TRUST_DOMAIN}/ns/`,
+        );
+      }
+    }
+    expect(history.seen.flatMap(({ leaf }) => leaf).length).to.be.greaterThan(history.seen.length);
+  });
+
+  it("left the other root and its trust domain at no sidecar", async () => {
+    const { roots } = (await LiveRoots.record(mesh)) ?? { roots: [] };
+    const [root] = roots;
+    expect(roots.map(({ owner }) => owner)).to.deep.equal([undefined]);
     for (const { trust } of history.seen) {
       expect(trust.at(-1)?.version).to.equal(root?.fingerprint);
       expect(trust.at(-1)?.pem.trim()).to.equal(root?.anchorsPem.trim());
+    }
+    for (const sidecar of sidecars) {
+      const active = await sidecar.active();
+      expect(active).to.contain(`spiffe://${DEFAULT_TRUST_DOMAIN}/`).and.not.to.contain(OTHER_DOMAIN);
     }
   });
 });

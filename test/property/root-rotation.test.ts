@@ -4,8 +4,10 @@ import { trusts, type FleetTrust, type RotationFacts } from "../../src/certifica
 import {
   bundleVersion,
   initialRotation,
+  NAMES_STAND_MS,
   PROOF_STANDS_MS,
   stepRotation,
+  trustDomainsOf,
   type RotationState,
   type TrustedRoot,
   type WantedRoots,
@@ -25,7 +27,15 @@ const ROOTS: readonly TrustedRoot[] = ["a", "b", "c"].map(letter => ({
   owner: letter,
   anchorsPem: `-----BEGIN CERTIFICATE-----\n${letter}\n-----END CERTIFICATE-----\n`,
   provider: undefined,
+  // One of them is in another trust domain.
+  ...(letter === "b" ? { trustDomain: "other" } : {}),
 }));
+const MESH_DOMAIN = "mesh";
+
+/** Trust domain of the leaves of a root. */
+function domainOf(issuer: string): string {
+  return ROOTS.find(({ fingerprint }) => fingerprint === issuer)?.trustDomain ?? MESH_DOMAIN;
+}
 
 function rootAt(index: number): TrustedRoot {
   const root = ROOTS[index % ROOTS.length];
@@ -33,7 +43,7 @@ function rootAt(index: number): TrustedRoot {
   return root;
 }
 
-type ProxyAct = "deliver" | "trustOnly" | "leave" | "restart" | "die";
+type ProxyAct = "deliver" | "trustOnly" | "secretsOnly" | "configOnly" | "leave" | "restart" | "die";
 type Act =
   /** What operators want: to issue from one root, and to trust another besides, perhaps. */
   | { readonly do: "want"; readonly issue: number; readonly beside: number }
@@ -55,7 +65,10 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: kinds("kill") }) },
   { weight: 6, arbitrary: fc.record({ do: kinds("apply"), replica }) },
   { weight: 1, arbitrary: fc.record({ do: kinds("replace"), replica }) },
-  { weight: 12, arbitrary: fc.record({ do: kinds("deliver", "trustOnly"), proxy }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ do: kinds("deliver", "trustOnly", "secretsOnly", "configOnly"), proxy }),
+  },
   { weight: 2, arbitrary: fc.record({ do: kinds("leave", "restart", "die"), proxy }) },
   { weight: 6, arbitrary: fc.record({ do: kinds("connect"), proxy, replica }) },
   {
@@ -76,6 +89,8 @@ interface SimProxy {
   /** undefined: it is away. */
   replica: number | undefined;
   trust: string | null;
+  /** Trust domains that its configuration accepts; null: it has none yet. */
+  domains: readonly string[] | null;
   leaf: { readonly issuer: string; readonly until: number } | null;
 }
 
@@ -98,7 +113,7 @@ class World {
   }
 
   private newPod(): SimProxy {
-    return { uid: (this.uids += 1), replica: undefined, trust: null, leaf: null };
+    return { uid: (this.uids += 1), replica: undefined, trust: null, domains: null, leaf: null };
   }
 
   private at(index: number): SimProxy {
@@ -111,32 +126,40 @@ class World {
     this.at(index).replica = to;
   }
 
-  /** One response carries all secrets that differ. A leaf may come later than the trust; it never comes without. */
-  private deliver(index: number, leafToo: boolean): void {
+  /** Secrets and the rest come apart. A leaf may come later than the trust; it never comes without. */
+  private deliver(index: number, what: "deliver" | "trustOnly" | "secretsOnly" | "configOnly"): void {
     const pod = this.at(index);
     const serving = pod.replica === undefined ? undefined : this.replicas[pod.replica];
     if (serving === undefined) return;
+    if (what === "deliver" || what === "configOnly") pod.domains = trustDomainsOf(serving.roots, MESH_DOMAIN);
+    if (what === "configOnly") return;
     pod.trust = bundleVersion(serving.roots);
     const due =
       pod.leaf === null || pod.leaf.issuer !== serving.issuing || pod.leaf.until - this.now < LEAF_MS / 2;
-    if (leafToo && due) pod.leaf = { issuer: serving.issuing, until: this.now + LEAF_MS };
+    if (what !== "trustOnly" && due) pod.leaf = { issuer: serving.issuing, until: this.now + LEAF_MS };
   }
 
   facts(): RotationFacts {
     const connected = this.proxies.filter(pod => pod.replica !== undefined);
     const fleet: FleetTrust = {
       complete: true,
-      replicas: this.replicas.map(({ roots, issuing }) => ({ trust: bundleVersion(roots), issuing })),
+      replicas: this.replicas.map(({ roots, issuing }) => ({
+        trust: bundleVersion(roots),
+        issuing,
+        domains: trustDomainsOf(roots, MESH_DOMAIN),
+      })),
       proxies: connected.map(pod => ({
         name: `ns/${pod.uid}`,
         trust: pod.trust,
         issuer: pod.leaf && pod.leaf.issuer,
+        domains: pod.domains ?? [],
       })),
       absent: new Map(
         this.proxies.filter(pod => pod.replica === undefined).map(pod => [`${pod.uid}`, `ns/${pod.uid}`]),
       ),
     };
-    return { now: this.now, fleet, gateway: undefined, leafLifeMs: LEAF_MS, ignored: new Set() };
+    const always = { gateway: undefined, leafLifeMs: LEAF_MS, ignored: new Set<string>() };
+    return { now: this.now, fleet, ...always, trustDomain: MESH_DOMAIN };
   }
 
   tick(): boolean {
@@ -187,10 +210,10 @@ class World {
       if (index === exceptProxy) continue;
       const { replica: at } = this.at(index);
       if (at === undefined || at === exceptReplica) this.connect(index, exceptReplica === 0 ? 1 : 0);
-      this.deliver(index, true);
+      this.deliver(index, "deliver");
     }
     this.tick();
-    this.now += PROOF_STANDS_MS;
+    this.now += NAMES_STAND_MS;
     this.tick();
   }
 
@@ -202,26 +225,32 @@ class World {
         return;
       case "deliver":
       case "trustOnly":
-        this.deliver(step.proxy, step.do === "deliver");
+      case "secretsOnly":
+      case "configOnly":
+        this.deliver(step.proxy, step.do);
         return;
       case "leave":
         pod.replica = undefined;
         return;
       case "restart":
-        Object.assign(pod, { replica: undefined, trust: null, leaf: null });
+        Object.assign(pod, { replica: undefined, trust: null, domains: null, leaf: null });
         return;
       case "die":
         this.proxies[step.proxy] = this.newPod();
     }
   }
 
-  /** Everybody with a valid leaf trusts everybody else with a valid leaf. */
+  /** Everybody with a valid leaf trusts everybody else with a valid leaf, and knows the name in it. */
   check(): void {
     const alive = this.proxies.filter(({ leaf }) => leaf !== null && leaf.until > this.now);
     for (const client of alive) {
       for (const server of alive) {
         if (client.leaf === null || server.trust === null) continue;
         const { issuer } = client.leaf;
+        if (server.domains?.includes(domainOf(issuer)) === false)
+          expect.fail(
+            `${server.uid} accepts ${server.domains.join()}, and ${client.uid} has a leaf of ${issuer}`,
+          );
         if (trusts(server.trust, issuer)) continue;
         expect.fail(`${server.uid} trusts ${server.trust}, and ${client.uid} has a leaf of ${issuer}`);
       }
@@ -235,9 +264,9 @@ class World {
         if (pod.replica === undefined) this.connect(index, 0);
       });
       for (let index = 0; index < REPLICAS; index += 1) this.do({ do: "apply", replica: index });
-      for (let index = 0; index < PROXIES; index += 1) this.deliver(index, true);
+      for (let index = 0; index < PROXIES; index += 1) this.deliver(index, "deliver");
       this.check();
-      this.now += PROOF_STANDS_MS;
+      this.now += NAMES_STAND_MS;
       if (this.tick()) return;
     }
     throw new Error("the rotation does not come to its end");

@@ -42,7 +42,14 @@ describe("issuers of workload certificates", function () {
   const clock = new HurriedClock();
   const open = (provider: Provider): Promise<Issuer> => {
     const kube = secretsOf(secrets);
-    const options = { kube, osmNamespace: OSM, clock, log: silentLog, deadlineMs: DEADLINE_MS };
+    const options = {
+      kube,
+      osmNamespace: OSM,
+      trustDomain: TRUST_DOMAIN,
+      clock,
+      log: silentLog,
+      deadlineMs: DEADLINE_MS,
+    };
     return createOpenIssuer(options)(provider, TRUST_DOMAIN);
   };
   const fromSecret = (name: string, namespace = OSM): Promise<Issuer> =>

@@ -36,7 +36,14 @@ if (process.env["OSM_FULL"] === "1")
     const open = (role = "openservicemesh"): Promise<Issuer> => {
       const secretKeyRef = { name: "vault", key: "token", namespace: OSM };
       const place = { host: "127.0.0.1", port: real().port, role, protocol: "http" as const };
-      const options = { kube, osmNamespace: OSM, clock: systemClock, log: silentLog, deadlineMs: 60_000 };
+      const options = {
+        kube,
+        osmNamespace: OSM,
+        trustDomain: TRUST_DOMAIN,
+        clock: systemClock,
+        log: silentLog,
+        deadlineMs: 60_000,
+      };
       return createOpenIssuer(options)({ vault: { ...place, token: { secretKeyRef } } }, TRUST_DOMAIN);
     };
     const workload = (validityMs: number) =>

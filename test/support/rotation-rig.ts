@@ -24,6 +24,7 @@ export const OSM = "osm-system";
 const ROOTS = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${OSM}/meshrootcertificates`;
 const common = { clock: systemClock, random: Math.random, log: silentLog };
 const LEAF_MS = 86_400_000;
+const TRUST_DOMAIN = "cluster.local";
 
 /** One replica: real ADS, its ledger on a real port, and the roots as they are persisted. */
 export interface RotationReplica {
@@ -73,7 +74,7 @@ export class RotationRig {
       return true;
     });
     const authority = await ensureAuthority({ ...common, kube, namespace: OSM, now: () => Date.now() });
-    const openIssuer = createOpenIssuer({ ...common, kube, osmNamespace: OSM });
+    const openIssuer = createOpenIssuer({ ...common, kube, osmNamespace: OSM, trustDomain: TRUST_DOMAIN });
     const rig = new RotationRig(server, kube, authority, openIssuer);
     for (let index = 0; index < replicas; index += 1) await rig.addReplica();
     return rig;
@@ -81,7 +82,7 @@ export class RotationRig {
 
   private async addReplica(): Promise<void> {
     const { kube, authority, openIssuer } = this;
-    const follow = { ...common, kube, namespace: OSM, authority, openIssuer, trustDomain: "cluster.local" };
+    const follow = { ...common, kube, namespace: OSM, authority, openIssuer, trustDomain: TRUST_DOMAIN };
     const follower = await followRoots(follow);
     const world = new TestWorld();
     const ads = await AdsRig.start({ world, authority, leafValidityMs: LEAF_MS });
@@ -137,7 +138,7 @@ export class RotationRig {
     const keeper = new RootKeeper({
       ...common,
       kube,
-      settings: { osmNamespace: OSM, trustDomain: "cluster.local" },
+      settings: { osmNamespace: OSM, trustDomain: TRUST_DOMAIN },
       authority,
       openIssuer,
       fleet: () => fleetTrust(fleet.view()),

@@ -1,4 +1,5 @@
 import { ADMISSION_PODS } from "../../install/names";
+import { trustDomainsOf } from "../../model/identity";
 import { MESH_CONFIG_NAME, PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { Engine } from "../engine";
 import type { KubeObject } from "../kube";
@@ -117,6 +118,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
     namespace: settings.osmNamespace,
     name: MESH_CONFIG_NAME,
   };
+  const domains = (): readonly string[] => trustDomainsOf(engine.trustDomain());
   const own =
     serving === undefined
       ? undefined
@@ -124,7 +126,8 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
           streams: serving.ads.ledger,
           engine,
           meshConfig,
-          given: () => serving.secrets.given(),
+          given: () => ({ ...serving.secrets.given(), domains: domains() }),
+          domains,
           clock,
         });
   const rotation = options.roots.onRoots(() => own?.givenChanged());

@@ -108,15 +108,14 @@ export class RootKeeper {
     if (!this.informer.isSynced) return;
     this.timer?.cancel();
     const objects = [...this.informer.values().values()];
-    const { settings, clock } = this.options;
-    const usable = objects.filter(({ trustDomain }) => trustDomain === settings.trustDomain);
+    const { clock } = this.options;
     const known = (this.known ??= await this.read());
     const enabled = this.options.isEnabled();
-    await this.resolver.look(enabled ? usable.filter(({ role }) => role !== "inactive") : []);
+    await this.resolver.look(enabled ? objects.filter(({ role }) => role !== "inactive") : []);
     const facts = this.facts();
-    const step = enabled ? this.step(known.state, usable, facts) : restOf(known.state);
+    const step = enabled ? this.step(known.state, objects, facts) : restOf(known.state);
     if (!(await this.keep(known, step))) return;
-    this.tell({ enabled, step, objects, errors: this.errorsOf(usable), proxies: countOf(facts.fleet) });
+    this.tell({ enabled, step, objects, errors: this.errorsOf(objects), proxies: countOf(facts.fleet) });
     if (objects.length === 0 && isAtRest(step, enabled)) return;
     const again = (): void => {
       this.worker.enqueue(KEY);
@@ -125,16 +124,17 @@ export class RootKeeper {
     this.timer = clock.setTimeout(again, LOOK_MS);
   }
 
-  private step(state: RotationState, usable: readonly RootObject[], facts: FactsOfAll): RotationStep {
-    const requests = usable.map(object => this.resolver.requestOf(object));
+  private step(state: RotationState, objects: readonly RootObject[], facts: FactsOfAll): RotationStep {
+    const requests = objects.map(object => this.resolver.requestOf(object));
     const wanted = wantedRoots(requests, builtInRoot(this.options.authority), state);
-    const ignored = ignoredFor(nextMove(state, wanted)?.root.owner, usable);
+    const ignored = ignoredFor(nextMove(state, wanted)?.root.owner, objects);
     return stepRotation(state, wanted, { ...facts, ignored });
   }
 
   private facts(): FactsOfAll {
-    const { clock, fleet, gateway, leafLifeMs } = this.options;
-    return { now: clock.now(), fleet: fleet(), gateway: gateway(), leafLifeMs: leafLifeMs() };
+    const { clock, fleet, gateway, leafLifeMs, settings } = this.options;
+    const { trustDomain } = settings;
+    return { now: clock.now(), fleet: fleet(), gateway: gateway(), leafLifeMs: leafLifeMs(), trustDomain };
   }
 
   private async read(): Promise<NonNullable<RootKeeper["known"]>> {

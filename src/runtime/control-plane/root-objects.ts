@@ -56,7 +56,7 @@ export function ignoredFor(owner: string | undefined, objects: readonly RootObje
 
 /** What is known of a provider. */
 interface Opened {
-  /** Of which provider, as text. */
+  /** Of which provider and trust domain, as text. */
   readonly provider: string;
   readonly root: TrustedRoot | undefined;
   /** Why there is no root, or none that is newer; undefined: there is one. */
@@ -73,9 +73,15 @@ const PROBE_AGAIN_MS = 600_000;
 /** One that could not be asked is asked again, milliseconds. Leaves do not wait for this: they have tries of their own. */
 const RETRY = { minMs: 5_000, maxMs: 60_000 };
 
+/** By which one request is known from another. */
+function printed({ provider, trustDomain }: Pick<RootObject, "provider" | "trustDomain">): string {
+  return JSON.stringify([provider, trustDomain]);
+}
+
 /** What providers are asked with. */
 export interface RootResolverOptions {
   readonly openIssuer: OpenIssuer;
+  /** Of the mesh. */
   readonly trustDomain: string;
   readonly clock: Clock;
   /** Numbers in [0, 1) for jitter. */
@@ -95,7 +101,7 @@ export class RootResolver {
     const now = this.options.clock.now();
     const due = objects.filter(object => {
       const known = this.opened.get(object.name);
-      return known?.provider !== JSON.stringify(object.provider) || known.again <= now;
+      return known?.provider !== printed(object) || known.again <= now;
     });
     await Promise.all(due.map(object => this.open(object)));
   }
@@ -110,13 +116,14 @@ export class RootResolver {
     return this.opened.get(name)?.error;
   }
 
-  private async open({ name, provider }: RootObject): Promise<void> {
-    const { openIssuer, trustDomain, clock } = this.options;
-    const text = JSON.stringify(provider);
+  private async open({ name, provider, trustDomain }: RootObject): Promise<void> {
+    const { openIssuer, clock } = this.options;
+    const text = printed({ provider, trustDomain });
     const backoff = this.backoffOf(name, text);
     try {
       const { fingerprint, anchorsPem } = await openIssuer(provider, trustDomain);
-      const root = { fingerprint, anchorsPem, owner: name, provider };
+      const domain = trustDomain === this.options.trustDomain ? {} : { trustDomain };
+      const root = { fingerprint, anchorsPem, owner: name, provider, ...domain };
       backoff.succeeded();
       const again = clock.now() + (provider.tresor === undefined ? PROBE_AGAIN_MS : READ_AGAIN_MS);
       this.opened.set(name, { provider: text, root, error: undefined, again, backoff });

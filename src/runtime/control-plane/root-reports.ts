@@ -9,14 +9,13 @@ import type { RootObject } from "./root-objects";
 /** The mesh that a root is judged in. */
 export interface RootPlace {
   readonly osmNamespace: string;
-  readonly trustDomain: string;
 }
 
 /** What is wrong with a MeshRootCertificate, its fields aside. */
 export function rootFindings(
   subject: ObjectRef,
   view: RootView | undefined,
-  { osmNamespace, trustDomain }: RootPlace,
+  { osmNamespace }: RootPlace,
 ): readonly Diagnostic[] {
   const finding = (code: string, message: string): readonly Diagnostic[] => [
     { severity: "error", code, subject, message },
@@ -33,13 +32,7 @@ export function rootFindings(
       "FeatureDisabled",
       "featureFlags.enableMeshRootCertificate of the MeshConfig is false: roots stay as they are",
     );
-  if (object.trustDomain !== trustDomain)
-    return finding(
-      "UnsupportedTrustDomain",
-      `spec.trustDomain must be ${trustDomain}, the trust domain of this mesh, which cannot be changed by a rotation; ` +
-        `it is ${object.trustDomain}`,
-    );
-  if (isSurplus(object, view, trustDomain))
+  if (isSurplus(object, view))
     return finding(
       "ConflictTooManyRoots",
       `at most ${MOST_ROOTS} roots may be active or passive; older ones are: make one of them inactive first`,
@@ -48,9 +41,8 @@ export function rootFindings(
   return error === undefined ? [] : finding("UnresolvedReferenceIssuer", error);
 }
 
-function isSurplus(object: RootObject, { objects }: RootView, trustDomain: string): boolean {
-  const usable = objects.filter(other => other.trustDomain === trustDomain);
-  const { surplus } = countedRequests(usable.map(other => ({ ...other, root: undefined })));
+function isSurplus(object: RootObject, { objects }: RootView): boolean {
+  const { surplus } = countedRequests(objects.map(other => ({ ...other, root: undefined })));
   return surplus.some(({ name }) => name === object.name);
 }
 

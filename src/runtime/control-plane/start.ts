@@ -3,6 +3,7 @@ import type { GatewayTrust } from "../../certificate/root-proof";
 import { EMBEDDED_CRDS } from "../../install/crds";
 import { WEBHOOK_PORT } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
+import type { TrustDomain } from "../../model/identity";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { OpenIssuer } from "../issuers/issuer";
 import { createOpenIssuer } from "../issuers/open";
@@ -87,15 +88,16 @@ interface Foundation {
 async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation> {
   const { role, kube, settings, clock, log } = options;
   const bootstrap = { kube, clock, log, settings, mayChange: writes(role) };
-  const root = { kube, namespace: settings.osmNamespace, now: () => clock.now(), log };
+  const { osmNamespace, trustDomain } = settings;
+  const root = { kube, namespace: osmNamespace, now: () => clock.now(), log };
   if (role === "watcher") await run("size of the control plane", () => sizeAtStart(kube, settings));
   await run("namespace and admission policy", () => ensureGuards(bootstrap));
   await run("custom resource definitions", () => ensureDefinitions(bootstrap, EMBEDDED_CRDS));
   await run("default MeshConfig", () => ensureMeshConfig(bootstrap));
   const meshConfig = await run("MeshConfig", () => readMeshConfig(kube, settings));
   const authority = await run("root certificate", () => ensureAuthority(root));
-  const openIssuer = createOpenIssuer({ ...options, osmNamespace: settings.osmNamespace });
-  const follow = { ...options, ...root, openIssuer, authority, trustDomain: settings.trustDomain };
+  const openIssuer = createOpenIssuer({ ...options, osmNamespace, trustDomain });
+  const follow = { ...options, ...root, openIssuer, authority, trustDomain };
   const roots = await run("roots of the workloads", () => followRoots(follow));
   const identity = await run("webhook identity", () => ensureWebhookIdentity(kube, settings, clock));
   return { authority, openIssuer, roots, identity, meshConfig };
@@ -109,7 +111,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   handToPepr(foundation.identity, settings.temporaryFolder, env);
   const server = steerWebhookServer(WEBHOOK_PORT);
   const namespaces = followNamespaces(settings, options);
-  const world = startWorld(settings, options, foundation.meshConfig);
+  const world = startMeshWorld(options, foundation);
   await run("informers", () => Promise.all([namespaces.synced, world.synced]));
   log.setLevel(world.engine.meshConfig().observability.osmLogLevel);
   world.engine.onMeshConfig(spec => {
@@ -140,6 +142,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     endpoints,
     admitPod,
   });
+}
+
+/** A world whose proxies accept names of the trust domains of all roots that are trusted, before they are given one. */
+function startMeshWorld(options: ControlPlaneOptions, { roots, meshConfig }: Foundation): World {
+  const { settings } = options;
+  const trustDomain = (): TrustDomain => roots.roots().trustDomains ?? settings.trustDomain;
+  const world = startWorld(settings, { ...options, trustDomain: trustDomain() }, meshConfig);
+  roots.onRoots(() => {
+    world.engine.setTrustDomain(trustDomain());
+  });
+  return world;
 }
 
 interface Parts extends Foundation {

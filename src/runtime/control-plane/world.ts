@@ -3,6 +3,7 @@ import { CLOSED_MESH_CONFIG } from "../../api/mesh-config";
 import { encodeLeaf } from "../../envoy/encode";
 import { createProjectors } from "../../ingest/index";
 import type { Diagnostic } from "../../model/diagnostic";
+import type { TrustDomain } from "../../model/identity";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import type { Engine } from "../engine";
 import { createEngine, LINGER_MS } from "../engine";
@@ -27,14 +28,16 @@ export interface World {
 
 /**
  * Starts following the cluster and compiling. The same in every pod of the control plane. `initial` is in force until a
- * MeshConfig has been seen that can be used; by default nothing passes that nobody has allowed.
+ * MeshConfig has been seen that can be used; by default nothing passes that nobody has allowed. The trust domain is that of
+ * the roots that are trusted at the start; {@link Engine.setTrustDomain} changes it.
  */
 export function startWorld(
   settings: Settings,
-  options: KeeperOptions,
+  options: KeeperOptions & { readonly trustDomain?: TrustDomain },
   initial: MeshConfigSpec = CLOSED_MESH_CONFIG,
 ): World {
-  const { osmNamespace, trustDomain, meshName } = settings;
+  const { osmNamespace, meshName } = settings;
+  const trustDomain = options.trustDomain ?? settings.trustDomain;
   const engine = createEngine({
     ...options,
     encode: encodeLeaf,

@@ -1,4 +1,5 @@
 /** From a MeshRootCertificate's provider to who issues. */
+import { createHash } from "node:crypto";
 import { IssuerError, type Signer } from "../../certificate/issuer";
 import { Secret } from "../../model/secret";
 import type { KubeClient } from "../kube";
@@ -16,6 +17,8 @@ export interface OpenIssuerOptions {
   readonly osmNamespace: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Trust domain of the mesh: for others, issuers are told apart by it. */
+  readonly trustDomain: string;
   /** Longest time for one certificate of an issuer elsewhere, milliseconds. Default 10,000. */
   readonly deadlineMs?: number;
 }
@@ -44,8 +47,18 @@ function signerOf(provider: Provider, options: OpenIssuerOptions): Signer {
   throw new IssuerError("refused", "the MeshRootCertificate names no provider");
 }
 
-/** Makes the one way to open issuers. */
+/** Makes the one way to open issuers. The same authority is another issuer in another trust domain: its leaves differ. */
 export function createOpenIssuer(options: OpenIssuerOptions): OpenIssuer {
+  const open = createOpenProvider(options);
+  return async (provider, trustDomain): Promise<Issuer> => {
+    const issuer = await open(provider, trustDomain);
+    if (trustDomain === options.trustDomain) return issuer;
+    const name = createHash("sha256").update(issuer.fingerprint).update("\0").update(trustDomain);
+    return { ...issuer, fingerprint: name.digest("hex").slice(0, 16) };
+  };
+}
+
+function createOpenProvider(options: OpenIssuerOptions): OpenIssuer {
   const { clock, osmNamespace, deadlineMs = DEADLINE_MS } = options;
   return async (provider, trustDomain): Promise<Issuer> => {
     if (provider.tresor !== undefined) return openSecret(options, provider.tresor.ca.secretRef, clock.now());

@@ -2,7 +2,7 @@ import type { ProxyTrust, ReplicaTrust } from "../../certificate/root-proof";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../model/mesh-words";
 import { objectRefKey, type ObjectRef } from "../../model/object-ref";
 import type { DiffCache } from "../../xds/diff";
-import { heldOf, isSettled, lagOf } from "../../xds/ledger";
+import { heldOf, isSettled, isSynced, lagOf } from "../../xds/ledger";
 import { TYPE_URLS } from "../../xds/resource";
 import type { StreamState } from "../../xds/stream";
 import { tallyOf, type Lag } from "../../xds/tally";
@@ -38,6 +38,8 @@ export interface ReplicaLedgerOptions {
   readonly meshConfig: ObjectRef;
   /** What is given to proxies that connect now; undefined: nobody rotates roots here. */
   readonly given?: () => ReplicaTrust;
+  /** Trust domains that the configuration delivered last accepts; undefined: nobody rotates roots here. */
+  readonly domains?: () => readonly string[];
   readonly clock: Clock;
 }
 
@@ -52,6 +54,16 @@ interface Known {
   readonly lag: Lag;
   readonly row: ProxyRow;
   readonly trust: ProxyTrust;
+  /** Trust domains of the last configuration that it has held in full, as JSON, to be compared. */
+  readonly domains: string;
+}
+
+/** What the configuration delivered last stands for. */
+interface Delivered {
+  /** Generation of MeshConfig. */
+  readonly config: number;
+  /** Trust domains, as JSON. */
+  readonly domains: string;
 }
 
 /** The ledger of this replica, as rows that others subscribe to. */
@@ -98,10 +110,13 @@ export class ReplicaLedger {
   rows(): ReplicaRows {
     const { streams, engine } = this.options;
     const generation = engine.generations();
-    const config = generation.get(this.meshConfig) ?? 0;
+    const now = {
+      config: generation.get(this.meshConfig) ?? 0,
+      domains: JSON.stringify(this.options.domains?.() ?? []),
+    };
     const next = new Map<string, Known>();
     for (const stream of streams.newest()) {
-      next.set(stream.proxy.podUid, this.look(stream, this.known.get(stream.proxy.podUid), config));
+      next.set(stream.proxy.podUid, this.look(stream, this.known.get(stream.proxy.podUid), now));
     }
     this.known = next;
     const proxies = [...next.values()];
@@ -128,17 +143,26 @@ export class ReplicaLedger {
     this.watchers.clear();
   }
 
-  private look(stream: LedgerStream, before: Known | undefined, config: number): Known {
+  private look(stream: LedgerStream, before: Known | undefined, now: Delivered): Known {
     const { proxy, state, openedAt } = stream;
-    if (before?.state === state && before.row.config === config) return before;
+    if (before?.state === state && before.row.config === now.config && before.domains === now.domains)
+      return before;
     const { diffs } = this.options.streams;
     const name = `${proxy.identity.namespace}/${proxy.podName}`;
     // A new stream may be of a new process, which holds nothing.
-    const earlier = before?.openedAt === openedAt ? before.row.config : 0;
-    const trust = trustOf(name, state);
-    const settled = isSettled(state, diffs) ? config : earlier;
-    const row = { name, config: settled };
-    return { openedAt, state, lag: lagOf(state, diffs), row, trust };
+    const earlier =
+      before?.openedAt === openedAt
+        ? { config: before.row.config, domains: before.domains }
+        : { config: 0, domains: "[]" };
+    const { config } = isSettled(state, diffs) ? now : earlier;
+    // What was refused may be the very listener that has to know another trust domain.
+    const { domains } = isSettled(state, diffs) && isSynced(state, diffs) ? now : earlier;
+    const trust = { ...trustOf(name, state), ...this.accepted(domains) };
+    return { openedAt, state, lag: lagOf(state, diffs), row: { name, config }, trust, domains };
+  }
+
+  private accepted(domains: string): Pick<ProxyTrust, "domains"> {
+    return this.options.domains === undefined ? {} : { domains: JSON.parse(domains) as readonly string[] };
   }
 
   private refused(proxies: ReadonlyMap<string, Known>): ReadonlyMap<string, RefusedRow> {

@@ -3,6 +3,7 @@ import { IssuerError } from "../../certificate/issuer";
 import {
   bundlePem,
   bundleVersion,
+  trustDomainsOf,
   type RotationState,
   type TrustedRoot,
 } from "../../certificate/root-rotation";
@@ -129,7 +130,8 @@ class Follower implements RootFollower {
   }
 
   private async issuerOf(root: TrustedRoot): Promise<Issuer> {
-    const { authority, openIssuer, trustDomain } = this.options;
+    const { authority, openIssuer } = this.options;
+    const trustDomain = root.trustDomain ?? this.options.trustDomain;
     const issuer = root.provider === undefined ? authority : await openIssuer(root.provider, trustDomain);
     if (issuer.fingerprint === root.fingerprint) return issuer;
     throw new IssuerError("garbage", `the issuer of ${root.owner ?? "the mesh"} has another root by now`);
@@ -142,7 +144,17 @@ class Follower implements RootFollower {
 
   private compose(): WorkloadRoots {
     const { roots } = this.state;
-    return { issuer: this.issuer, trustVersion: bundleVersion(roots), trustPem: bundlePem(roots) };
+    const { issuer } = this;
+    const own = this.options.trustDomain;
+    // The issuer may still be that of the state before; its leaves have the names that it has always given.
+    const root = roots.find(({ fingerprint }) => fingerprint === issuer.fingerprint);
+    return {
+      issuer,
+      trustVersion: bundleVersion(roots),
+      trustPem: bundlePem(roots),
+      trustDomain: root?.trustDomain ?? own,
+      trustDomains: trustDomainsOf(roots, own),
+    };
   }
 
   private publish(): void {

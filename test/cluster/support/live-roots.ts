@@ -36,7 +36,7 @@ export class LiveRoots {
   ) {}
 
   /** Puts a new CA into a Secret, with the right to read it, and makes an active MeshRootCertificate of it. */
-  public static async create(mesh: Mesh, name: string): Promise<LiveRoots> {
+  public static async create(mesh: Mesh, name: string, trustDomain: string): Promise<LiveRoots> {
     const roots = new LiveRoots(mesh, name);
     const root = createRoot(Date.now());
     const metadata = { name, namespace: DEFAULT_OSM_NAMESPACE };
@@ -58,7 +58,7 @@ export class LiveRoots {
       apiVersion: "config.openservicemesh.io/v1alpha2",
       kind: "MeshRootCertificate",
       metadata,
-      spec: { role: "active", provider: { tresor } },
+      spec: { role: "active", trustDomain, provider: { tresor } },
     });
     return roots;
   }

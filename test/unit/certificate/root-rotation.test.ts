@@ -4,6 +4,7 @@ import {
   bundlePem,
   bundleVersion,
   initialRotation,
+  NAMES_STAND_MS,
   PROOF_STANDS_MS,
   stepRotation,
   type RotationState,
@@ -29,7 +30,8 @@ const given = { trust: bundleVersion([A, B]), issuing: A.fingerprint };
 
 function facts(changes: Partial<RotationFacts> = {}): RotationFacts {
   const fleet = { complete: true, replicas: [given], proxies: [], absent: new Map<string, string>() };
-  return { now: 0, fleet, gateway: undefined, leafLifeMs: LEAF_MS, ignored: new Set(), ...changes };
+  const always = { gateway: undefined, leafLifeMs: LEAF_MS, ignored: new Set<string>(), trustDomain: "mesh" };
+  return { now: 0, fleet, ...always, ...changes };
 }
 
 function fleet(changes: Partial<NonNullable<RotationFacts["fleet"]>>): Pick<RotationFacts, "fleet"> {
@@ -110,6 +112,33 @@ describe("the rotation of roots", () => {
     expect(stepRotation(issuing, TO_B, unknown).proof?.complete, "of no known root").to.equal(false);
   });
 
+  it("of another trust domain waits for configuration that knows it, at every proxy and every replica", () => {
+    const other = { ...B, trustDomain: "other" };
+    const both: RotationState = { ...START, roots: [A, other] };
+    const proxy = { name: "shop/a", trust: bundleVersion([A, other]), issuer: A.fingerprint };
+    const waiting = (
+      ofProxy: readonly string[] | undefined,
+      ofReplica: readonly string[] | undefined,
+    ): readonly string[] | undefined => {
+      const proxies = [{ ...proxy, ...(ofProxy && { domains: ofProxy }) }];
+      const replicas = [{ ...given, ...(ofReplica && { domains: ofReplica }) }];
+      const to = { issuing: other.fingerprint, roots: [other] };
+      return stepRotation(both, to, facts(fleet({ proxies, replicas }))).proof?.waiting;
+    };
+    const known = ["mesh", "other"];
+    expect(waiting(known, known)).to.deep.equal([]);
+    expect(waiting(["mesh"], known)).to.deep.equal(["shop/a"]);
+    expect(waiting([], known)).to.deep.equal(["shop/a"]);
+    // An older release says nothing, and knows that of the mesh alone.
+    expect(waiting(undefined, known)).to.deep.equal(["shop/a"]);
+    expect(waiting(known, undefined)).to.deep.equal(["a replica of the control plane"]);
+    const ready = fleet({ replicas: [{ ...given, domains: known }] });
+    const to = { issuing: other.fingerprint, roots: [other] };
+    const { state } = stepRotation(both, to, facts(ready));
+    const after = (now: number): unknown => stepRotation(state, to, facts({ ...ready, now })).made?.kind;
+    expect([after(NAMES_STAND_MS - 1), after(NAMES_STAND_MS)]).to.deep.equal([undefined, "issue"]);
+  });
+
   it("turns back at once when nothing of the new root has been issued", () => {
     const back = stepRotation(BOTH, { issuing: A.fingerprint, roots: [A] }, facts());
     expect(back.next).to.deep.equal({ kind: "drop", root: B });
@@ -122,6 +151,8 @@ describe("the rotation of roots", () => {
 
 describe("the record of a rotation", () => {
   it("is read as it was written, without what need not survive", () => {
+    const other: RotationState = { ...BOTH, roots: [A, { ...B, trustDomain: "other" }] };
+    expect(parseRotation(printRotation(other))).to.deep.equal(other);
     const state = afterProof(BOTH, facts()).state;
     expect(parseRotation(printRotation({ ...state, proven: { move: "x", since: 1 } }))).to.deep.equal(state);
   });

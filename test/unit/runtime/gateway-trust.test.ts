@@ -59,6 +59,7 @@ describe("what a watcher that has just started says of the ingress gateway's Sec
           fleet: { complete: true, replicas: [], proxies: [], absent: new Map() },
           gateway: keeper.trust(),
           leafLifeMs: 1,
+          trustDomain: "cluster.local",
           ignored: new Set(["*"]),
           absentUntil: {},
         },

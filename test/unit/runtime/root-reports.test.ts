@@ -5,7 +5,7 @@ import { readRootObject } from "../../../src/runtime/control-plane/root-objects"
 import { rootFields, rootFindings, rootProgress } from "../../../src/runtime/control-plane/root-reports";
 import { conditionsOf } from "../../../src/status/conditions";
 
-const PLACE = { osmNamespace: "osm-system", trustDomain: "cluster.local" };
+const PLACE = { osmNamespace: "osm-system" };
 const builtIn: TrustedRoot = {
   fingerprint: "a".repeat(16),
   owner: undefined,
@@ -42,7 +42,7 @@ describe("what a MeshRootCertificate is told", () => {
     expect(codes(view(), "own", "default")).to.deep.equal(["InvalidField"]);
     expect(codes(view({ enabled: false }))).to.deep.equal(["FeatureDisabled"]);
     const other = object({ role: "active", trustDomain: "other.domain" });
-    expect(codes(view({ objects: [other] }))).to.deep.equal(["UnsupportedTrustDomain"]);
+    expect(codes(view({ objects: [other] }))).to.deep.equal([]);
     expect(codes(view({ errors: new Map([["own", "Secret x does not exist"]]) }))).to.deep.equal([
       "UnresolvedReferenceIssuer",
     ]);
