@@ -4,7 +4,7 @@ import { structurallyEqual } from "../graph/equality";
 import type { Cell, GraphInternals, Input } from "../graph/graph";
 import type { IndexKeys, Table } from "../graph/table";
 import { createTable } from "../graph/table";
-import type { ServiceIdentity } from "../model/identity";
+import type { ServiceIdentity, TrustDomain } from "../model/identity";
 import { identityKey } from "../model/identity";
 import { DEFAULT_OSM_NAMESPACE, DEFAULT_TRUST_DOMAIN, MESH_CONFIG_NAME } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
@@ -70,7 +70,7 @@ export interface Inputs extends PolicyTables {
   readonly meshConfig: Input<MeshConfigSpec>;
   /** The object that settings of the whole mesh come from. */
   readonly meshConfigRef: ObjectRef;
-  readonly trustDomain: Cell<string>;
+  readonly trustDomain: Input<TrustDomain>;
 }
 
 /** By `externalIn`: namespace of what runs outside of the cluster and has joined; `external`: all of it, under "". */
@@ -84,7 +84,7 @@ export function externalKey(key: string): string {
 /** What is fixed for the life of a process. */
 export interface InputSettings {
   readonly osmNamespace?: string;
-  readonly trustDomain?: string;
+  readonly trustDomain?: TrustDomain;
 }
 
 /** Index key of one label. */
@@ -161,7 +161,11 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
       namespace: settings.osmNamespace ?? DEFAULT_OSM_NAMESPACE,
       name: MESH_CONFIG_NAME,
     },
-    trustDomain: graph.input("trustDomain", settings.trustDomain ?? DEFAULT_TRUST_DOMAIN),
+    trustDomain: graph.input<TrustDomain>(
+      "trustDomain",
+      settings.trustDomain ?? DEFAULT_TRUST_DOMAIN,
+      structurallyEqual,
+    ),
     ...createPolicyTables(graph),
   };
 }

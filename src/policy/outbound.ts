@@ -4,6 +4,7 @@ import { isServed } from "../catalog/endpoints";
 import type { Frontend, ServedPort } from "../catalog/node-groups";
 import { carriedPorts, tcpPortsOf } from "../catalog/node-groups";
 import type { Diagnostic } from "../model/diagnostic";
+import type { TrustDomain } from "../model/identity";
 import { RESERVED_PORTS } from "../model/mesh-words";
 import { objectRefKey, type ObjectRef } from "../model/object-ref";
 import type { Party } from "../model/owner";
@@ -35,7 +36,7 @@ import { clusterTerms, withClientTerms } from "./upstream";
 
 /** Transport settings of the mesh that clusters need. */
 export interface Transport {
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
   readonly tls: TlsParameters;
 }
 
@@ -133,7 +134,7 @@ function readyEndpoints(endpoints: readonly MeshEndpoint[], port: ServicePort): 
 
 /** What route tables of a Service need besides the Service. */
 export interface RouteContext {
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
   readonly splits: readonly ActiveSplit[];
   readonly setting?: UpstreamTrafficSetting | undefined;
   readonly reading: PathReading;

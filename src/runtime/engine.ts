@@ -1,6 +1,7 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
 import type { InputSettings } from "../catalog/inputs";
 import type { Diagnostic } from "../model/diagnostic";
+import type { TrustDomain } from "../model/identity";
 import type { MeshNamespace } from "../model/workload";
 import type { Call, Decision } from "../policy/decide";
 import type { Leaf } from "../policy/types";
@@ -59,6 +60,10 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   meshConfig(): MeshConfigSpec;
   /** Called in the flush after the mesh configuration changed. */
   onMeshConfig(listener: (spec: MeshConfigSpec) => void): Subscription;
+  /** In which trust domains workloads are known from now on; what follows is delivered when this returns. */
+  setTrustDomain(trustDomain: TrustDomain): void;
+  /** The trust domain in force. */
+  trustDomain(): TrustDomain;
   /** All namespaces seen, by name. */
   namespaces(): ReadonlyMap<string, MeshNamespace>;
   /** Findings about all objects, as of the last look when somebody follows them, else as of now. */
@@ -134,6 +139,11 @@ export function createEngine(options: EngineOptions): Engine {
       pods.onGone(listener);
     },
     meshConfig: () => graph.peek(meshConfig),
+    setTrustDomain: next => {
+      inputs.trustDomain.set(next);
+      timer.flushNow();
+    },
+    trustDomain: () => graph.peek(inputs.trustDomain),
     onMeshConfig: listener => configListeners.add(listener),
     namespaces: () => inputs.namespaces.rows,
     diagnostics: () => findings.current(),
