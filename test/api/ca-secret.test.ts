@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { CA_SECRET_NAME } from "../../src/model/mesh-words";
 import { systemClock } from "../../src/runtime/clock";
+import { ensureWebhookIdentity } from "../../src/runtime/control-plane/webhook-identity";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { silentLog } from "../../src/runtime/log";
@@ -11,9 +12,12 @@ import {
   ensureAuthority,
   type CaOptions,
 } from "../../src/runtime/secrets/ca-secret";
+import { readSettings } from "../../src/runtime/settings";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+import { verdict } from "../support/verdict";
 
 const REPLICAS = 5;
+const STARTS = process.env["OSM_FULL"] === "1" ? 100 : 5;
 
 interface Secret extends KubeObject {
   readonly data: Readonly<Record<string, string>>;
@@ -45,7 +49,7 @@ function lookingTogether(count: number): (kube: ClosableKubeClient) => CaOptions
 }
 
 describe("The CA's Secret on a real API server", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let server: TestApiServer;
   const clients: ClosableKubeClient[] = [];
   const client = (): ClosableKubeClient => {
@@ -87,6 +91,39 @@ describe("The CA's Secret on a real API server", function () {
     expect(new Set(all.map(({ certPem }) => certPem)).size).to.equal(1);
     const { data } = await stored(namespace);
     expect(Buffer.from(data[CA_CERT_KEY] ?? "", "base64").toString("utf8")).to.equal(all[0]?.certPem);
+  });
+
+  it(`${STARTS} first starts of three replicas, all at the same time, give one CA each, and one for the webhook`, async () => {
+    const namespaces = await Promise.all(
+      Array.from({ length: STARTS }, (_, index) => namespaceOf(`start-${index}`)),
+    );
+    let creators = 0;
+    const log = { ...silentLog, info: () => (creators += 1) };
+    const start = async (namespace: string, kube: ClosableKubeClient, ca: CaOptions["kube"]) => {
+      const settings = { ...readSettings({}, "unused"), osmNamespace: namespace };
+      const [authority, webhook] = await Promise.all([
+        ensure(namespace, ca, log),
+        ensureWebhookIdentity(kube, settings, systemClock),
+      ]);
+      return [authority.certPem, webhook.caCertPem, webhook.certPem, webhook.path].join("\n");
+    };
+    const split = await Promise.all(
+      namespaces.map(async (namespace, index) => {
+        // Every other time all three find nothing before any of them creates; else as it happens.
+        const together = index % 2 === 0 ? lookingTogether(3) : (kube: ClosableKubeClient) => kube;
+        const replicas = [client(), client(), client()];
+        const found = await Promise.all(replicas.map(kube => start(namespace, kube, together(kube))));
+        const { data } = await stored(namespace);
+        const inSecret = Buffer.from(data[CA_CERT_KEY] ?? "", "base64").toString("utf8");
+        for (const kube of replicas) kube.close();
+        return new Set(found).size === 1 && found[0]?.startsWith(inSecret) === true ? [] : [namespace];
+      }),
+    );
+    const failed = split.flat();
+    const bound = "one CA in each of the first starts of three replicas";
+    verdict("first-starts", failed.length === 0, { count: STARTS, failed: failed.length, bound });
+    expect(failed).to.deep.equal([]);
+    expect(creators, "who made one").to.equal(STARTS);
   });
 
   it("who comes later reads it and changes nothing", async () => {
