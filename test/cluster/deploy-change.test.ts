@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { until } from "../../hack/cluster/progress";
@@ -20,6 +20,9 @@ const CHANGED = "0.0.0-changed";
 /** Not part of what is built, or large and the same. */
 const LEFT_OUT = ["node_modules", "dist", ".git"];
 
+/** What the compiler knows of the files it has seen, as with whoever builds here again. */
+const COMPILED = "dist/tsconfig.tsbuildinfo";
+
 /** A copy of this tree whose module differs in its version. */
 function changedTree(): string {
   const root = repositoryRoot();
@@ -28,6 +31,7 @@ function changedTree(): string {
     !LEFT_OUT.includes(path.relative(root, file).split(path.sep)[0] ?? "");
   cpSync(root, copy, { recursive: true, filter: wanted });
   symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"));
+  if (existsSync(path.join(root, COMPILED))) cpSync(path.join(root, COMPILED), path.join(copy, COMPILED));
   const manifest = path.join(copy, "package.json");
   const { version, ...rest } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
   expect(version).to.not.equal(CHANGED);
@@ -47,13 +51,13 @@ describe("npx pepr deploy of a changed module", function () {
   before(async () => {
     mesh = await Mesh.open();
     config = await LiveMeshConfig.of(mesh);
-    shop = await Shop.open(mesh, "change", 2);
     outside = await TestNamespace.create(mesh, "outside", false);
     const apps = [
       deployment("server", { program: "server-app" }),
       deployment("client", { program: "client-app" }),
     ];
     await outside.apply(...apps, service("server"));
+    shop = await Shop.open(mesh, "change", 2);
     await outside.rolledOut("server", "client");
     stranger = new ClientPod((await outside.readyPod("client")).status.podIP);
   });

@@ -23,8 +23,8 @@ describe("removing the mesh as README says", function () {
     mesh = await Mesh.open();
     leaving = await TestNamespace.create(mesh, "leaving", true);
     await leaving.apply(deployment("server", { program: "server-app" }));
-    await leaving.rolledOut("server");
     forgotten = await Shop.open(mesh, "forgotten", 1);
+    await leaving.rolledOut("server");
   });
 
   after(async () => {
@@ -98,9 +98,9 @@ describe("removing the mesh as README says", function () {
     await until("pods with sidecar", 60_000, async () =>
       (await restarted(forgotten.namespace, "bare")) ? true : undefined,
     );
-    for (const app of ["server", "client"]) {
-      expect(await restarted(forgotten.namespace, app), app).to.equal(true);
-    }
+    const apps = ["server", "client"];
+    const meshed = await Promise.all(apps.map(app => restarted(forgotten.namespace, app)));
+    expect(meshed, apps.join(", ")).to.deep.equal([true, true]);
     const { podIP } = (await forgotten.namespace.readyPod("client")).status;
     const client = new ClientPod(podIP);
     await until("an answer", 60_000, async () =>

@@ -4,6 +4,8 @@ import path from "node:path";
 import { ensureCluster, ensureImages, kubectl, tryKubectl, type Cluster } from "../../hack/cluster/index";
 import { toStderr } from "../../hack/cluster/progress";
 import { waitFor } from "../support/wait";
+import { DEPLOYED_OBJECTS } from "./support/deployed-objects";
+import { FULL } from "./support/mesh";
 
 const ROOT = path.resolve(__dirname, "..", "..");
 const MARK = "openservicemesh.io/sidecar-injection";
@@ -42,9 +44,6 @@ async function rolledOut(): Promise<void> {
     });
   }
 }
-
-const json = async <T>(args: readonly string[]): Promise<T> =>
-  JSON.parse(await kubectl([...args, "-o", "json"])) as T;
 
 function podManifest(namespace: string, name: string, extra: object = {}): string {
   return JSON.stringify({
@@ -127,24 +126,16 @@ describe("npx pepr deploy on a real cluster", function () {
   it("brings everything up, and does so again", async function () {
     // A minute each on a machine that does nothing else; Pepr lints and compiles the whole project first.
     this.timeout(1_200_000);
-    // Other tests of the same run have mostly deployed it already; then this is the second time.
+    // Other tests of the same run have mostly deployed it already; then this is the second time. At reduced counts that one
+    // is played by those who need a deploy for something else as well and look at the same: demo and mesh-fail-closed.
     const there = (await tryKubectl(["-n", "pepr-system", "get", ...DEPLOYMENTS])).code === 0;
-    for (const time of there ? ["second"] : ["first", "second"]) {
+    const again = FULL ? ["second"] : [];
+    for (const time of there ? again : ["first", "second"]) {
       const output = await peprDeploy(cluster);
       expect(output, `${time} deploy`).to.include("Module deployed successfully");
-      await rolledOut();
     }
-    const objects: readonly (readonly string[])[] = [
-      ["-n", "osm-system", "meshconfig/osm-mesh-config"],
-      ["-n", "osm-system", "secret/osm-ca-bundle", "secret/osm-webhook-cert"],
-      ["-n", "pepr-system", "service/osm-controller", "service/osm-webhook", "pdb/osm-controller"],
-      [
-        "validatingadmissionpolicy/osm-sidecar-required",
-        "validatingadmissionpolicybinding/osm-sidecar-required",
-      ],
-      ["crd/meshconfigs.config.openservicemesh.io", "crd/traffictargets.access.smi-spec.io"],
-    ];
-    for (const args of objects) await kubectl(["get", ...args]);
+    await rolledOut();
+    for (const args of DEPLOYED_OBJECTS) await kubectl(["get", ...args]);
   });
 
   it("injects in a labelled namespace, and leaves others alone", async () => {
@@ -277,19 +268,5 @@ describe("npx pepr deploy on a real cluster", function () {
     await kubectl(["patch", ...object, "--type=json", "-p", JSON.stringify(patch)]);
     const policy = ["get", ...object, "-o", "jsonpath={.webhooks[0].failurePolicy}"];
     await waitFor("the repair", async () => (await kubectl(policy)) === "Fail", 30_000);
-  });
-
-  it("survives the deletion of each of its pods", async () => {
-    const selector = "app in (pepr-osm,pepr-osm-watcher)";
-    const pods = async (): Promise<readonly Pod[]> =>
-      (await json<{ items: Pod[] }>(["-n", "pepr-system", "get", "pods", "-l", selector])).items;
-    for (const { metadata } of await pods()) {
-      await kubectl(["-n", "pepr-system", "delete", "pod", metadata.name, "--wait=false"]);
-      await injectedSoon("deploy-label");
-      await rolledOut();
-    }
-    expect((await pods()).filter(({ metadata }) => metadata.deletionTimestamp === undefined)).to.have.length(
-      3,
-    );
   });
 });

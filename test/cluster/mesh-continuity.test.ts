@@ -1,11 +1,16 @@
 import { expect } from "chai";
+import { until } from "../../hack/cluster/progress";
 import { MODULE, WATCHER } from "../../src/install/names";
 import { PEPR_NAMESPACE } from "../../src/model/mesh-words";
-import { FULL, Mesh } from "./support/mesh";
+import { FULL, Mesh, report } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
+import { PodPatrol } from "./support/pod-patrol";
 import { Shop } from "./support/shop";
 
 const REPLICAS = 3;
+
+/** Time between two pods that are asked for meanwhile, milliseconds. */
+const PATROL_MS = 500;
 
 /** How often each fault is repeated. */
 const ROUNDS = FULL ? 5 : 1;
@@ -43,14 +48,25 @@ describe("traffic of 100 requests a second", function () {
     });
   }
 
-  it("does not lose one while each pod of the control plane is deleted in turn", async () => {
-    await shop.under("each control-plane pod deleted", async () => {
-      for (let round = 0; round < ROUNDS; round += 1) {
-        for (const pod of [...(await mesh.controlPlane(MODULE)), ...(await mesh.controlPlane(WATCHER))]) {
-          await replace(pod.metadata.name, pod.metadata.uid);
+  it("does not lose one while each pod of the control plane is deleted in turn, and pods are injected all the same", async () => {
+    const patrol = PodPatrol.start(mesh, shop.namespace.name, PATROL_MS);
+    const { counts } = patrol;
+    try {
+      await shop.under("each control-plane pod deleted", async () => {
+        for (let round = 0; round < ROUNDS; round += 1) {
+          for (const pod of [...(await mesh.controlPlane(MODULE)), ...(await mesh.controlPlane(WATCHER))]) {
+            await replace(pod.metadata.name, pod.metadata.uid);
+            const { meshed } = counts;
+            await until("an injected pod", 60_000, () => (counts.meshed > meshed ? true : undefined));
+          }
         }
-      }
-    });
+      });
+    } finally {
+      await patrol.stop();
+    }
+    report(`${counts.meshed} of ${patrol.answered} pods injected meanwhile, ${counts.refused} refused`);
+    expect(counts, "pods without sidecar").to.include({ bare: 0, touched: 0 });
+    expect(await mesh.controlPlane()).to.have.length(3);
   });
 
   it("does not lose one while its servers are restarted one after the other", async () => {

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { MODULE, SIDECAR_POLICY, WATCHER, WEBHOOK_SERVICE } from "../../src/install/names";
 import { LABEL_MONITORED_BY, PEPR_NAMESPACE } from "../../src/model/mesh-words";
+import { DEPLOYED_OBJECTS } from "./support/deployed-objects";
 import { FULL, Mesh, report } from "./support/mesh";
 import { hasSidecar, TestNamespace } from "./support/namespace";
 import { PodPatrol, type PatrolCounts } from "./support/pod-patrol";
@@ -165,5 +166,6 @@ describe("pods of a mesh namespace, when the injector fails", function () {
       await mesh.settled();
       await untilRepaired();
     });
+    for (const args of DEPLOYED_OBJECTS) await mesh.kubectl.must(["get", ...args]);
   });
 });
