@@ -7,6 +7,7 @@ import { ensureHelm } from "../../hack/cluster/index";
 import { toStderr, until } from "../../hack/cluster/progress";
 import { run, type RunResult } from "../../hack/cluster/shell";
 import { selectTarget } from "../../hack/cluster/target";
+import { asList, type Manifest } from "../../hack/demo/manifests";
 import { imageNames, type ImageRole } from "../../hack/images/names";
 import { MODULE, WATCHER } from "../../src/install/names";
 import { buildModule } from "./support/module";
@@ -19,7 +20,7 @@ const PORT = 8080;
 const NODE = "/usr/local/bin/node";
 
 /** What a namespace of the user's own has before anything of ours comes. */
-function mine(pause: string): readonly object[] {
+function mine(pause: string): readonly Manifest[] {
   const at = (name: string): object => ({ name, namespace: MINE, labels: { team: "payments" } });
   const containers = [{ name: "app", image: pause }];
   return [
@@ -36,7 +37,7 @@ function mine(pause: string): readonly object[] {
 }
 
 /** One pod that runs a line of JavaScript on the demo's image. */
-function program(name: string, image: string, script: string): object {
+function program(name: string, image: string, script: string): Manifest {
   const labels = { app: name };
   const container = {
     name: "app",
@@ -68,11 +69,8 @@ if (process.env["OSM_FULL"] === "1")
 
     /** kubectl's output. Throws with its words when it fails. */
     const must = (...args: readonly string[]): Promise<string> => own.kubectl.must(args, undefined, 300_000);
-    const apply = (objects: readonly object[], ...where: readonly string[]): Promise<string> =>
-      own.kubectl.must(
-        [...where, "apply", "-f", "-"],
-        objects.map(each => JSON.stringify(each)).join("\n---\n"),
-      );
+    const apply = (objects: readonly Manifest[], ...where: readonly string[]): Promise<string> =>
+      own.kubectl.must([...where, "apply", "-f", "-"], asList(objects));
     const names = async (...args: readonly string[]): Promise<readonly string[]> =>
       (await must("get", ...args, "-o", "name")).split("\n").filter(name => name !== "");
 

@@ -43,7 +43,8 @@ class Registry {
     await until("the registry", 60_000, () => registry.repositories());
     const known = path.join(containerdPaths(settings).registries, host);
     mkdirSync(known, { recursive: true });
-    writeFileSync(path.join(known, "hosts.toml"), `server = "http://${host}"\n`);
+    const plain = `[host."http://${host}"]\ncapabilities = ["pull", "resolve"]\n`;
+    writeFileSync(path.join(known, "hosts.toml"), plain);
     return registry;
   }
 
