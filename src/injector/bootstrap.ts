@@ -6,11 +6,15 @@ import { ADMIN_CLUSTER, kubeletClusters, kubeletListeners } from "./kubelet-list
 import type { KubeletRoute } from "./rewrite";
 import {
   FILE_ADMIN_SOCKET,
+  FILE_CERTIFICATE,
+  FILE_CERTIFICATE_SDS,
+  FILE_KEY,
   FILE_ROOT_SDS,
   FILE_TOKEN,
   FILE_TOKEN_SDS,
   IDENTITY_DIRECTORY,
   RUN_DIRECTORY,
+  SECRET_CERTIFICATE,
   SECRET_ROOT,
   SECRET_TOKEN,
 } from "./names";
@@ -36,6 +40,8 @@ export interface BootstrapInput {
   readonly metrics: boolean;
   /** Listen on `::` too. */
   readonly ipv6: boolean;
+  /** How it proves itself to ADS: by its pod's token, or outside of the cluster by a client certificate. Default: token. */
+  readonly proof?: "token" | "certificate";
 }
 
 /** Largest RE2 program that Envoy takes in a route; its default of 100 refuses patterns that policies may hold. */
@@ -72,7 +78,7 @@ export function bootstrap(input: BootstrapInput, paths: BootstrapPaths = POD_PAT
         ...(input.metrics ? [metricsListener(input.ipv6)] : []),
       ],
       clusters: [
-        adsCluster(input.adsAddress, paths),
+        adsCluster(input, paths),
         cluster(
           ADMIN_CLUSTER,
           { pipe: { path: `${paths.run}/${FILE_ADMIN_SOCKET}` } },
@@ -128,7 +134,7 @@ function adsConfig(): EnvoyJson {
   };
 }
 
-function adsCluster(adsAddress: string, paths: BootstrapPaths): EnvoyJson {
+function adsCluster({ adsAddress, proof = "token" }: BootstrapInput, paths: BootstrapPaths): EnvoyJson {
   const { host, port } = splitAddress(adsAddress);
   const literal = isIpv4(host) || isIpv6(host);
   return cluster(ADS_SERVICE, socketAddress(host, port), {
@@ -142,7 +148,9 @@ function adsCluster(adsAddress: string, paths: BootstrapPaths): EnvoyJson {
         http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "10s" } },
       },
       http_filters: [
-        { name: "envoy.filters.http.credential_injector", typed_config: tokenInjector(paths) },
+        ...(proof === "token"
+          ? [{ name: "envoy.filters.http.credential_injector", typed_config: tokenInjector(paths) }]
+          : []),
         {
           name: "envoy.filters.http.upstream_codec",
           typed_config: typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
@@ -153,7 +161,16 @@ function adsCluster(adsAddress: string, paths: BootstrapPaths): EnvoyJson {
       name: "envoy.transport_sockets.tls",
       typed_config: typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
         sni: ADS_SAN,
-        common_tls_context: controlPlaneTls(paths),
+        common_tls_context: {
+          ...controlPlaneTls(paths),
+          ...(proof === "token"
+            ? {}
+            : {
+                tls_certificate_sds_secret_configs: [
+                  fileSecret(SECRET_CERTIFICATE, FILE_CERTIFICATE_SDS, paths),
+                ],
+              }),
+        },
       }),
     },
   });
@@ -199,6 +216,21 @@ function fileSecret(name: string, file: string, paths: BootstrapPaths): EnvoyJso
       },
     },
   };
+}
+
+/** The SDS document of an external proxy's client certificate: Envoy reads it again when the folder changes. */
+export function certificateDocument(paths: BootstrapPaths): string {
+  const file = (name: string): EnvoyJson => ({ filename: `${paths.identity}/${name}` });
+  const tls_certificate = {
+    certificate_chain: file(FILE_CERTIFICATE),
+    private_key: file(FILE_KEY),
+    watched_directory: { path: paths.identity },
+  };
+  const secret = typed("envoy.extensions.transport_sockets.tls.v3.Secret", {
+    name: SECRET_CERTIFICATE,
+    tls_certificate,
+  });
+  return JSON.stringify({ resources: [secret] });
 }
 
 /** The two SDS documents, by file name. Envoy needs them as files; see ANNOTATION_TOKEN_SDS in names.ts. */

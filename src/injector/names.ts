@@ -23,6 +23,12 @@ export const FILE_TOKEN = "token";
 export const FILE_TOKEN_SDS = "token-sds.json";
 /** SDS document that tells Envoy where the control plane's root is. */
 export const FILE_ROOT_SDS = "root-sds.json";
+/** File names in the folder of an external proxy, beside those of the root: client certificate, its key, SDS document. */
+export const FILE_CERTIFICATE = "client.crt";
+/** See {@link FILE_CERTIFICATE}. */
+export const FILE_KEY = "client.key";
+/** See {@link FILE_CERTIFICATE}. */
+export const FILE_CERTIFICATE_SDS = "client-sds.json";
 /** Administration socket in {@link VOLUME_RUN}; mode 0600. */
 export const FILE_ADMIN_SOCKET = "admin.sock";
 
@@ -38,6 +44,8 @@ export const ANNOTATION_ROOT_SDS = "openservicemesh.io/root-sds";
 export const SECRET_TOKEN = "ads-token";
 /** See {@link SECRET_TOKEN}. */
 export const SECRET_ROOT = "ads-root";
+/** See {@link SECRET_TOKEN}; of external proxies. */
+export const SECRET_CERTIFICATE = "ads-client";
 
 /**
  * Environment variable of the sidecar with the handlers that were rewritten, as JSON. It marks a container as made by

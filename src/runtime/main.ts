@@ -1,25 +1,16 @@
-import { execFile } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { promisify } from "node:util";
 import { systemClock } from "./clock";
 import type { ControlPlane } from "./control-plane/start";
 import { startControlPlane } from "./control-plane/start";
 import type { MutableEnv } from "./control-plane/webhook-server";
 import { createKubeClient } from "./kube/client";
-import type { KubeCredentials } from "./kube/credentials";
-import { inClusterCredentials, kubeconfigCredentials } from "./kube/credentials";
+import { inClusterCredentials } from "./kube/credentials";
+import { kubectlCredentials } from "./kube/kubeconfig";
 import { createLog } from "./log";
 import type { Role } from "./role";
 import { readSettings } from "./settings";
-
-/** Outside a cluster: the kubeconfig that kubectl would use, read by kubectl itself. */
-async function developerCredentials(): Promise<KubeCredentials> {
-  const args = ["config", "view", "--raw", "--minify", "--flatten", "-o", "json"];
-  const { stdout } = await promisify(execFile)("kubectl", args);
-  return kubeconfigCredentials(JSON.parse(stdout));
-}
 
 /**
  * Starts the control plane of this process in the cluster it belongs to, and resolves when it is ready for Pepr's module
@@ -31,7 +22,7 @@ export async function startInCluster(role: Role, env: MutableEnv, version: strin
   const log = createLog({ level: "info", clock: systemClock, component: role });
   const settings = readSettings(env, mkdtempSync(path.join(os.tmpdir(), "osm-")));
   const credentials =
-    inClusterCredentials({ env, now: () => systemClock.now() }) ?? (await developerCredentials());
+    inClusterCredentials({ env, now: () => systemClock.now() }) ?? (await kubectlCredentials());
   const kube = createKubeClient(credentials);
   const random = (): number => Math.random();
   const exit = (): never => process.exit(0);

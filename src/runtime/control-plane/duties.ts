@@ -9,6 +9,7 @@ import type { RootFollower } from "../secrets/root-follower";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import { makeMeshConfig } from "./bootstrap";
 import { keptDeployments } from "./deployments";
+import { ExternalProxyKeeper } from "./external-proxies";
 import { GatewaySecretKeeper } from "./gateway-secret";
 import { KeyedWorker } from "./keyed-worker";
 import { MeshNamespaceKeeper } from "./mesh-namespaces";
@@ -52,6 +53,7 @@ export function startDuties(options: DutyOptions): Duties {
   const rootsPem = (): string => options.authority.certPem;
   const meshNamespaces = new MeshNamespaceKeeper({ ...options, rootsPem });
   const gateway = new GatewaySecretKeeper(options);
+  const externalProxies = new ExternalProxyKeeper({ ...options, rootsPem });
   const meshConfig = keepMeshConfig(options);
   const keepOwned = (identity: WebhookIdentity): Keeper => {
     const material = { caPem: identity.caCertPem, path: identity.path };
@@ -73,6 +75,7 @@ export function startDuties(options: DutyOptions): Duties {
     stop: () => {
       keeper.stop();
       gateway.stop();
+      externalProxies.stop();
       meshConfig.stop();
       meshNamespaces.stop();
     },
