@@ -10,6 +10,7 @@ import { KubeError } from "../../src/runtime/kube";
 import { TYPE_URLS } from "../../src/xds/resource";
 import type { AdsClientOptions } from "../support/ads-client";
 import { AdsRig, snapshotOf, testResource, TestWorld } from "../support/ads-rig";
+import { otherPurposes, testAuthority, wrongCertificates } from "../support/odd-certificates";
 import { PodTokens, type ApiPod, type Claims } from "../support/pod-tokens";
 import { waitFor } from "../support/wait";
 import { PassThrough } from "node:stream";
@@ -25,6 +26,7 @@ describe("the identity of an ADS stream", () => {
   let buyer: ApiPod;
   let victim: ApiPod;
   const printed: string[] = [];
+  const authority = testAuthority();
 
   before(async function () {
     this.timeout(120_000);
@@ -38,6 +40,7 @@ describe("the identity of an ADS stream", () => {
     rig = await AdsRig.start({
       world,
       log,
+      authority,
       authenticator: createAuthenticator({ kube: tokens.kube, ...common }),
     });
     world.addPod(BUYER, buyer.name, buyer.uid);
@@ -162,6 +165,19 @@ describe("the identity of an ADS stream", () => {
     const server = clientCertificate(planServing(["buyer.shop.cluster.local"], lifetime()));
     expect(await attempt({ certificate: server })).to.include({ code: U, received: 0 });
   });
+
+  const certificates = { ...wrongCertificates(authority, BUYER), ...otherPurposes(authority) };
+  for (const [what, certificate] of Object.entries(certificates)) {
+    it(`tells nothing to a client whose certificate is the wrong one: ${what}; a token beside it proves no more than itself`, async () => {
+      const alone = await attempt({ certificate });
+      expect(alone.code, alone.details).to.be.oneOf([U, D]);
+      expect(alone.received).to.equal(0);
+      const before = rig.server.ledger.proxies().length;
+      const token = tokens.forge(bound(tokens.claims(buyer), { serviceaccount: { name: "vault" } }));
+      expect(await attempt({ token, certificate })).to.include({ code: D, received: 0 });
+      expect(rig.server.ledger.proxies().length).to.be.at.most(before);
+    });
+  }
 
   it("refuses the token of a deleted pod, also when a pod of the same name has taken its place", async function () {
     this.timeout(30_000);
