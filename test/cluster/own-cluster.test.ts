@@ -10,6 +10,7 @@ import { selectTarget } from "../../hack/cluster/target";
 import { asList, type Manifest } from "../../hack/demo/manifests";
 import { imageNames, type ImageRole } from "../../hack/images/names";
 import { MODULE, WATCHER } from "../../src/install/names";
+import { report } from "./support/mesh";
 import { buildModule } from "./support/module";
 import { OwnCluster } from "./support/own-cluster";
 import { removalCommands } from "./support/removal";
@@ -160,8 +161,10 @@ if (process.env["OSM_FULL"] === "1")
     });
 
     describe("helm install of the chart", () => {
-      const folder = mkdtempSync(path.join(os.tmpdir(), "osm-own-chart-"));
-      const chart = path.join(folder, "osm-pepr");
+      let folder: string;
+      before(() => {
+        folder = mkdtempSync(path.join(os.tmpdir(), "osm-own-chart-"));
+      });
       after(() => {
         rmSync(folder, { recursive: true, force: true });
       });
@@ -175,7 +178,7 @@ if (process.env["OSM_FULL"] === "1")
         (await must("-n", namespace, "exec", "deployment/client", "-c", "app", "--", NODE, "-e", ASK)).trim();
 
       it("brings up the control plane", async () => {
-        buildChart(await buildModule(folder), chart, "1.2.3");
+        const chart = buildChart(await buildModule(folder), path.join(folder, "osm-pepr"), "1.2.3");
         const values = [
           `osm.controllerImage=${images.controller}`,
           `osm.sidecarImage=${images.envoy}`,
@@ -183,6 +186,14 @@ if (process.env["OSM_FULL"] === "1")
         ].flatMap(value => ["--set", value]);
         const installed = await helm("install", "mesh", chart, ...values, "--wait", "--timeout", "8m");
         expect(installed.code, `${installed.stdout}\n${installed.stderr}`).to.equal(0);
+        const kept = await must(
+          "get",
+          "secret",
+          "sh.helm.release.v1.mesh.v1",
+          "-o",
+          "jsonpath={.data.release}",
+        );
+        report(`the release takes ${Buffer.from(kept, "base64").length} bytes of a Secret`);
         const status = ["-n", "pepr-system", "rollout", "status", "--timeout=240s"];
         await must(...status, `deployment/${MODULE}`, `deployment/${WATCHER}`);
         await until("the MeshConfig", 120_000, () =>
