@@ -8,10 +8,13 @@ export interface Renewable {
   readonly notAfter: number;
 }
 
-/** Share of the life after which a certificate is renewed, before jitter. */
+/** Share of the life after which a certificate is renewed at the latest. */
 const HALF_LIFE = 0.5;
-/** Half width of the jitter as a share of the life. */
-const JITTER = 0.05;
+/**
+ * Jitter as a share of the life, all of it before the half: so a leaf of a minute outlives 25 s without a control plane, and
+ * the 3 s that a proxy may take to reconnect, whenever they begin.
+ */
+const JITTER = 0.1;
 /** Share of the life that must be left; with less, renewal is not spread any more. */
 const URGENT = 0.25;
 /** Longest time over which overdue renewals are spread, milliseconds. */
@@ -25,10 +28,10 @@ export function jitterOf(seed: string): number {
   return ((hash ^ (hash >>> 13)) >>> 0) / 0x1_0000_0000;
 }
 
-/** When the certificate is due by its own life: half of it, give or take a twentieth. */
+/** When the certificate is due by its own life: at half of it, or up to a tenth of the life before. */
 export function dueTime(certificate: Renewable): number {
   const life = certificate.notAfter - certificate.issuedAt;
-  const share = HALF_LIFE - JITTER + 2 * JITTER * jitterOf(certificate.seed);
+  const share = HALF_LIFE - JITTER * jitterOf(certificate.seed);
   return Math.floor(certificate.issuedAt + life * share);
 }
 

@@ -1,13 +1,17 @@
 import type { MeshConfigSpec } from "../../api/mesh-config";
+import type { Lifetime } from "../../certificate/plan";
 import { parseDuration } from "../../model/duration";
 import { ADS_PORT, ADS_SAN } from "../../model/mesh-words";
+import type { ServingMaterial } from "../ads/credentials";
 import type { AdsServer } from "../ads/server";
 import { startAds } from "../ads/server";
 import { createAuthenticator } from "../identity/authenticator";
+import type { IssuedPair } from "../issuers/issuer";
 import type { KeeperOptions } from "../ownership";
 import type { Authority } from "../secrets/authority";
 import { issueServing } from "../secrets/authority";
 import type { RootFollower } from "../secrets/root-follower";
+import { keepServingRenewed } from "../secrets/serving-renewal";
 import type { WorkloadSecrets } from "../secrets/workload-secrets";
 import { createWorkloadSecrets, rootsOf } from "../secrets/workload-secrets";
 import type { Settings } from "../settings";
@@ -64,6 +68,10 @@ async function listenOnFirst(
   throw failure;
 }
 
+function materialOf({ certPem, keyPem }: IssuedPair, authority: Authority): ServingMaterial {
+  return { certPem, keyPem, clientRoots: authority.certPem };
+}
+
 /** Starts ADS; resolves when its port is open. What MeshConfig says about it takes effect while it runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const { settings, authority, clock, log, kube, world } = options;
@@ -81,28 +89,36 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     secrets.setRoots(roots);
   });
   const authenticator = createAuthenticator({ kube, pods: engine, trustDomain, clock, log });
-  const material = (): { certPem: string; keyPem: string; clientRoots: string } => {
-    const lifetime = { now: clock.now(), validityMs: SERVING_VALIDITY_MS };
-    const { certPem, keyPem } = issueServing(authority, [ADS_SAN, `${ADS_SAN}.cluster.local`], lifetime);
-    return { certPem, keyPem, clientRoots: authority.certPem };
+  const validityMs = SERVING_VALIDITY_MS;
+  const issue = (lifetime: Lifetime): IssuedPair =>
+    issueServing(authority, [ADS_SAN, `${ADS_SAN}.cluster.local`], lifetime);
+  const first = issue({ now: clock.now(), validityMs });
+  const parts = {
+    serving: materialOf(first, authority),
+    config: engine,
+    secrets,
+    pods: engine,
+    authenticator,
+    clock,
+    log,
   };
-  const parts = { serving: material(), config: engine, secrets, pods: engine, authenticator, clock, log };
   const maxStreams = spec.sidecar.maxDataPlaneConnections;
   const port = options.port ?? ADS_PORT;
   const ads = await listenOnFirst(options.hosts ?? ["::", "0.0.0.0"], host =>
     startAds({ ...parts, host, port, maxStreams }),
   );
-  let timer = clock.setTimeout(renew, SERVING_VALIDITY_MS / 2);
-  function renew(): void {
-    ads.setServing(material());
-    timer = clock.setTimeout(renew, SERVING_VALIDITY_MS / 2);
-  }
+  const present = (lifetime: Lifetime): IssuedPair => {
+    const next = issue(lifetime);
+    ads.setServing(materialOf(next, authority));
+    return next;
+  };
+  const renewal = keepServingRenewed(first, { clock, validityMs, present });
   const subscription = engine.onMeshConfig(next => {
     secrets.setValidity(leafValidity(next));
     ads.setMaxStreams(next.sidecar.maxDataPlaneConnections);
   });
   const stop = (): void => {
-    timer.cancel();
+    renewal.stop();
     rotation?.close();
     subscription.close();
     secrets.stop();

@@ -9,13 +9,15 @@ import {
   type ServerWritableStream,
   type ServiceDefinition,
 } from "@grpc/grpc-js";
-import { planControlPlane } from "../../certificate/plan";
+import { planControlPlane, type Lifetime } from "../../certificate/plan";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import { listen, type Listener } from "../ads/connections";
 import { RotatingCredentials, type ServingMaterial } from "../ads/credentials";
 import { channelOptions, DEFAULT_ADS_LIMITS } from "../ads/limits";
+import type { IssuedPair } from "../issuers/issuer";
 import type { Clock, Log, Subscription } from "../ports";
 import type { Authority } from "../secrets/authority";
+import { keepServingRenewed } from "../secrets/serving-renewal";
 import type { ReplicaLedger } from "./replica";
 import type { LedgerMessage } from "./rows";
 
@@ -63,9 +65,11 @@ export interface LedgerServer {
   stop(): void;
 }
 
-function materialOf(authority: Authority, clock: Clock): ServingMaterial {
-  const lifetime = { now: clock.now(), validityMs: VALIDITY_MS };
-  const { certPem, keyPem } = authority.issue(planControlPlane(LEDGER_NAME, lifetime));
+function issueOwn(authority: Authority, now: number): IssuedPair {
+  return authority.issue(planControlPlane(LEDGER_NAME, { now, validityMs: VALIDITY_MS }));
+}
+
+function materialOf({ certPem, keyPem }: IssuedPair, authority: Authority): ServingMaterial {
   return { certPem, keyPem, clientRoots: authority.certPem };
 }
 
@@ -79,7 +83,8 @@ function isControlPlane(certificate: Uint8Array | undefined): boolean {
 /** Serves this replica's ledger; resolves when the port is open. */
 export async function startLedgerServer(options: LedgerServerOptions): Promise<LedgerServer> {
   const { authority, clock, log, ledger, host, port } = options;
-  const own = new RotatingCredentials(materialOf(authority, clock), true);
+  const first = issueOwn(authority, clock.now());
+  const own = new RotatingCredentials(materialOf(first, authority), true);
   const grpc = new Server(channelOptions(LIMITS));
   grpc.addService(LEDGER, {
     Watch: (call: ServerWritableStream<Buffer, Buffer>) => {
@@ -101,13 +106,14 @@ export async function startLedgerServer(options: LedgerServerOptions): Promise<L
       injector.injectConnection(socket);
     },
   });
-  let timer = clock.setTimeout(renew, VALIDITY_MS / 2);
-  function renew(): void {
-    own.rotate(materialOf(authority, clock));
-    timer = clock.setTimeout(renew, VALIDITY_MS / 2);
-  }
+  const present = ({ now }: Lifetime): IssuedPair => {
+    const next = issueOwn(authority, now);
+    own.rotate(materialOf(next, authority));
+    return next;
+  };
+  const renewal = keepServingRenewed(first, { clock, validityMs: VALIDITY_MS, present });
   const stop = (): void => {
-    timer.cancel();
+    renewal.stop();
     listener.stop();
     grpc.forceShutdown();
     listener.destroyAll();
@@ -142,7 +148,7 @@ export interface LedgerClientOptions {
 /** Subscribes to the ledger of one replica. Messages of what is not the control plane are never read: TLS fails. */
 export function watchLedger(options: LedgerClientOptions): Subscription {
   const { address, authority, clock } = options;
-  const { certPem, keyPem } = materialOf(authority, clock);
+  const { certPem, keyPem } = issueOwn(authority, clock.now());
   const secure = credentials.createSsl(
     Buffer.from(authority.certPem),
     Buffer.from(keyPem),

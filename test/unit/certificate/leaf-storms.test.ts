@@ -68,8 +68,8 @@ describe("many leaves at once", () => {
     const { secrets } = fleet(200, HOUR, clock);
     clock.pass(1);
     expect(secrets.issued).to.equal(200);
-    const early = perSecond(clock, secrets, 26 * 60);
-    expect(Math.max(...early), "before 45 % of the life").to.equal(0);
+    const early = perSecond(clock, secrets, 23 * 60);
+    expect(Math.max(...early), "before 40 % of the life").to.equal(0);
     const then = perSecond(clock, secrets, 8 * 60);
     expect(then.reduce((sum, count) => sum + count, 0)).to.equal(200);
     expect(Math.max(...then), "in one second, of 200 over six minutes").to.be.below(12);

@@ -62,7 +62,7 @@ describe("workload secrets", () => {
       const left = Date.parse(leafOf(received.at(-1)).validTo) - clock.now();
       expect(left).to.be.above(HOUR * 0.25);
     }
-    expect(received.length).to.be.within(35, 45);
+    expect(received.length).to.be.within(40, 50);
     expect(new Set(received.map(versionOf)).size).to.equal(received.length);
   });
 
