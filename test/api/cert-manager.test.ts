@@ -1,10 +1,12 @@
 import { expect } from "chai";
 import { systemClock } from "../../src/runtime/clock";
 import type { Issuer } from "../../src/runtime/issuers/issuer";
+import { certManagerSigner } from "../../src/runtime/issuers/cert-manager";
 import { createOpenIssuer } from "../../src/runtime/issuers/open";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { silentLog } from "../../src/runtime/log";
+import { newKey, requestPem } from "../../src/runtime/secrets/authority";
 import { failureOf, holdsTheContract, HurriedClock, TRUST_DOMAIN } from "../support/issuer-contract";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
 import { createOpensslCa, type OpensslCa } from "../support/openssl-ca";
@@ -91,6 +93,41 @@ describe("cert-manager's protocol on a real API server, played by a stand-in", f
       );
       await (played as PlayedCertManager).set(undefined);
       await waitFor("requests to be deleted", async () => (await requests()).length === 0, 60_000);
+    });
+
+    it("sweeps away what a process that has ended has left behind, and nothing else", async () => {
+      const client = kube as ClosableKubeClient;
+      const put = (name: string): Promise<unknown> =>
+        client.create(REQUESTS, {
+          apiVersion: "cert-manager.io/v1",
+          kind: "CertificateRequest",
+          metadata: { name },
+        });
+      const names = async (): Promise<readonly string[]> =>
+        (await requests()).map(({ metadata }) => metadata.name);
+      const [left, other] = ["osm-0123456789abcdef", "osm-gateway"];
+      for (const name of [left, other]) await put(name);
+      const ask = async (ahead: number): Promise<void> => {
+        const plan = (played as PlayedCertManager).plan();
+        const access = {
+          kube: client,
+          osmNamespace: OSM,
+          clock: { now: () => Date.now() + ahead },
+          log: silentLog,
+        };
+        const signer = certManagerSigner(
+          { issuerName: "mesh", issuerKind: "Issuer", issuerGroup: "cert-manager.io" },
+          access,
+        );
+        const request = { plan, csrPem: requestPem(plan, newKey()), lifetimeSeconds: 60 };
+        await signer.sign(request, AbortSignal.timeout(DEADLINE_MS));
+      };
+      await ask(0);
+      expect(await names(), "as young as they are").to.include.members([left, other]);
+      await ask(3_600_000);
+      await waitFor("the sweep", async () => !(await names()).includes(left), 60_000);
+      expect(await names()).to.include(other);
+      await client.delete(`${REQUESTS}/${other}`);
     });
   });
 });

@@ -5,7 +5,7 @@ import type { CertificatePlan } from "../../certificate/plan";
 import { KubeError, type KubeClient, type KubeObject } from "../kube";
 import { withQuery } from "../kube/client";
 import { isForbidden, isNotFound } from "../kube/errors";
-import type { Log } from "../ports";
+import type { Clock, Log } from "../ports";
 
 /** Which issuer of cert-manager. */
 export interface CertManagerIssuer {
@@ -19,6 +19,7 @@ export interface CertManagerAccess {
   readonly kube: Pick<KubeClient, "get" | "create" | "watch" | "delete">;
   /** Namespace of the requests, and of an `Issuer`. */
   readonly osmNamespace: string;
+  readonly clock: Pick<Clock, "now">;
   readonly log: Log;
 }
 
@@ -190,11 +191,50 @@ function troubleWith(title: string, error: unknown, asking: Asking): IssuerError
   return new IssuerError("unavailable", `${title} has not issued in time: ${asking.last}`);
 }
 
+/** Nobody waits for a request of ours for so long, by whichever clock, milliseconds. */
+const LEFT_BEHIND_MS = 10 * 60_000;
+/** What {@link Asking} calls its requests. */
+const OURS = /^osm-[0-9a-f]{16}$/;
+
+/** When requests were last looked through. */
+interface Sweep {
+  at: number;
+}
+
+/**
+ * Deletes requests that a process has left behind because it ended before it could: they would pile up. To list is a right
+ * of its own; without it they stay, which harms nobody. Never rejects.
+ */
+async function sweep({ kube, osmNamespace, clock, log }: CertManagerAccess, last: Sweep): Promise<void> {
+  const now = clock.now();
+  if (now - last.at < LEFT_BEHIND_MS) return;
+  last.at = now;
+  const collection = `/apis/cert-manager.io/v1/namespaces/${osmNamespace}/certificaterequests`;
+  try {
+    const { items } = await kube.get<{ readonly items: readonly KubeObject[] }>(collection);
+    const left = items.filter(({ metadata: { name, creationTimestamp = "" } }) => {
+      return OURS.test(name) && now - Date.parse(creationTimestamp) > LEFT_BEHIND_MS;
+    });
+    for (const { metadata } of left)
+      await kube.delete(`${collection}/${metadata.name}`).catch(unlessNotFound);
+    if (left.length > 0)
+      log.info("deleted CertificateRequests that were left behind", { count: left.length });
+  } catch (error) {
+    log.info("CertificateRequests that were left behind stay", { error: String(error) });
+  }
+}
+
+function unlessNotFound(error: unknown): void {
+  if (!isNotFound(error)) throw error;
+}
+
 /** A signer that asks cert-manager. Somebody has to approve the requests; cert-manager does it by default. */
 export function certManagerSigner(issuer: CertManagerIssuer, access: CertManagerAccess): Signer {
   const title = `cert-manager ${issuer.issuerKind} ${issuer.issuerName}`;
+  const swept: Sweep = { at: -Infinity };
   const sign = async (request: SigningRequest, signal: AbortSignal): Promise<SignerAnswer> => {
     const asking = new Asking(issuer, access);
+    void sweep(access, swept);
     try {
       const outcome = await asking.decision(await asking.create(request), signal);
       if (outcome.kind === "issued") return { certificatesPem: outcome.certificatesPem };
