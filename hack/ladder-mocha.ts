@@ -147,7 +147,9 @@ export async function runMocha(rung: Rung, files: readonly string[], progress: P
   const command = [process.execPath, ...mocha, ...limit, ...files];
   const seen = new MochaRun(rung);
   let timer: NodeJS.Timeout | undefined;
-  const code = await progress.step(`${rung}: ${files.length} files`, note =>
+  // Two lanes of one rung are told apart by where they begin.
+  const title = `${rung}: ${files.length} files from ${path.basename(files[0] ?? "", ".test.ts")}`;
+  const code = await progress.step(title, note =>
     runLines(command, (line, stop) => {
       seen.take(line);
       note(seen.note());
