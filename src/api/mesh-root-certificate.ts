@@ -15,6 +15,8 @@ export interface MeshRootCertificateSpec {
   readonly trustDomain?: string;
   /** Default false. */
   readonly spiffeEnabled?: boolean;
+  /** Where the CA is in a Secret: the mesh makes a new one there after each such time, a Go duration, and rotates to it. */
+  readonly rotation?: { readonly every: string };
   /** Exactly one of the three. */
   readonly provider: {
     readonly certManager?: {
@@ -36,6 +38,9 @@ export interface MeshRootCertificateSpec {
     };
   };
 }
+
+/** Bounds of `rotation.every`, milliseconds: leaves come and go many times between two roots, and a CA outlives it twice. */
+export const ROTATION_EVERY = { minMs: 3_600_000, maxMs: 43_800 * 3_600_000 } as const;
 
 const certManager = is.object(
   { issuerName: is.objectName, issuerKind: is.word("ClusterIssuer", "Issuer"), issuerGroup: is.objectName },
@@ -80,6 +85,7 @@ const check = is.specOf(
         intent: is.word("passive", "active"),
         trustDomain: is.objectName,
         spiffeEnabled: is.flag,
+        rotation: is.object({ every: is.duration(ROTATION_EVERY.minMs) }, ["every"]),
         provider: is.all(
           is.object({ certManager, vault, tresor }),
           is.exactlyOne("certManager", "vault", "tresor"),

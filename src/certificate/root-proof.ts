@@ -70,6 +70,8 @@ export interface Proof {
   readonly waiting: readonly string[];
   /** Who would be waited for, had the operator not said otherwise. */
   readonly without: readonly string[];
+  /** Whether all replicas are ready, whatever proxies hold. */
+  readonly replicasReady: boolean;
   /** In a sentence. */
   readonly text: string;
 }
@@ -84,6 +86,12 @@ export interface ProvenMove {
 export type ProofFacts = RotationFacts & {
   /** By pod uid, when the leaf of an absent proxy has expired for sure, epoch milliseconds. */
   readonly absentUntil: Readonly<Record<string, number>>;
+  /**
+   * Proxies, as `namespace/pod`, that were there when all replicas were ready for the move; undefined: they have not been
+   * yet. Those that came later are given nothing else by any replica, so they are not waited for: or a cluster in which pods
+   * start all the time would never rotate.
+   */
+  readonly counted: ReadonlySet<string> | undefined;
 };
 
 /**
@@ -145,20 +153,20 @@ export function proofOf(move: ProvenMove, facts: ProofFacts): Proof {
   const by = judged(move, facts);
   if (fleet?.complete !== true) {
     const text = "not known how many proxies are ready; a replica of the control plane cannot be asked";
-    return { complete: false, known: false, proxies: 0, ready: 0, waiting: [], without: [], text };
+    const nobody = { proxies: 0, ready: 0, waiting: [], without: [], replicasReady: false };
+    return { complete: false, known: false, ...nobody, text };
   }
   const away = [...fleet.absent].filter(([uid]) => now < (facts.absentUntil[uid] ?? Infinity));
   const late = [
     ...fleet.proxies.filter(proxy => !isReady(proxy, by)).map(({ name }) => ({ name, shown: name })),
     ...away.map(([, name]) => ({ name, shown: `${name} (not connected)` })),
-  ];
+  ].filter(({ name }) => facts.counted?.has(name) !== false);
   const isIgnored = (name: string): boolean => ignored.has("*") || ignored.has(name);
   const waiting = late.filter(({ name }) => !isIgnored(name)).map(({ shown }) => shown);
   const without = late.filter(({ name }) => isIgnored(name)).map(({ name }) => name);
+  const replicasReady = fleet.replicas.every(replica => isReplicaReady(replica, by));
   const others = [
-    ...(fleet.replicas.every(replica => isReplicaReady(replica, by))
-      ? []
-      : ["a replica of the control plane"]),
+    ...(replicasReady ? [] : ["a replica of the control plane"]),
     ...(gateway === undefined || isGatewayReady(gateway, by, now) ? [] : ["the ingress gateway's Secret"]),
   ];
   const proxies = fleet.proxies.length + away.length;
@@ -170,6 +178,7 @@ export function proofOf(move: ProvenMove, facts: ProofFacts): Proof {
     ...counted,
     waiting: all,
     without,
+    replicasReady,
     text: textOf(move, counted, all),
   };
 }

@@ -51,6 +51,8 @@ export interface RotationState {
   readonly made: readonly MadeMove[];
   /** Since when the proof for a move has stood without a break; not persisted, so a new writer waits once more. */
   readonly proven?: { readonly move: string; readonly since: number };
+  /** Who was there when all replicas were ready for a move; not persisted, so a new writer counts everybody once more. */
+  readonly counted?: { readonly move: string; readonly names: ReadonlySet<string> };
 }
 
 /** Which roots should be, by what operators ask for. */
@@ -126,21 +128,23 @@ export function nextMove({ roots, issuing }: RotationState, wanted: WantedRoots)
 export function stepRotation(before: RotationState, wanted: WantedRoots, facts: RotationFacts): RotationStep {
   const next = nextMove(before, wanted);
   if (next === undefined) {
-    return {
-      state: { ...persisted(before), absent: {} },
-      made: undefined,
-      next,
-      proof: undefined,
-      text: "Settled.",
-    };
+    const state = { ...persisted(before), absent: {} };
+    return { state, made: undefined, next, proof: undefined, text: "Settled." };
   }
   if (next.kind === "trust") return makeMove(before, next, { now: facts.now, without: [] });
-  const absent = absentProxies(before, facts);
-  const proof = proofOf(next, { ...facts, absentUntil: absent });
+  return stepToProof(before, next, facts);
+}
+
+/** Makes the move, or waits with what is known so far. */
+function stepToProof(before: RotationState, next: RootMove, facts: RotationFacts): RotationStep {
   const key = `${next.kind} ${next.root.fingerprint}`;
-  const since = before.proven?.move === key ? Math.min(before.proven.since, facts.now) : facts.now;
-  const waiting: RotationState = { ...persisted(before), absent };
+  const absent = absentProxies(before, facts);
+  const known = before.counted?.move === key ? before.counted : undefined;
+  const proof = proofOf(next, { ...facts, absentUntil: absent, counted: known?.names });
+  const counted = known ?? (proof.replicasReady ? { move: key, names: namesIn(facts) } : undefined);
+  const waiting: RotationState = { ...persisted(before), absent, ...(counted && { counted }) };
   if (!proof.complete) return { state: waiting, made: undefined, next, proof, text: proof.text };
+  const since = before.proven?.move === key ? Math.min(before.proven.since, facts.now) : facts.now;
   if (facts.now - since < standsMs(before, next, facts)) {
     const state = { ...waiting, proven: { move: key, since } };
     return { state, made: undefined, next, proof, text: proof.text };
@@ -157,6 +161,10 @@ function standsMs(
   const current = roots.find(({ fingerprint }) => fingerprint === issuing);
   const isOther = (root.trustDomain ?? trustDomain) !== (current?.trustDomain ?? trustDomain);
   return kind === "issue" && isOther ? NAMES_STAND_MS : PROOF_STANDS_MS;
+}
+
+function namesIn({ fleet }: RotationFacts): ReadonlySet<string> {
+  return new Set([...(fleet?.proxies.map(({ name }) => name) ?? []), ...(fleet?.absent.values() ?? [])]);
 }
 
 /** A state without what is not persisted. */

@@ -4,6 +4,7 @@ import { RotationPair } from "../support/rotation-pair";
 import { RotationRig } from "../support/rotation-rig";
 import { waitFor } from "../support/wait";
 
+const HOUR_MS = 3_600_000;
 /** Far beyond what a rotation takes: seconds. */
 const LONG_MS = 120_000;
 describe("rotation of the workloads' root between two real Envoys on two replicas", function () {
@@ -146,6 +147,8 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     expect(await refused(rig.patchRoot("own", { spec: { trustDomain: "other" } }))).to.contain(
       "trustDomain is immutable",
     );
+    for (const every of ["59m", "50000h", "soon"])
+      expect(await refused(rig.patchRoot("own", { spec: { rotation: { every } } }))).to.contain("must be");
     expect(await refused(rig.patchRoot("own", { spec: { intent: "passive" } }))).to.contain(
       "exactly one of role and intent",
     );
@@ -178,5 +181,19 @@ describe("rotation of the workloads' root between two real Envoys on two replica
     await lastSettled(({ step: { state } }) => state.roots.length === 1);
     expect(movesIn(rig.views.slice(first))).to.deep.equal(["drop later"]);
     await bothHold(rig.authority.fingerprint);
+  });
+
+  it("makes the next CA itself when its time has come, and no handshake fails", async () => {
+    await rig.putCa("kept", Date.now() - 2 * HOUR_MS);
+    const first = rig.views.length;
+    await rig.createRoot("kept", { role: "active", rotation: { every: "1h" } });
+    const rotated = (): readonly string[] => movesIn(rig.views.slice(first));
+    await waitFor("two rotations", () => rotated().length === 6 && settled(rig.views.at(-1)), LONG_MS);
+    const moves = ["trust kept", "issue kept", "drop built-in", "trust kept", "issue kept", "drop kept"];
+    expect(rotated()).to.deep.equal(moves);
+    await bothHold(rig.views.at(-1)?.step.state.issuing);
+    expect(rig.views.at(-1)?.next.get("kept"), "the next one").to.be.greaterThan(Date.now());
+    await rig.deleteRoot("kept");
+    await lastSettled(({ step: { state } }) => state.roots[0]?.owner === undefined);
   });
 });

@@ -160,9 +160,9 @@ export class RotationRig {
     this.writer = undefined;
   }
 
-  /** Puts a root of the owner's into a Secret. */
-  async putCa(name: string): Promise<void> {
-    const root = createRoot(Date.now());
+  /** Puts a root of the owner's into a Secret, made at that time. */
+  async putCa(name: string, madeAt = Date.now()): Promise<void> {
+    const root = createRoot(madeAt);
     await this.putSecret(name, { "ca.crt": root.certPem, "private.key": root.keyPem });
   }
 

@@ -13,6 +13,7 @@ import type { Authority } from "../secrets/authority";
 import { builtInRoot, readRecord, rotationOf, writeRecord } from "../secrets/root-record";
 import type { Settings } from "../settings";
 import { KeyedWorker } from "./keyed-worker";
+import { RootSchedule } from "./root-schedule";
 import { ignoredFor, readRootObject, RootResolver, type RootObject } from "./root-objects";
 
 /** What the rotation is driven with. */
@@ -39,6 +40,8 @@ export interface RootView {
   readonly objects: readonly RootObject[];
   /** Why nothing is known of an object's root, by its name. */
   readonly errors: ReadonlyMap<string, string>;
+  /** When the next CA of an object is due, epoch milliseconds, by its name; of those that have a schedule. */
+  readonly next: ReadonlyMap<string, number>;
   /** Live proxies. */
   readonly proxies: number;
 }
@@ -59,6 +62,7 @@ export class RootKeeper {
   private readonly informer: Informer<RootObject>;
   private readonly worker: KeyedWorker;
   private readonly resolver: RootResolver;
+  private readonly schedule: RootSchedule;
   private readonly listeners = new Set<(view: RootView) => void>();
   private timer: { cancel(): void } | undefined;
   /** undefined: not read yet. */
@@ -68,6 +72,7 @@ export class RootKeeper {
   constructor(private readonly options: RootKeeperOptions) {
     const { settings, clock, log } = options;
     this.resolver = new RootResolver({ ...options, trustDomain: settings.trustDomain });
+    this.schedule = new RootSchedule({ ...options, ...settings, log: log.child("roots") });
     this.worker = new KeyedWorker({ ...options, log: log.child("roots"), work: () => this.look() });
     this.informer = startInformer<RootObject>({
       ...options,
@@ -111,17 +116,25 @@ export class RootKeeper {
     const { clock } = this.options;
     const known = (this.known ??= await this.read());
     const enabled = this.options.isEnabled();
-    await this.resolver.look(enabled ? objects.filter(({ role }) => role !== "inactive") : []);
+    await this.ask(enabled ? objects : [], known.state);
     const facts = this.facts();
     const step = enabled ? this.step(known.state, objects, facts) : restOf(known.state);
     if (!(await this.keep(known, step))) return;
-    this.tell({ enabled, step, objects, errors: this.errorsOf(objects), proxies: countOf(facts.fleet) });
+    const [errors, next] = [this.errorsOf(objects), this.nextOf(objects)];
+    this.tell({ enabled, step, objects, errors, next, proxies: countOf(facts.fleet) });
     if (objects.length === 0 && isAtRest(step, enabled)) return;
     const again = (): void => {
       this.worker.enqueue(KEY);
     };
     // A worker that has been stopped takes nothing in.
     this.timer = clock.setTimeout(again, LOOK_MS);
+  }
+
+  /** Makes CAs that are due, and asks the issuers. */
+  private async ask(objects: readonly RootObject[], state: RotationState): Promise<void> {
+    const renewed = await this.schedule.look(objects, state);
+    for (const name of renewed) this.resolver.forget(name);
+    await this.resolver.look(objects.filter(({ role }) => role !== "inactive"));
   }
 
   private step(state: RotationState, objects: readonly RootObject[], facts: FactsOfAll): RotationStep {
@@ -177,8 +190,17 @@ export class RootKeeper {
   private errorsOf(objects: readonly RootObject[]): ReadonlyMap<string, string> {
     return new Map(
       objects.flatMap(({ name }) => {
-        const error = this.resolver.errorOf(name);
+        const error = this.resolver.errorOf(name) ?? this.schedule.errorOf(name);
         return error === undefined ? [] : [[name, error] as const];
+      }),
+    );
+  }
+
+  private nextOf(objects: readonly RootObject[]): ReadonlyMap<string, number> {
+    return new Map(
+      objects.flatMap(({ name }) => {
+        const next = this.schedule.nextOf(name);
+        return next === undefined ? [] : [[name, next] as const];
       }),
     );
   }

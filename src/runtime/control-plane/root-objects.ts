@@ -1,5 +1,6 @@
 import { fieldsOf, textOf } from "../../api/field";
 import { roleOf, type MeshRootCertificateSpec, type RootRole } from "../../api/mesh-root-certificate";
+import { parseDuration } from "../../model/duration";
 import type { TrustedRoot } from "../../certificate/root-rotation";
 import { countedRequests, type RootRequest } from "../../certificate/wanted-roots";
 import type { OpenIssuer } from "../issuers/issuer";
@@ -18,6 +19,8 @@ export interface RootObject {
   readonly role: RootRole;
   readonly trustDomain: string;
   readonly provider: MeshRootCertificateSpec["provider"];
+  /** From one CA to the next, milliseconds; undefined: its owner makes them. */
+  readonly rotateEveryMs?: number;
   /** Whom not to wait for. */
   readonly ignored: readonly string[];
 }
@@ -30,7 +33,9 @@ export function readRootObject(object: KubeObject): RootObject {
   const { metadata } = object;
   const spec = fieldsOf((object as { readonly spec?: unknown }).spec);
   const annotations = fieldsOf(fieldsOf(metadata)["annotations"]);
+  const every = parseDuration(textOf(fieldsOf(spec["rotation"])["every"]) ?? "");
   return {
+    ...(every === undefined ? {} : { rotateEveryMs: every }),
     name: metadata.name,
     generation: metadata.generation ?? 0,
     createdAt: textOf(fieldsOf(metadata)["creationTimestamp"]) ?? "",
@@ -104,6 +109,11 @@ export class RootResolver {
       return known?.provider !== printed(object) || known.again <= now;
     });
     await Promise.all(due.map(object => this.open(object)));
+  }
+
+  /** Has an object's issuer asked again next time. */
+  forget(name: string): void {
+    this.opened.delete(name);
   }
 
   /** What an object asks for. */

@@ -73,6 +73,8 @@ export interface RootFields {
   /** How far a rotation is, in a sentence. */
   readonly progress: string;
   readonly componentStatuses: Readonly<Record<string, Use>>;
+  /** When the mesh makes the next CA, RFC 3339; absent where its owner makes them. */
+  readonly nextRotation?: string;
 }
 
 /** The fields; undefined: nobody has looked yet. The control plane's own servers have roots of their own (decision 0020). */
@@ -81,9 +83,11 @@ export function rootFields(name: string, view: RootView | undefined): RootFields
   const { state, text, next } = view.step;
   const use = useOf(name, state);
   const own = "unused";
+  const due = view.next.get(name);
   return {
     state: next?.root.owner === name ? `${use}, ${UNDER_WAY[next.kind]}` : use,
     progress: text,
+    ...(due === undefined ? {} : { nextRotation: new Date(due).toISOString() }),
     componentStatuses: {
       validatingWebhook: own,
       mutatingWebhook: own,

@@ -33,4 +33,9 @@ export type Provider = MeshRootCertificateSpec["provider"];
  * Opens the issuer of a provider for a trust domain; rejects with an IssuerError. Reads everything anew: what has changed
  * behind a provider since it was opened is seen by opening it again.
  */
-export type OpenIssuer = (provider: Provider, trustDomain: string) => Promise<Issuer>;
+export type OpenIssuer = (
+  provider: Provider,
+  trustDomain: string,
+  /** Where the provider has several, the one of this fingerprint, if there is one; default the newest. */
+  fingerprint?: string,
+) => Promise<Issuer>;

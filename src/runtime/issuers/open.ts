@@ -50,18 +50,33 @@ function signerOf(provider: Provider, options: OpenIssuerOptions): Signer {
 /** Makes the one way to open issuers. The same authority is another issuer in another trust domain: its leaves differ. */
 export function createOpenIssuer(options: OpenIssuerOptions): OpenIssuer {
   const open = createOpenProvider(options);
-  return async (provider, trustDomain): Promise<Issuer> => {
-    const issuer = await open(provider, trustDomain);
-    if (trustDomain === options.trustDomain) return issuer;
-    const name = createHash("sha256").update(issuer.fingerprint).update("\0").update(trustDomain);
-    return { ...issuer, fingerprint: name.digest("hex").slice(0, 16) };
+  return async (provider, trustDomain, wanted): Promise<Issuer> => {
+    const issuer = await open(provider, trustDomain, wanted);
+    const fingerprint = fingerprintIn(trustDomain, issuer.fingerprint, options);
+    return fingerprint === issuer.fingerprint ? issuer : { ...issuer, fingerprint };
   };
+}
+
+/** The fingerprint of an authority as an issuer of names of a trust domain; in that of the mesh it is its own. */
+export function fingerprintIn(
+  trustDomain: string,
+  fingerprint: string,
+  mesh: { readonly trustDomain: string },
+): string {
+  if (trustDomain === mesh.trustDomain) return fingerprint;
+  const both = createHash("sha256").update(fingerprint).update("\0").update(trustDomain);
+  return both.digest("hex").slice(0, 16);
 }
 
 function createOpenProvider(options: OpenIssuerOptions): OpenIssuer {
   const { clock, osmNamespace, deadlineMs = DEADLINE_MS } = options;
-  return async (provider, trustDomain): Promise<Issuer> => {
-    if (provider.tresor !== undefined) return openSecret(options, provider.tresor.ca.secretRef, clock.now());
+  return async (provider, trustDomain, wanted): Promise<Issuer> => {
+    if (provider.tresor !== undefined) {
+      const cas = await openSecret(options, provider.tresor.ca.secretRef, clock.now());
+      const isWanted = ({ fingerprint }: Issuer): boolean =>
+        fingerprintIn(trustDomain, fingerprint, options) === wanted;
+      return cas.others.find(isWanted) ?? cas.newest;
+    }
     return openRemote({
       signer: signerOf(provider, options),
       description: JSON.stringify(provider),

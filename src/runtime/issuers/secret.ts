@@ -45,31 +45,61 @@ export async function readSecret(reader: SecretReader, place: SecretPlace): Prom
   };
 }
 
+/** Keys of a Secret with the CA that comes after the one that it holds, made by the mesh. */
+export const NEXT_CA = { cert: "next-ca.crt", key: "next-private.key" } as const;
+
+interface CaText {
+  readonly certsPem: string;
+  readonly keyPem: Secret<string>;
+}
+
 /** The key and all certificates of a Secret with a CA in it; see {@link openSecret}. */
-function caOf(
-  values: SecretValues,
-): { readonly certsPem: string; readonly keyPem: Secret<string> } | undefined {
+function caOf(values: SecretValues): CaText | undefined {
   const keyPem = values("private.key") ?? values("tls.key");
   const certsPem = [values("tls.crt"), values("ca.crt")].filter(text => text !== undefined).join("\n");
   return keyPem === undefined ? undefined : { certsPem, keyPem: new Secret(keyPem) };
 }
 
-/**
- * The CA in a Secret. Its key is `private.key` (OSM's name) or `tls.key`; its certificate, and those above it, are in
- * `ca.crt` and `tls.crt`, in any order. Of a self-signed root nothing else is needed. An intermediate goes with each leaf,
- * and the trust anchor is the topmost certificate in the Secret. Rejects with an IssuerError.
- */
-export async function openSecret(reader: SecretReader, place: SecretPlace, now: number): Promise<Authority> {
-  const title = `Secret ${place.namespace}/${place.name}`;
-  const ca = caOf(await readSecret(reader, place));
+function nextCaOf(values: SecretValues): CaText | undefined {
+  const [certsPem, keyPem] = [values(NEXT_CA.cert), values(NEXT_CA.key)];
+  return certsPem === undefined || keyPem === undefined
+    ? undefined
+    : { certsPem, keyPem: new Secret(keyPem) };
+}
+
+/** The CAs of a Secret. */
+export interface SecretCas {
+  /** The next one, where there is one. */
+  readonly newest: Authority;
+  /** The one before it, where there are two. */
+  readonly others: readonly Authority[];
+}
+
+/** Reads the CAs from values of a Secret; throws an IssuerError. See {@link openSecret}. */
+export function casOf(title: string, values: SecretValues): SecretCas {
+  const ca = caOf(values);
   if (ca === undefined) throw new IssuerError("garbage", `${title} has no key private.key or tls.key`);
-  const authority = load(title, ca.certsPem, ca.keyPem);
-  if (authority.notAfter <= now)
+  const current = load(title, ca.certsPem, ca.keyPem);
+  const next = nextCaOf(values);
+  if (next === undefined) return { newest: current, others: [] };
+  return { newest: load(title, next.certsPem, next.keyPem), others: [current] };
+}
+
+/**
+ * The CAs in a Secret. The key is `private.key` (OSM's name) or `tls.key`; its certificate, and those above it, are in
+ * `ca.crt` and `tls.crt`, in any order. Of a self-signed root nothing else is needed. An intermediate goes with each leaf,
+ * and the trust anchor is the topmost certificate in the Secret. Beside it there may be the next one ({@link NEXT_CA}).
+ * Rejects with an IssuerError.
+ */
+export async function openSecret(reader: SecretReader, place: SecretPlace, now: number): Promise<SecretCas> {
+  const title = `Secret ${place.namespace}/${place.name}`;
+  const cas = casOf(title, await readSecret(reader, place));
+  if (cas.newest.notAfter <= now)
     throw new IssuerError(
       "refused",
-      `the CA in ${title} has ended (${new Date(authority.notAfter).toISOString()})`,
+      `the CA in ${title} has ended (${new Date(cas.newest.notAfter).toISOString()})`,
     );
-  return authority;
+  return cas;
 }
 
 function load(title: string, certsPem: string, keyPem: Secret<string>): Authority {

@@ -48,6 +48,17 @@ export async function heldSecrets(admin: SidecarAdmin): Promise<HeldSecrets | un
   return trust && leaf && { trust: held(trust), leaf: held(leaf) };
 }
 
+/** Trust domains of the names that a sidecar's clusters and listeners speak of, those that are draining left out. */
+export async function acceptedDomains(admin: SidecarAdmin): Promise<readonly string[]> {
+  const parts = ["dynamic_active_clusters", "dynamic_listeners"];
+  const pages = await Promise.all(parts.map(part => admin.get(`/config_dump?resource=${part}`)));
+  const active = pages.map(page =>
+    JSON.stringify(JSON.parse(page, (key, value: unknown) => (key === "draining_state" ? undefined : value))),
+  );
+  const names = active.join().matchAll(/spiffe:\/\/([^/"]+)\//g);
+  return [...new Set([...names].map(([, domain = ""]) => domain))].sort();
+}
+
 /** Follows what sidecars hold, as often as the machine lets it. */
 export class SecretHistory {
   /** By sidecar, each thing once, in the order in which it was seen. */

@@ -100,6 +100,30 @@ describe("the rotation of roots", () => {
     expect(all.state.made.at(-1)).to.deep.include({ kind: "issue", without: ["shop/x", "shop/y"] });
   });
 
+  it("does not wait for proxies that came after all replicas were ready", () => {
+    const late = { name: "shop/new", trust: null, issuer: null };
+    const old = { name: "shop/old", trust: bundleVersion([A]), issuer: A.fingerprint };
+    const behind = { ...given, trust: bundleVersion([A]) };
+    const first = stepRotation(BOTH, TO_B, facts(fleet({ proxies: [old], replicas: [given, behind] })));
+    const second = stepRotation(first.state, TO_B, facts(fleet({ proxies: [old, late] })));
+    expect(second.proof?.waiting, "both were there by then").to.deep.equal(["shop/old", "shop/new"]);
+    const newest = { ...late, name: "shop/newest" };
+    const absent = new Map([["uid", "shop/starting"]]);
+    const ready = { ...old, trust: bundleVersion([A, B]) };
+    const proxies = [ready, { ...late, trust: bundleVersion([A, B]) }, newest];
+    const third = stepRotation(second.state, TO_B, facts(fleet({ proxies, absent })));
+    expect(third.proof).to.deep.include({ complete: true, waiting: [] });
+    const again = stepRotation(
+      parseRotation(printRotation(third.state)),
+      TO_B,
+      facts(fleet({ proxies, absent })),
+    );
+    expect(again.proof?.waiting, "a new writer counts all").to.deep.equal([
+      "shop/newest",
+      "shop/starting (not connected)",
+    ]);
+  });
+
   it("takes an ingress gateway's Secret for taken up only after a while", () => {
     const gateway = { trust: [A.fingerprint, B.fingerprint], issuing: A.fingerprint, since: 0 };
     const early = facts({ gateway, now: GATEWAY_TAKES_MS - 1 });

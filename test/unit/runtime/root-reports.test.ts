@@ -28,7 +28,7 @@ const REST: RotationStep = { state, made: undefined, next: undefined, proof: und
 
 function view(changes: Partial<RootView> = {}): RootView {
   const objects = [object({ role: "active" })];
-  return { enabled: true, step: REST, objects, errors: new Map(), proxies: 40, ...changes };
+  return { enabled: true, step: REST, objects, errors: new Map(), next: new Map(), proxies: 40, ...changes };
 }
 
 function codes(given: RootView, name = "own", namespace = "osm-system"): readonly string[] {
@@ -75,6 +75,7 @@ describe("what a MeshRootCertificate is told", () => {
       ready: 38,
       waiting: ["shop/a", "shop/b (not connected)"],
       without: [],
+      replicasReady: true,
       text: "38 of 40 proxies trust the new root; waiting for shop/a, shop/b (not connected)",
     };
     const next = { kind: "issue" as const, root: own };
