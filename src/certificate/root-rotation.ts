@@ -141,8 +141,8 @@ function stepToProof(before: RotationState, next: RootMove, facts: RotationFacts
   const absent = absentProxies(before, facts);
   const known = before.counted?.move === key ? before.counted : undefined;
   const proof = proofOf(next, { ...facts, absentUntil: absent, counted: known?.names });
-  const counted = known ?? (proof.replicasReady ? { move: key, names: namesIn(facts) } : undefined);
-  const waiting: RotationState = { ...persisted(before), absent, ...(counted && { counted }) };
+  const named = proof.replicasReady ? { counted: { move: key, names: namesIn(facts) } } : {};
+  const waiting: RotationState = { ...persisted(before), absent, ...(known ? { counted: known } : named) };
   if (!proof.complete) return { state: waiting, made: undefined, next, proof, text: proof.text };
   const since = before.proven?.move === key ? Math.min(before.proven.since, facts.now) : facts.now;
   if (facts.now - since < standsMs(before, next, facts)) {
