@@ -78,6 +78,9 @@ const PROBE_AGAIN_MS = 600_000;
 /** One that could not be asked is asked again, milliseconds. Leaves do not wait for this: they have tries of their own. */
 const RETRY = { minMs: 5_000, maxMs: 60_000 };
 
+/** An issuer that is well has answered within this time, milliseconds. */
+const MOMENT_MS = 500;
+
 /** By which one request is known from another. */
 function printed({ provider, trustDomain }: Pick<RootObject, "provider" | "trustDomain">): string {
   return JSON.stringify([provider, trustDomain]);
@@ -96,24 +99,48 @@ export interface RootResolverOptions {
 /** The roots behind MeshRootCertificates, found by opening their issuers. */
 export class RootResolver {
   private readonly opened = new Map<string, Opened>();
+  /** Who has been asked and has not answered yet, of which provider. */
+  private readonly asking = new Map<string, { readonly provider: string }>();
 
   constructor(private readonly options: RootResolverOptions) {}
 
-  /** Asks those that are due; resolves when all have answered. Never rejects. */
+  /**
+   * Asks those that are due. Waits for those of which nothing is known yet, and for a moment for the others: an issuer that
+   * does not answer holds up nothing else, what it says in the end is known then, and until then what it said before. Never
+   * rejects.
+   */
   async look(objects: readonly RootObject[]): Promise<void> {
     const names = new Set(objects.map(({ name }) => name));
     for (const name of [...this.opened.keys()]) if (!names.has(name)) this.opened.delete(name);
-    const now = this.options.clock.now();
-    const due = objects.filter(object => {
-      const known = this.opened.get(object.name);
-      return known?.provider !== printed(object) || known.again <= now;
+    for (const name of [...this.asking.keys()]) if (!names.has(name)) this.asking.delete(name);
+    const due = objects.filter(object => this.isDue(object));
+    const isKnown = (object: RootObject): boolean =>
+      this.opened.get(object.name)?.provider === printed(object);
+    const known = due.filter(isKnown).map(object => this.open(object));
+    const unknown = due.filter(object => !isKnown(object)).map(object => this.open(object));
+    await Promise.all([...unknown, this.forAMoment(Promise.all(known))]);
+  }
+
+  private isDue(object: RootObject): boolean {
+    const text = printed(object);
+    if (this.asking.get(object.name)?.provider === text) return false;
+    const known = this.opened.get(object.name);
+    return known?.provider !== text || known.again <= this.options.clock.now();
+  }
+
+  private async forAMoment(answers: Promise<unknown>): Promise<void> {
+    let timer: { cancel(): void } | undefined;
+    const moment = new Promise<void>(resolve => {
+      timer = this.options.clock.setTimeout(resolve, MOMENT_MS);
     });
-    await Promise.all(due.map(object => this.open(object)));
+    await Promise.race([answers, moment]);
+    timer?.cancel();
   }
 
   /** Has an object's issuer asked again next time. */
   forget(name: string): void {
     this.opened.delete(name);
+    this.asking.delete(name);
   }
 
   /** What an object asks for. */
@@ -130,18 +157,26 @@ export class RootResolver {
     const { openIssuer, clock } = this.options;
     const text = printed({ provider, trustDomain });
     const backoff = this.backoffOf(name, text);
+    const mine = { provider: text };
+    this.asking.set(name, mine);
+    const take = (opened: Opened): void => {
+      // Asked again meanwhile, or not wanted any more.
+      if (this.asking.get(name) !== mine) return;
+      this.asking.delete(name);
+      this.opened.set(name, opened);
+    };
     try {
       const { fingerprint, anchorsPem } = await openIssuer(provider, trustDomain);
       const domain = trustDomain === this.options.trustDomain ? {} : { trustDomain };
       const root = { fingerprint, anchorsPem, owner: name, provider, ...domain };
       backoff.succeeded();
       const again = clock.now() + (provider.tresor === undefined ? PROBE_AGAIN_MS : READ_AGAIN_MS);
-      this.opened.set(name, { provider: text, root, error: undefined, again, backoff });
+      take({ provider: text, root, error: undefined, again, backoff });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const again = clock.now() + backoff.failed();
       // A provider that cannot be asked now must not be issued from; what is trusted of it stays.
-      this.opened.set(name, { provider: text, root: undefined, error: message, again, backoff });
+      take({ provider: text, root: undefined, error: message, again, backoff });
     }
   }
 

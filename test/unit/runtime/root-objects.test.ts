@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { IssuerError } from "../../../src/certificate/issuer";
+import type { Issuer } from "../../../src/runtime/issuers/issuer";
 import {
   ignoredFor,
   readRootObject,
@@ -7,6 +8,7 @@ import {
   WAIT_NOT_ANNOTATION,
   type RootObject,
 } from "../../../src/runtime/control-plane/root-objects";
+import { TurnedClock } from "../../support/turned-clock";
 
 const SECRET = { tresor: { ca: { secretRef: { name: "own", namespace: "osm-system" } } } };
 const ELSEWHERE = {
@@ -75,5 +77,44 @@ describe("asking providers for their roots", () => {
   it("becomes rarer while it fails, up to a minute, and begins anew after a success", async () => {
     expect(await asked(ELSEWHERE, () => true, 200)).to.deep.equal([0, 5, 15, 35, 75, 135, 195]);
     expect(await asked(SECRET, turn => turn < 2 || turn > 2, 90)).to.deep.equal([0, 5, 15, 75, 80, 90]);
+  });
+
+  it("does not wait for one that has answered before and is silent now, and takes its answer when it comes", async () => {
+    const clock = new TurnedClock();
+    let answer: (root: Issuer) => void = () => undefined;
+    let asked = 0;
+    const known: Issuer = { anchorsPem: "a", fingerprint: "a".repeat(16), issue: () => expect.fail() };
+    const resolver = new RootResolver({
+      trustDomain: "cluster.local",
+      clock,
+      random: () => 1,
+      openIssuer: provider => {
+        if (provider.tresor !== undefined) return Promise.resolve(known);
+        asked += 1;
+        return asked === 1 ? Promise.resolve(known) : new Promise(resolve => (answer = resolve));
+      },
+    });
+    const roots = [
+      object("elsewhere", { role: "active", provider: ELSEWHERE }),
+      object("own", { role: "passive", provider: SECRET }),
+    ];
+    await resolver.look(roots);
+    clock.pass(700_000);
+    const look = resolver.look(roots);
+    await clock.passSlowly(500);
+    await look;
+    expect(asked).to.equal(2);
+    const rootOf = (at: number): string | undefined =>
+      resolver.requestOf(roots[at] as RootObject).root?.fingerprint;
+    expect([rootOf(0), rootOf(1)], "what is known goes on").to.deep.equal([
+      known.fingerprint,
+      known.fingerprint,
+    ]);
+    clock.pass(5_000);
+    await resolver.look(roots);
+    expect(asked, "one question at a time").to.equal(2);
+    answer({ ...known, fingerprint: "b".repeat(16) });
+    await clock.passSlowly(0);
+    expect(rootOf(0)).to.equal("b".repeat(16));
   });
 });
