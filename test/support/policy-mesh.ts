@@ -7,7 +7,12 @@ import type { ServiceIdentity } from "../../src/model/identity";
 import { ADS_SAN } from "../../src/model/mesh-words";
 import { LINGER_MS } from "../../src/runtime/engine";
 import type { Authority } from "../../src/runtime/secrets/authority";
-import { AdsRig } from "./ads-rig";
+import { systemClock } from "../../src/runtime/clock";
+import { createAuthenticator } from "../../src/runtime/identity/authenticator";
+import { silentLog } from "../../src/runtime/log";
+import type { Authenticator } from "../../src/runtime/ports";
+import { AdsRig, plainAuthenticator } from "./ads-rig";
+import { type ExternalEnvoy, type ProxyCredentials, startExternalEnvoy } from "./external-proxy";
 import { createNetwork, type Network, type NetworkPod } from "./netns";
 import { pod, type TestObject } from "./objects";
 import { startProgram } from "./pod-process";
@@ -49,6 +54,25 @@ function startRelay(socket: string, rig: AdsRig): Promise<net.Server> {
   });
 }
 
+/** Pods are taken at their word, as nothing here is about tokens; who comes with a certificate alone must prove himself. */
+function plainOrProven({ engine }: World): Authenticator {
+  const kube = {
+    get: () => Promise.reject(new Error("no API server")),
+    create: () => Promise.reject(new Error("no API server")),
+  };
+  const proven = createAuthenticator({
+    kube,
+    pods: engine,
+    trustDomain: "cluster.local",
+    clock: systemClock,
+    log: silentLog,
+  });
+  return {
+    authenticate: evidence =>
+      (evidence.bearerToken === undefined ? proven : plainAuthenticator).authenticate(evidence),
+  };
+}
+
 /**
  * Real sidecars that get what the engine makes of a test's objects, from the product's ADS server: what is written here goes
  * the whole way that an object of the API server goes after the informer.
@@ -56,6 +80,7 @@ function startRelay(socket: string, rig: AdsRig): Promise<net.Server> {
 export class PolicyMesh {
   private readonly sidecars = new Map<string, Sidecar>();
   private readonly relays: net.Server[] = [];
+  private readonly externals: ExternalEnvoy[] = [];
 
   private constructor(
     private readonly world: World,
@@ -72,7 +97,11 @@ export class PolicyMesh {
   ): Promise<PolicyMesh> {
     const world = createWorld(encodeLeaf, { lingerMs, soon: setImmediate });
     const [workshop, network] = await Promise.all([createWorkshop(), createNetwork(Object.keys(pods))]);
-    const rig = await AdsRig.start({ config: world.engine });
+    const rig = await AdsRig.start({
+      config: world.engine,
+      pods: world.engine,
+      authenticator: plainOrProven(world),
+    });
     const mesh = new PolicyMesh(world, rig, network, workshop);
     try {
       const ips = Object.keys(pods).map(name => [name, network.pod(name).ip]);
@@ -108,6 +137,24 @@ export class PolicyMesh {
     redirect(place);
     const token = `${identity.namespace}/${identity.serviceAccount}/${name}/${podUid}`;
     this.sidecars.set(name, await startSidecar(place, this.workshop, socket, { token }));
+  }
+
+  /** An Envoy outside of the cluster, on the machine of that name, which joins as its certificate says. */
+  async startExternal(name: string, credentials: ProxyCredentials): Promise<ExternalEnvoy> {
+    const { port } = this.rig.server;
+    const envoy = await startExternalEnvoy(this.place(name), this.workshop, port, credentials);
+    this.externals.push(envoy);
+    return envoy;
+  }
+
+  /** Streams that were not let in so far. */
+  get refusedStreams(): Readonly<Record<string, number>> {
+    return this.rig.server.stats().refusedStreams;
+  }
+
+  /** Names of the proxies that are connected. */
+  get connected(): readonly string[] {
+    return this.rig.server.ledger.proxies().map(({ podName }) => podName);
   }
 
   /** Issues what the sidecars trust. */
@@ -164,6 +211,7 @@ export class PolicyMesh {
   }
 
   async close(): Promise<void> {
+    await Promise.all(this.externals.map(external => external.stop()));
     await this.network.close();
     for (const relay of this.relays) relay.close();
     await this.rig.stop();

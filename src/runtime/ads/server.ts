@@ -27,6 +27,9 @@ const SWEEP_MS = 1_000;
 /** How long a stream that is cut may take to read its status before the connection is reset, milliseconds. */
 const CUT_GRACE_MS = 5_000;
 
+/** Time for a status to be read before its connection is closed, milliseconds. */
+const HANG_UP_MS = 100;
+
 /** What the server works with. */
 export interface AdsOptions {
   readonly host: string;
@@ -202,8 +205,9 @@ class RunningServer implements AdsServer {
   private async open(call: ByteStream, kind: "delta" | "sotw"): Promise<void> {
     const client = { gone: false };
     call.once("cancelled", () => (client.gone = true));
+    const evidence = evidenceOf(call);
     try {
-      const proxy = await this.options.authenticator.authenticate(evidenceOf(call));
+      const proxy = await this.options.authenticator.authenticate(evidence);
       if (client.gone) return;
       this.admit(proxy);
       this.run(call, proxy, kind);
@@ -213,7 +217,17 @@ class RunningServer implements AdsServer {
       this.refusedStreams[code] = (this.refusedStreams[code] ?? 0) + 1;
       this.options.log.warn("refused an ADS stream", { peer: call.getPeer(), reason: refusal.details });
       if (!client.gone) call.emit("error", refusal);
+      if (evidence.bearerToken === undefined) this.hangUp(call);
     }
+  }
+
+  /**
+   * Who proves himself by the handshake cannot prove anything else on the same connection: it is closed once the status has
+   * gone out, so that the next stream comes with the certificate that he has then.
+   */
+  private hangUp(call: ByteStream): void {
+    const peer = call.getPeer();
+    this.options.clock.setTimeout(() => this.listener?.destroy(peer), HANG_UP_MS);
   }
 
   /** Throws when there are too many streams; makes room for the pod's newest stream by ending its oldest. */
@@ -270,6 +284,7 @@ class RunningServer implements AdsServer {
       onEnd: ours => {
         this.forget(session);
         if (ours) this.cutIfUnread(call);
+        if (ours && evidenceOf(call).bearerToken === undefined) this.hangUp(call);
       },
     });
     this.sessions.add(session);

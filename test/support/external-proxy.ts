@@ -1,0 +1,165 @@
+import { once } from "node:events";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import path from "node:path";
+import { proxyFiles } from "../../src/cli/proxy-files";
+import { FILE_ADMIN_SOCKET, FILE_CERTIFICATE, FILE_KEY } from "../../src/injector/names";
+import { ADS_PORT, CA_ROOT_KEY, SIDECAR_UID } from "../../src/model/mesh-words";
+import type { NetworkPod } from "./netns";
+import type { Workshop } from "./sidecar";
+import { waitFor } from "./wait";
+
+/** What an external proxy proves itself with and verifies the control plane by, PEM. */
+export interface ProxyCredentials {
+  readonly certificate: string;
+  readonly key: string;
+  readonly trust: string;
+}
+
+/** An Envoy outside of the cluster, with the very files that `osm proxy bootstrap` writes. */
+export interface ExternalEnvoy {
+  admin(path: string): Promise<string>;
+  stat(name: string): Promise<number>;
+  /** Puts another certificate (and key) in place, as `osm proxy renew` does. */
+  present(credentials: ProxyCredentials): void;
+  log(): string;
+  stop(): Promise<void>;
+}
+
+/** Leads a port of the machine's loopback to a socket of the file system; runs there. */
+const IN_PLACE = `
+const net = require("node:net");
+const [port, socket] = process.argv.slice(1);
+net.createServer(client => {
+  const up = net.connect(socket);
+  client.pipe(up).pipe(client);
+  client.on("error", () => up.destroy());
+  up.on("error", () => client.destroy());
+  client.on("close", () => up.destroy());
+  up.on("close", () => client.destroy());
+}).listen(Number(port), "127.0.0.1", () => process.stdout.write("ready"));
+`;
+
+/** The other half of that way, as bytes: TLS is between Envoy and the control plane. */
+function startRelay(socket: string, port: number): Promise<net.Server> {
+  const server = net.createServer(client => {
+    const up = net.connect({ host: "127.0.0.1", port });
+    client.pipe(up).pipe(client);
+    for (const [one, other] of [
+      [client, up],
+      [up, client],
+    ] as const) {
+      one.on("error", () => other.destroy());
+      one.on("close", () => other.destroy());
+    }
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(socket, () => {
+      chmodSync(socket, 0o777);
+      resolve(server);
+    });
+  });
+}
+
+function get(socketPath: string, target: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ socketPath, path: target, agent: false }, response => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
+      response.on("end", () => {
+        resolve(body);
+      });
+    });
+    request.on("error", reject);
+  });
+}
+
+/** Writes the folder and applies the redirect rules in the machine's place; `adsPort` is the control plane's on this one. */
+export async function startExternalEnvoy(
+  place: NetworkPod,
+  workshop: Workshop,
+  adsPort: number,
+  credentials: ProxyCredentials,
+): Promise<ExternalEnvoy> {
+  const folder = path.join(workshop.folder, `external-${place.name}`);
+  mkdirSync(path.join(folder, "run"), { recursive: true });
+  const put = (name: string, text: string): void => {
+    const next = path.join(folder, `.${name}.next`);
+    writeFileSync(next, text, { mode: 0o600 });
+    chownSync(next, SIDECAR_UID, SIDECAR_UID);
+    renameSync(next, path.join(folder, name));
+  };
+  const present = ({ certificate, key, trust }: ProxyCredentials): void => {
+    put(FILE_KEY, key);
+    put(CA_ROOT_KEY, trust);
+    put(FILE_CERTIFICATE, certificate);
+  };
+  const setup = { inboundExcludedPorts: [22], outboundRanges: [], ipv6: false };
+  const files = proxyFiles({ ...setup, adsAddress: `127.0.0.1:${ADS_PORT}`, folder });
+  for (const [name, text] of Object.entries(files)) put(name, text);
+  present(credentials);
+  for (const owned of [folder, path.join(folder, "run")]) chownSync(owned, SIDECAR_UID, SIDECAR_UID);
+  const socket = path.join(workshop.folder, `external-${place.name}.sock`);
+  const relay = await startRelay(socket, adsPort);
+  const way = place.start([process.execPath, "-e", IN_PLACE, String(ADS_PORT), socket]);
+  await once(way.stdout ?? way, "data");
+  place.run(["sh", path.join(folder, "redirect.sh")]);
+  const logFile = path.join(workshop.folder, `external-${place.name}.log`);
+  const output = openSync(logFile, "a");
+  const child = place.start(
+    [
+      workshop.envoy,
+      ...[
+        "-c",
+        path.join(folder, "envoy.json"),
+        "--service-node",
+        place.name,
+        "--service-cluster",
+        "external",
+      ],
+      ...["--disable-hot-restart", "--concurrency", "1", "-l", "info"],
+    ],
+    { uid: SIDECAR_UID, stdio: ["ignore", output, output] },
+  );
+  const admin = path.join(folder, "run", FILE_ADMIN_SOCKET);
+  const log = (): string => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "");
+  const envoy: ExternalEnvoy = {
+    admin: target => get(admin, target),
+    stat: async name => {
+      const text = await get(
+        admin,
+        `/stats?filter=${encodeURIComponent(`^${name.replaceAll(".", "\\.")}$`)}`,
+      );
+      return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
+    },
+    present,
+    log,
+    stop: async () => {
+      relay.close();
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+  await waitFor(
+    `the admin socket of ${place.name}`,
+    async () => {
+      if (child.exitCode !== null) throw new Error(`Envoy of ${place.name} ended:\n${log().slice(-3000)}`);
+      return (await get(admin, "/ready").catch(() => "")) !== "";
+    },
+    60_000,
+  );
+  return envoy;
+}
