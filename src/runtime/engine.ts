@@ -141,6 +141,8 @@ export function createEngine(options: EngineOptions): Engine {
     meshConfig: () => graph.peek(meshConfig),
     setTrustDomain: next => {
       inputs.trustDomain.set(next);
+      // Only what has been asked for is flushed.
+      timer.request();
       timer.flushNow();
     },
     trustDomain: () => graph.peek(inputs.trustDomain),

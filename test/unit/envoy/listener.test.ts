@@ -150,6 +150,25 @@ describe("the inbound listener for Envoy", () => {
     ]);
   });
 
+  it("accepts workloads of both trust domains while a rotation leads from one to the other", () => {
+    const trustDomain = ["mesh.example", "other.example"];
+    const uri = (matcher: object): object => ({ sanType: "URI", matcher });
+    expect(names({ ...INBOUND, trustDomain })).to.deep.equal([
+      uri({ prefix: "spiffe://mesh.example/ns/" }),
+      uri({ prefix: "spiffe://other.example/ns/" }),
+    ]);
+    const allow = (identities: (typeof CART)[]): unknown =>
+      names({ ...INBOUND, trustDomain, ports: [{ ...TCP_PORT, permission: { kind: "allow", identities } }] });
+    expect(allow([CART])).to.deep.equal([
+      uri({ exact: "spiffe://mesh.example/ns/shop/sa/cart.v1" }),
+      uri({ exact: "spiffe://other.example/ns/shop/sa/cart.v1" }),
+    ]);
+    expect(allow([]), "nobody, in either").to.deep.equal([
+      uri({ exact: "spiffe://mesh.example/nobody" }),
+      uri({ exact: "spiffe://other.example/nobody" }),
+    ]);
+  });
+
   it("decides on TCP in the handshake; empty is nobody", () => {
     const by = (permission: Permission): typeof INBOUND => ({
       ...INBOUND,
