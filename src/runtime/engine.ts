@@ -1,5 +1,5 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
-import type { InputSettings } from "../catalog/inputs";
+import type { Inputs, InputSettings } from "../catalog/inputs";
 import type { Diagnostic } from "../model/diagnostic";
 import type { TrustDomain } from "../model/identity";
 import type { MeshNamespace } from "../model/workload";
@@ -12,7 +12,7 @@ import type { EngineEvent } from "./engine/events";
 import { explain } from "./engine/explain";
 import { createFindings } from "./engine/findings";
 import { type Candidate, foresee } from "./engine/foresight";
-import { createFlushTimer } from "./engine/flush-timer";
+import { createFlushTimer, type FlushTimer } from "./engine/flush-timer";
 import { lingeringSubscribers } from "./engine/lingering";
 import { createListeners } from "./engine/listeners";
 import { observe } from "./engine/observed";
@@ -92,6 +92,21 @@ function guardedEncoder(options: EngineOptions, counters: { encodes: number }, l
   };
 }
 
+function trustDomainOf(
+  { graph, trustDomain }: Inputs,
+  timer: FlushTimer,
+): Pick<Engine, "setTrustDomain" | "trustDomain"> {
+  return {
+    setTrustDomain: next => {
+      trustDomain.set(next);
+      // Only what has been asked for is flushed.
+      timer.request();
+      timer.flushNow();
+    },
+    trustDomain: () => graph.peek(trustDomain),
+  };
+}
+
 /** Makes an engine without any input. It computes nothing until somebody subscribes. */
 export function createEngine(options: EngineOptions): Engine {
   const log = options.log.child("engine");
@@ -139,13 +154,7 @@ export function createEngine(options: EngineOptions): Engine {
       pods.onGone(listener);
     },
     meshConfig: () => graph.peek(meshConfig),
-    setTrustDomain: next => {
-      inputs.trustDomain.set(next);
-      // Only what has been asked for is flushed.
-      timer.request();
-      timer.flushNow();
-    },
-    trustDomain: () => graph.peek(inputs.trustDomain),
+    ...trustDomainOf(inputs, timer),
     onMeshConfig: listener => configListeners.add(listener),
     namespaces: () => inputs.namespaces.rows,
     diagnostics: () => findings.current(),
