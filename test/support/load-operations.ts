@@ -3,7 +3,10 @@ export interface LoadPlan {
   readonly host: string;
   readonly port: number;
   readonly path: string;
-  /** Requests begun each second, whether those before have been answered or not. */
+  /**
+   * Requests begun each second, whether those before have been answered or not, unless as many as this are open: then those
+   * that are due are left out.
+   */
   readonly perSecond: number;
   /** HTTP/1.1 on a connection for each request, HTTP/1.1 on kept connections, or HTTP/2 on one connection. */
   readonly connections: "fresh" | "kept" | "http2";
@@ -19,6 +22,8 @@ export interface LoadFailure {
 /** What has become of a load. Every request begun is counted, as allowed or failed. */
 export interface LoadResult {
   readonly begun: number;
+  /** Requests that were due while too many were open; none on a machine that keeps up. */
+  readonly leftOut: number;
   readonly allowed: number;
   readonly failures: readonly LoadFailure[];
   /** When the last request that was answered 200 was begun, and when it was answered; 0: none was. */

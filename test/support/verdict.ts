@@ -6,6 +6,8 @@ export interface Figures {
   readonly count?: number;
   /** How many of them did not do what they had to. */
   readonly failed?: number;
+  /** Of a load: what was due and not begun, as too much was under way. */
+  readonly leftOut?: number;
   readonly p50Ms?: number;
   readonly p99Ms?: number;
   readonly longestMs?: number;

@@ -77,10 +77,10 @@ describe("policy rewritten under load", () => {
     const running = await Promise.all(PLANS.map(plan => load.start(plan)));
     await work(what => log.push({ at: Date.now(), what }));
     const results = await Promise.all(running.map(number => load.stop(number)));
-    for (const [index, { begun, failures, slowestMs, heldUpMs }] of results.entries()) {
+    for (const [index, { begun, leftOut, failures, slowestMs, heldUpMs }] of results.entries()) {
       const { connections } = PLANS[index] as LoadPlan;
       console.log(
-        `        ${connections}: ${begun} requests, ${failures.length} failed, slowest ${slowestMs} ms, generator held up ${heldUpMs} ms`,
+        `        ${connections}: ${begun} requests, ${leftOut} left out, ${failures.length} failed, slowest ${slowestMs} ms, generator held up ${heldUpMs} ms`,
       );
       const early = [...failures].sort((a, b) => a.begunAt - b.begunAt).slice(0, 10);
       for (const { begunAt, endedAt, what } of early) {
@@ -101,7 +101,13 @@ describe("policy rewritten under load", () => {
     const sum = (of: (result: LoadResult) => number): number => results.map(of).reduce((a, b) => a + b, 0);
     const failed = sum(({ failures }) => failures.length);
     const longestMs = Math.max(...results.map(({ slowestMs }) => slowestMs));
-    verdict(point, failed === 0, { count: sum(({ begun }) => begun), failed, longestMs, bound: "0 failed" });
+    verdict(point, failed === 0, {
+      count: sum(({ begun }) => begun),
+      leftOut: sum(({ leftOut }) => leftOut),
+      failed,
+      longestMs,
+      bound: "0 failed",
+    });
   }
 
   function noneFailed(results: readonly LoadResult[]): void {
