@@ -67,6 +67,8 @@ export interface Inputs extends PolicyTables {
    * proxies have been told puts them here, so that what is made of them stays a function of inputs.
    */
   readonly lingering: Table<readonly ServedPort[], never>;
+  /** Ports of Services, by Service key, that carried bytes a while ago and are HTTP now. Not of the API either. */
+  readonly carriedBytes: Table<readonly number[], never>;
   readonly meshConfig: Input<MeshConfigSpec>;
   /** The object that settings of the whole mesh come from. */
   readonly meshConfigRef: ObjectRef;
@@ -151,6 +153,11 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
     }),
     lingering: createTable<readonly ServedPort[]>(graph, {
       label: "lingering",
+      equals: structurallyEqual,
+      indexes: {},
+    }),
+    carriedBytes: createTable<readonly number[]>(graph, {
+      label: "carriedBytes",
       equals: structurallyEqual,
       indexes: {},
     }),

@@ -14,6 +14,12 @@ export function socketAddress(host: string, port: number): Address {
   };
 }
 
+/**
+ * Wherever a connection comes from, in halves: a chain that names these is chosen before one that names no source. The whole
+ * as one range would be the same to Envoy as none, and which of the two it chooses is chance then.
+ */
+export const ANY_SOURCE: CidrRange[] = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"].map(cidrRange);
+
 /** An address range written as `address/length`, or one address. */
 export function cidrRange(cidr: string): CidrRange {
   const [addressPrefix = "", length] = cidr.split("/");

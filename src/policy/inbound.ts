@@ -12,7 +12,7 @@ import type { UpstreamTrafficSetting } from "../model/traffic";
 import type { MeshService } from "../model/workload";
 import type { PortAccess, TargetGrants } from "./access";
 import { grantOrigins, portAccess } from "./access";
-import type { WorkloadAuthorization } from "./authorization";
+import { carriedBytes, type CarriedBytes, grantsNoMore } from "./carried-bytes";
 import type { EgressParts } from "./egress";
 import type { IngressParts } from "./ingress";
 import { ANY_REQUEST } from "./matching";
@@ -49,14 +49,13 @@ import { portTerms, rateLimitClusters, servingSetting, withServerLimits } from "
 export type EgressMode = { readonly kind: "all" } | ({ readonly kind: "some" } & EgressParts);
 
 /** Settings of the mesh that a group's own side needs. */
-export interface GroupContext {
+export interface GroupContext extends CarriedBytes {
   readonly meshConfig: ObjectRef;
   readonly transport: Transport;
   readonly egress: EgressMode;
   readonly tracing: Tracing | undefined;
   /** Absent: paths with an escaped slash are refused. */
   readonly escapedSlashes?: EscapedSlashes | undefined;
-  readonly authorization: WorkloadAuthorization;
   /** What the TrafficTargets of the group let through, in their order. */
   readonly targets: readonly TargetGrants[];
   /** Service by key. */
@@ -86,6 +85,8 @@ interface Port extends ServedPort {
   /** Whose limits callers are held to. */
   readonly setting: UpstreamTrafficSetting | undefined;
   readonly ingress: IngressParts;
+  /** The port as it was when it carried bytes. */
+  readonly formerly?: Port;
 }
 
 /** Leaves of a group's own. */
@@ -95,11 +96,17 @@ export function groupLeaves(group: NodeGroup, context: GroupContext): readonly L
     .map((served): Port => {
       const claims = claimsOf(served.frontends, context.service);
       const protocol = mergeProtocols(claims.map(claim => claim.protocol));
-      const granted = portAccess(served, protocol, context.targets);
-      const access = group.permissive ? EVERYBODY : granted;
       const services = unique(claims.map(claim => claim.subject));
-      const { grants: gates } = granted;
-      return { ...served, protocol, access, gates, services, ...termsOf(served, protocol, context) };
+      const carriedAs = (protocol: AppProtocol): Port => {
+        const granted = portAccess(served, protocol, context.targets);
+        const access = group.permissive ? EVERYBODY : granted;
+        const { grants: gates } = granted;
+        return { ...served, protocol, access, gates, services, ...termsOf(served, protocol, context) };
+      };
+      const port = carriedAs(protocol);
+      if (!carriedBytes(port, context)) return port;
+      const formerly = carriedAs("tcp");
+      return group.permissive || grantsNoMore(port.gates, formerly.gates) ? { ...port, formerly } : port;
     });
   return [
     ...outboundEdge(group, context),
@@ -286,7 +293,14 @@ function inboundPort(served: Port, group: NodeGroup, context: GroupContext): Inb
     ...perCaller(served),
     ...(ingress.chains.length === 0 ? {} : { ingress: ingress.chains }),
     ...(group.plaintext ? { plaintext: { routeTable: plaintextRouteTableName(port) } } : {}),
+    ...formerlyOf(served, group, context),
   };
+}
+
+type Formerly = Pick<InboundPort, "formerly">;
+
+function formerlyOf({ formerly }: Port, group: NodeGroup, context: GroupContext): Formerly {
+  return formerly === undefined ? {} : { formerly: inboundPort(formerly, group, context) };
 }
 
 /** The rules of an HTTP port: of mesh identities and, where others are let in, of callers that have none. */

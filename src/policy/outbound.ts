@@ -199,12 +199,16 @@ const ANYBODY: Permission = { kind: "any-mesh-identity" };
 /** How HTTP is read. */
 type Reading = Pick<ListenerContext, "tracing" | "escapedSlashes">;
 
+function bytesTo(cluster: string): Bytes {
+  return { kind: "tcp", backends: [{ cluster, weight: 1 }] };
+}
+
 function handlingOf(
   name: string,
   protocol: AppProtocol,
   { tracing, escapedSlashes }: Reading = { tracing: undefined },
 ): Handling {
-  if (protocol === "tcp") return { kind: "tcp", backends: [{ cluster: name, weight: 1 }] };
+  if (protocol === "tcp") return bytesTo(name);
   return {
     kind: "http",
     routeTable: name,
@@ -225,6 +229,8 @@ export interface ListenerContext {
   readonly setting?: UpstreamTrafficSetting | undefined;
   /** That of the clients which are told; absent: the default. */
   readonly logging?: Logging | undefined;
+  /** Ports that carried bytes a while ago. */
+  readonly carriedBytes?: readonly number[] | undefined;
 }
 
 /** Listeners of a Service's addresses, of those given. Headless Services have none: see {@link podListeners}. */
@@ -236,7 +242,7 @@ export function serviceListeners(
   if (service.kind === "headless" || context.addresses.length === 0) return [];
   const ports = carriedPorts(service).filter(port => isServed(standing, port));
   return ports.map(port => {
-    const { handling, origins } = frontendHandling(service, port, context);
+    const { handling, origins, formerly } = frontendHandling(service, port, context);
     const name = frontendName(frontendOf(service, port));
     return {
       kind: "outbound-listener",
@@ -245,6 +251,7 @@ export function serviceListeners(
       addresses: context.addresses,
       port: port.port,
       handling,
+      ...(formerly === undefined ? {} : { formerly }),
     };
   });
 }
@@ -262,12 +269,26 @@ function logged(
 function frontendHandling(
   service: MeshService,
   port: ServicePort,
-  { splits, setting, ...reading }: ListenerContext,
-): Pick<OutboundListenerLeaf, "handling" | "origins"> {
+  context: ListenerContext,
+): Pick<OutboundListenerLeaf, "handling" | "origins" | "formerly"> {
   const { protocol } = selectProtocol(port);
+  if (protocol === "tcp") return bytesHandling(service, port, context);
   const name = frontendName(frontendOf(service, port));
   const origins = [serviceRef(service)];
-  if (protocol !== "tcp") return { handling: handlingOf(name, protocol, reading), origins };
+  const handling = handlingOf(name, protocol, context);
+  if (context.carriedBytes?.includes(port.port) !== true) return { handling, origins };
+  return { handling, origins, formerly: bytesHandling(service, port, context).handling };
+}
+
+type Bytes = Extract<Handling, { readonly kind: "tcp" }>;
+
+function bytesHandling(
+  service: MeshService,
+  port: ServicePort,
+  { splits, setting }: ListenerContext,
+): { readonly handling: Bytes; readonly origins: readonly ObjectRef[] } {
+  const name = frontendName(frontendOf(service, port));
+  const origins = [serviceRef(service)];
   const split = splits.find(candidate => candidate.matches === undefined);
   const backends = split && sharesOf(split, port.port);
   const shared = split === undefined || backends === undefined ? [] : split.origins;
@@ -287,6 +308,8 @@ export interface PodFrontend {
   readonly frontend: Frontend;
   readonly service: MeshService;
   readonly standing: Standing;
+  /** Ports of the Service that carried bytes a while ago. */
+  readonly carriedBytes?: readonly number[] | undefined;
 }
 
 /** What listeners of a pod's address need besides its ports. */
@@ -309,6 +332,7 @@ export function podListeners(
     const chosen = known.find(candidate => candidate.service.kind === "headless") ?? known[0];
     if (chosen === undefined) return [];
     const handling = podHandling(chosen, reading);
+    const carried = handling.kind === "http" && chosen.carriedBytes?.includes(chosen.frontend.port) === true;
     return [
       {
         kind: "outbound-listener",
@@ -318,6 +342,7 @@ export function podListeners(
         port,
         handling,
         ...(party === undefined || handling.kind === "tcp" ? {} : { party }),
+        ...(carried ? { formerly: bytesTo(frontendName(chosen.frontend)) } : {}),
       },
     ];
   });

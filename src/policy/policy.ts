@@ -175,6 +175,7 @@ function serviceLeaves({ inputs, catalog, settings, traffic }: Sources): Policy[
         splits: read(traffic.splits(key)).value,
         setting: read(traffic.setting(key)).value,
         logging: loggingOf(read, traffic, telemetry),
+        carriedBytes: read(inputs.carriedBytes.row(key)),
       });
     }),
   };
@@ -192,7 +193,10 @@ function podLeaves({ inputs, catalog, settings, traffic }: Sources): Policy["ofP
       candidates: port.frontends.flatMap(frontend => {
         const service = read(inputs.services.row(frontend.service));
         if (service === undefined) return [];
-        return [{ frontend, service, standing: read(catalog.endpoints.standing(frontend.service)) }];
+        const standing = read(catalog.endpoints.standing(frontend.service));
+        return [
+          { frontend, service, standing, carriedBytes: read(inputs.carriedBytes.row(frontend.service)) },
+        ];
       }),
     }));
     const addresses = pod?.ips.filter(address => read(catalog.owners.pod(address)) === key) ?? [];
@@ -232,6 +236,7 @@ function ownLeaves(sources: Sources): Policy["own"] {
         targets: group.targets.flatMap(key => read(traffic.target(key))?.value ?? []),
         service: key => read(inputs.services.row(key)),
         logging: loggingOf(read, traffic, group.view.telemetry),
+        carriedBytes: key => read(inputs.carriedBytes.row(key)) ?? [],
         setting: key => read(traffic.setting(key)).value,
         reading: read(settings.pathReading),
         ingress: (port, services) => read(traffic.ingress({ port, services })),

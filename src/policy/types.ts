@@ -18,7 +18,10 @@ import type {
   RetryTerms,
 } from "../model/traffic";
 
-/** Application protocol of a port after protocol selection. `tcp-server-first` is carried as tcp. */
+/**
+ * Application protocol of a port after protocol selection. `tcp-server-first` is carried as tcp. Clusters name it for those
+ * who read them: what becomes of one is the same whatever it says, so that a change ends nothing that goes through it.
+ */
 export type AppProtocol = "http" | "grpc" | "tcp";
 
 /** TLS parameters of the data plane, from MeshConfig. Versions are the MeshConfig words. */
@@ -295,6 +298,8 @@ export interface OutboundListenerLeaf {
   readonly accessLog?: AccessLog;
   /** The only pod that can answer here; absent: the endpoint chosen says who it is. For metrics only. */
   readonly party?: Party;
+  /** The frontend carried bytes a while ago: connections that began so go on like this, new ones do not. */
+  readonly formerly?: Extract<Handling, { readonly kind: "tcp" }>;
 }
 
 /**
@@ -368,6 +373,11 @@ export interface InboundPort {
    * have no identity; TCP: everything.
    */
   readonly plaintext?: { readonly routeTable: string | undefined };
+  /**
+   * The port as it was when it carried bytes, a while ago; http only. Mesh callers' connections that began so go on, as
+   * far as they would be allowed now; new ones do not.
+   */
+  readonly formerly?: InboundPort;
   /** New connections per time. */
   readonly localLimit?: LocalLimit;
   /** Asked for each new connection. */

@@ -6,6 +6,7 @@ import type { MeshNamespace } from "../model/workload";
 import type { Call, Decision } from "../policy/decide";
 import type { Leaf } from "../policy/types";
 import type { EncodedResource } from "../xds/resource";
+import { rememberingBytes } from "./engine/carried-bytes";
 import type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
 import { createCompiler } from "./engine/compiler";
 import type { EngineEvent } from "./engine/events";
@@ -31,7 +32,8 @@ export interface EngineOptions extends InputSettings {
   readonly encode: (leaf: Leaf) => EncodedResource;
   /**
    * How long a subscribed proxy answers at a port that no Service leads to any more, milliseconds; default 0, so that what
-   * is delivered is a function of the events alone. In force: {@link LINGER_MS}.
+   * is delivered is a function of the events as they stand. In force: {@link LINGER_MS}, and then open connections of bytes
+   * are kept too where a port becomes HTTP.
    */
   readonly lingerMs?: number;
   /** Runs something at the end of this turn of the event loop; default setImmediate. */
@@ -116,6 +118,7 @@ export function createEngine(options: EngineOptions): Engine {
   const { graph, meshConfig } = inputs;
   const pods = createPodRegister(name => inputs.namespaces.rows.get(name)?.meshed === true);
   const findings = createFindings(graph, compiler.findings, { clock: options.clock, log });
+  const write = rememberingBytes(compiler, options);
   const config = observe(graph, meshConfig, { initial: graph.peek(meshConfig), log });
   const configListeners = createListeners<MeshConfigSpec>(log, "mesh configuration");
   const reports = createReports(log, pods);
@@ -138,7 +141,7 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     ...reports,
     apply: event => {
-      compiler.writer.apply(event);
+      write(event);
       reports.note(event);
       if (event.kind === "Pod" || event.kind === "ExternalWorkload") pods.apply(event);
       if (event.kind === "Namespace") pods.lookAtNamespaces();

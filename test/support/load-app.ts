@@ -39,13 +39,17 @@ function http2Sender({ host, port, path }: LoadPlan): Send {
     opened.on("goaway", forget).on("close", forget).on("error", forget);
     return opened;
   };
-  return () =>
+  const send: Send = () =>
     new Promise((resolve, reject) => {
       session = session === undefined || session.closed || session.destroyed ? open() : session;
       const stream = session.request({ ":path": path });
       let status = 0;
       stream.on("response", headers => (status = headers[":status"] ?? 0));
-      stream.on("error", reject);
+      stream.on("error", error => {
+        // No server has seen such a request (RFC 9113, 8.7): clients send it again, elsewhere where the session goes away.
+        if (stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) resolve(send());
+        else reject(error);
+      });
       stream.setTimeout(PATIENCE_MS, () => {
         reject(new Error("no answer"));
       });
@@ -54,6 +58,7 @@ function http2Sender({ host, port, path }: LoadPlan): Send {
       });
       stream.end();
     });
+  return send;
 }
 
 function senderOf(plan: LoadPlan): Send {

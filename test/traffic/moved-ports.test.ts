@@ -3,6 +3,7 @@ import type { Operations } from "../support/pod-operations";
 import type { LoadOperations, LoadPlan, LoadResult } from "../support/load-operations";
 import { meshConfig, namespace, service, slice, type TestObject } from "../support/objects";
 import { PolicyMesh } from "../support/policy-mesh";
+import type { StreamOperations } from "../support/stream-operations";
 import { DENY, tcpRoute, trafficTarget } from "../support/traffic-objects";
 import { LINGER_MS } from "../../src/runtime/engine";
 import { waitFor } from "../support/wait";
@@ -26,6 +27,8 @@ const PLANS: readonly LoadPlan[] = [
 ];
 /** As long as the controller that writes EndpointSlices may take, milliseconds. */
 const LATE_MS = 500;
+/** Time between what an open stream says. */
+const BEAT_MS = 20;
 /** For the figures of docs/decisions/0040: how it was when nothing lingered. */
 const LINGER = Number(process.env["OSM_LINGER_MS"] ?? LINGER_MS);
 /** A request that takes longer says that the machine was held up, and then nothing about the mesh. */
@@ -36,11 +39,22 @@ interface State {
   readonly server: Server;
   /** The application's port for HTTP/1.1; that for HTTP/2 is the next one. */
   readonly target: number;
+  /** What the Service says of its ports; absent: what they are. */
+  readonly protocols?: readonly [string, string] | undefined;
+  /** Of a third port, behind which bytes are echoed. */
+  readonly third?: string;
 }
 const FIRST: State = { server: "a", target: 8080 };
 const MOVES: readonly (readonly [string, State])[] = [
   ["target port changes", { ...FIRST, target: 9090 }],
   ["selector changes", { ...FIRST, server: "b" }],
+];
+
+const AS_THEY_ARE = ["http", "kubernetes.io/h2c"] as const;
+/** Says of the same ports that they carry something else: requests are right in either form. */
+const PROTOCOLS: readonly (readonly [string, State])[] = [
+  ["protocol changes to tcp", { ...FIRST, protocols: ["tcp", "tcp"] }],
+  ["protocol changes to grpc", { ...FIRST, protocols: ["http", "grpc"] }],
 ];
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
@@ -50,9 +64,10 @@ describe("a Service that moves under load", () => {
   let load: LoadOperations;
   let caller: Operations;
 
-  const portsOf = ({ target }: State) => [
-    { name: "http", port: 80, targetPort: target },
-    { name: "http-two", port: 81, targetPort: target + 1, appProtocol: "kubernetes.io/h2c" },
+  const portsOf = ({ target, protocols: [one, two] = AS_THEY_ARE, third = "tcp" }: State) => [
+    { name: "one", port: 80, targetPort: target, appProtocol: one },
+    { name: "two", port: 81, targetPort: target + 1, appProtocol: two },
+    { name: "three", port: 82, targetPort: 9000, appProtocol: third },
   ];
   const ofService = (state: State): TestObject =>
     service({
@@ -97,6 +112,7 @@ describe("a Service that moves under load", () => {
     for (const name of ["a", "b"]) {
       const app = mesh.program(name, "pod-app.ts") as Operations;
       await Promise.all([8080, 9090].flatMap(port => [app.serveHttp(port), app.serveHttp2(port + 1)]));
+      await app.serveTcp(9000, "");
     }
     await called();
   }).timeout(90_000);
@@ -122,8 +138,19 @@ describe("a Service that moves under load", () => {
       mesh.write(ofSlice(to, place()));
     }
     await mesh.settled();
-    return Date.now() - began;
+    const ms = Date.now() - began;
+    // What a chain that went still carried has ended then: a change of protocol is to be seen to its end.
+    if (to.protocols !== undefined) await drained();
+    return ms;
   }
+
+  const drained = (): Promise<unknown> =>
+    waitFor("chains to be gone", async () => {
+      const draining = ["caller", "a"].map(pod =>
+        mesh.sidecar(pod).stat("listener_manager.total_filter_chains_draining"),
+      );
+      return (await Promise.all(draining)).every(count => count === 0);
+    });
 
   async function underLoad(work: () => Promise<void>): Promise<readonly LoadResult[]> {
     const running = await Promise.all(PLANS.map(plan => load.start(plan)));
@@ -138,14 +165,17 @@ describe("a Service that moves under load", () => {
     return results;
   }
 
-  const cases = MOVES.flatMap(move => ([0, LATE_MS] as const).map(lateMs => [...move, lateMs] as const));
+  const cases = [
+    ...MOVES.flatMap(move => ([0, LATE_MS] as const).map(lateMs => [...move, lateMs] as const)),
+    ...PROTOCOLS.map(change => [...change, 0] as const),
+  ];
   for (const [what, other, lateMs] of cases) {
     it(`fails no request when its ${what}, ${ROUNDS} times and back, its endpoints ${lateMs} ms later`, async () => {
       const moves: number[] = [];
       const results = await underLoad(async () => {
         for (let round = 0; round < ROUNDS; round += 1) {
           moves.push(await move(other, lateMs));
-          moves.push(await move(FIRST, lateMs));
+          moves.push(await move({ ...FIRST, protocols: other.protocols && AS_THEY_ARE }, lateMs));
         }
       });
       await called();
@@ -156,6 +186,34 @@ describe("a Service that moves under load", () => {
       expect(results.flatMap(({ failures }) => failures.map(failure => failure.what))).to.deep.equal([]);
     }).timeout(60_000 + ROUNDS * 10_000);
   }
+
+  it("keeps connections of bytes that are open when their port becomes HTTP, and opens no others", async () => {
+    const streams = mesh.program("caller", "stream-app.ts") as StreamOperations;
+    const bytes = { host: ROOT, port: 82 };
+    const answer = (): Promise<string> =>
+      caller.callTcp({ ...bytes, send: "hello\n", until: "\n" }).then(
+        ({ received }) => received,
+        () => "",
+      );
+    const { stream } = await waitFor("an open stream", () =>
+      streams.openTcp(bytes, BEAT_MS).then(
+        stream => ({ stream }),
+        () => undefined,
+      ),
+    );
+    for (const third of ["http", "grpc", "tcp", "http"]) {
+      await move({ ...FIRST, third }, 0);
+      await drained();
+      await waitFor(`a new connection taken for ${third}`, async () =>
+        (third === "tcp" ? /^a hello/ : /^HTTP\/1\.1 400/).test(await answer()),
+      );
+      const { received } = await streams.state(stream);
+      await waitFor("more of the stream", async () => (await streams.state(stream)).received > received + 50);
+    }
+    expect((await streams.state(stream)).open).to.equal(true);
+    await streams.closeAll();
+    await move(FIRST, 0);
+  }).timeout(180_000);
 
   it("had nothing rejected by any Envoy, and no error in the engine", () => {
     expect(mesh.refused).to.deep.equal([]);

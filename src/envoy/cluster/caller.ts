@@ -34,6 +34,6 @@ export function callerCluster(leaf: CallerClusterLeaf): Cluster {
         },
       ],
     },
-    ...(leaf.protocol === "tcp" ? {} : sameAsDownstream({ idleTimeoutMs: LOCAL_IDLE_MS })),
+    ...sameAsDownstream({ idleTimeoutMs: LOCAL_IDLE_MS }),
   };
 }

@@ -20,6 +20,6 @@ export function localCluster(leaf: LocalClusterLeaf): Cluster {
     ...clusterDefaults(),
     clusterDiscoveryType: { $case: "type", value: Cluster_DiscoveryType.STATIC },
     loadAssignment: staticEndpoint(leaf.name, LOOPBACK, leaf.port),
-    ...(leaf.protocol === "tcp" ? {} : sameAsDownstream({ idleTimeoutMs: LOCAL_IDLE_MS })),
+    ...sameAsDownstream({ idleTimeoutMs: LOCAL_IDLE_MS }),
   };
 }

@@ -60,9 +60,8 @@ export function upstreamCluster(leaf: UpstreamClusterLeaf): Cluster {
     ...clusterDefaults(leaf.connection),
     ...discovery(leaf),
     ...(leaf.outlier === undefined ? {} : { outlierDetection: outlierDetection(leaf.outlier) }),
-    ...(leaf.protocol === "tcp"
-      ? {}
-      : sameAsDownstream({ maxRequests: leaf.connection?.maxRequestsPerConnection })),
+    // Also where bytes are carried: a port that changes its protocol keeps its cluster, and with it what is under way.
+    ...sameAsDownstream({ maxRequests: leaf.connection?.maxRequestsPerConnection }),
     transportSocket: upstreamTls(leaf),
   };
 }

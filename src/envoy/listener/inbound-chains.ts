@@ -1,7 +1,7 @@
 import { callerGateName } from "../../model/caller-gate";
 import { MESH_ALPN } from "../../model/mesh-words";
 import type { InboundListenerLeaf, InboundPort, IngressChain, Permission } from "../../policy/types";
-import { cidrRange } from "../address";
+import { ANY_SOURCE, cidrRange } from "../address";
 import type {
   Filter,
   FilterChain,
@@ -75,13 +75,17 @@ function handshakePermission(inbound: InboundPort): Permission {
 /**
  * The chains of mesh callers. Envoy looks at the server name before it looks at the protocol inside, and does not look
  * back: a name that an ingress chain takes needs a mesh chain of its own, or nobody of the mesh could use that name.
+ * Chains of HTTP name every source, so that they are chosen before one of bytes, which names none and may be there as well:
+ * a chain goes on with its connections only as long as it is there, the same to the byte.
  */
 function meshChains(leaf: InboundListenerLeaf, inbound: InboundPort): FilterChain[] {
-  const name = String(inbound.port);
+  const bytes = inbound.handling.kind === "tcp";
+  const name = bytes ? `${inbound.port}|bytes` : String(inbound.port);
   const match: FilterChainMatch = {
     destinationPort: inbound.port,
     transportProtocol: "tls",
     applicationProtocols: [MESH_ALPN],
+    ...(bytes ? {} : { directSourcePrefixRanges: ANY_SOURCE }),
   };
   const rest = {
     transportSocket: inboundTls(leaf.trustDomain, leaf.tls, handshakePermission(inbound)),
@@ -143,9 +147,10 @@ function plaintextChain(leaf: InboundListenerLeaf, inbound: InboundPort): Filter
 
 /** Every way into one served port: of the mesh, of ingress, and plaintext where that is allowed. */
 export function inboundChains(leaf: InboundListenerLeaf, inbound: InboundPort): FilterChain[] {
-  const { handling } = inbound;
+  const { handling, formerly } = inbound;
   return [
     ...meshChains(leaf, inbound),
+    ...(formerly === undefined ? [] : meshChains(leaf, formerly)),
     ...(handling.kind === "http" ? ingressChain(leaf, inbound, handling) : []),
     ...plaintextChain(leaf, inbound),
   ];

@@ -1,13 +1,12 @@
-import type { OutboundListenerLeaf } from "../../policy/types";
-import { socketAddress } from "../address";
+import type { Handling, OutboundListenerLeaf } from "../../policy/types";
+import { ANY_SOURCE, socketAddress } from "../address";
 import { TrafficDirection } from "../api/generated/envoy/config/core/v3/base";
 import type { Listener } from "../api/generated/envoy/config/listener/v3/listener";
-import type { Filter } from "../api/generated/envoy/config/listener/v3/listener_components";
+import type { Filter, FilterChain } from "../api/generated/envoy/config/listener/v3/listener_components";
 import { httpConnectionManager } from "../http-connection-manager";
 import { tcpProxy } from "../tcp-filters";
 
-function filter(leaf: OutboundListenerLeaf): Filter {
-  const { handling } = leaf;
+function filter(leaf: OutboundListenerLeaf, handling: Handling): Filter {
   switch (handling.kind) {
     case "http":
       return httpConnectionManager({
@@ -34,6 +33,13 @@ function filter(leaf: OutboundListenerLeaf): Filter {
   }
 }
 
+/** The chain of HTTP names every source, so that it is chosen before one of bytes (see inbound-chains.ts). */
+function chain(leaf: OutboundListenerLeaf, handling: Handling): FilterChain {
+  const filters = [filter(leaf, handling)];
+  if (handling.kind === "tcp") return { filters };
+  return { filterChainMatch: { directSourcePrefixRanges: ANY_SOURCE }, filters };
+}
+
 /**
  * One frontend. It binds no port: the catch-all listener takes the redirected connection and hands it to the listener
  * that has the dialled address. It looks at no byte first, so protocols where the server speaks first work.
@@ -47,6 +53,8 @@ export function outboundListener(leaf: OutboundListenerLeaf): Listener {
     additionalAddresses: others.map(address => ({ address: socketAddress(address, leaf.port) })),
     bindToPort: false,
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [{ filters: [filter(leaf)] }],
+    filterChains: [leaf.handling, ...(leaf.formerly === undefined ? [] : [leaf.formerly])].map(handling =>
+      chain(leaf, handling),
+    ),
   };
 }

@@ -65,13 +65,13 @@ describe("clusters for Envoy", () => {
     });
   }
 
-  it("keep HTTP/1.1 and HTTP/2 as they came, and leave TCP alone", () => {
+  it("keep HTTP/1.1 and HTTP/2 as they came, and are the same where bytes are carried", () => {
     const http = at(built(UPSTREAM), ...HTTP_OPTIONS, "useDownstreamProtocolConfig");
     expect(http).to.have.keys("httpProtocolOptions", "http2ProtocolOptions");
-    expect(built({ ...UPSTREAM, protocol: "tcp" })).not.to.have.property("typedExtensionProtocolOptions");
+    expect(built({ ...UPSTREAM, protocol: "tcp" })).to.deep.equal(built(UPSTREAM));
     const local = { kind: "local-cluster" as const, name: "local|1", origins, port: 1 };
     expect(built({ ...local, protocol: "grpc" })).to.have.property("typedExtensionProtocolOptions");
-    expect(built({ ...local, protocol: "tcp" })).not.to.have.property("typedExtensionProtocolOptions");
+    expect(built({ ...local, protocol: "tcp" })).to.deep.equal(built({ ...local, protocol: "grpc" }));
   });
 
   it("go to the dialled address where there is no Service address", () => {

@@ -112,6 +112,11 @@ describe("the catch-all listener for Envoy", () => {
   });
 });
 
+const EVERY_SOURCE = ["0.0.0.0", "128.0.0.0", "::", "8000::"].map(addressPrefix => ({
+  addressPrefix,
+  prefixLen: 1,
+}));
+
 describe("the inbound listener for Envoy", () => {
   const chain = (leaf: typeof INBOUND, index = 0): ReturnType<typeof at> =>
     at(built(leaf), "filterChains", index);
@@ -131,6 +136,7 @@ describe("the inbound listener for Envoy", () => {
       destinationPort: 8080,
       transportProtocol: "tls",
       applicationProtocols: ["osm"],
+      directSourcePrefixRanges: EVERY_SOURCE,
     });
     const chains = at(built(INBOUND), "filterChains");
     expect(chains).to.have.length(2);

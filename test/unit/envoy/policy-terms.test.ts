@@ -116,11 +116,16 @@ describe("traffic policy for Envoy", () => {
 
   it("keeps ingress, mesh and plaintext apart", () => {
     const tls = { destinationPort: 8080, transportProtocol: "tls" };
+    const directSourcePrefixRanges = ["0.0.0.0", "128.0.0.0", "::", "8000::"].map(addressPrefix => ({
+      addressPrefix,
+      prefixLen: 1,
+    }));
+    const mesh = { ...tls, applicationProtocols: ["osm"], directSourcePrefixRanges };
     expect(chains(inbound(INGRESS_HTTP))).to.deep.equal([
-      { name: "8080", match: { ...tls, applicationProtocols: ["osm"] } },
+      { name: "8080", match: mesh },
       {
         name: "8080|ingress-names",
-        match: { ...tls, applicationProtocols: ["osm"], serverNames: ["shop.example.com"] },
+        match: { ...mesh, serverNames: ["shop.example.com"] },
       },
       {
         name: "8080|ingress|plain",
