@@ -20,6 +20,8 @@ export interface ReplicaTrust {
   readonly issuing: string;
   /** Trust domains whose names its configuration accepts; undefined: that of the mesh alone. */
   readonly domains?: readonly string[];
+  /** Why it has no certificate for somebody, as its issuer said last; undefined: everybody has one that is not overdue. */
+  readonly trouble?: string;
 }
 
 /** The live proxies and the replicas that serve them. */

@@ -61,7 +61,9 @@ function call(port: number): Promise<string> {
 async function leafEnd(envoy: AdsEnvoy): Promise<number | undefined> {
   const dump = await envoy.admin("/config_dump?resource=dynamic_active_secrets");
   const [, base64] = /"certificate_chain":\s*\{\s*"inline_bytes":\s*"([^"]+)"/.exec(dump) ?? [];
-  return base64 && Date.parse(new X509Certificate(Buffer.from(base64, "base64")).validTo);
+  return base64 === undefined
+    ? undefined
+    : Date.parse(new X509Certificate(Buffer.from(base64, "base64")).validTo);
 }
 
 // Twenty lives are twenty minutes: `npm run test:long`. The same with a turned clock is in test/unit/certificate.

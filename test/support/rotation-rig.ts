@@ -99,6 +99,9 @@ export class RotationRig {
       ads.secrets.setRoots(roots);
       ledger.givenChanged();
     });
+    ads.secrets.onTrouble(() => {
+      ledger.givenChanged();
+    });
     const server = await startLedgerServer({ ...common, host: "127.0.0.1", port: 0, authority, ledger });
     this.replicas.push({ ads, world, follower, ledger, server });
   }

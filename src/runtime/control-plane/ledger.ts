@@ -130,7 +130,8 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
           domains,
           clock,
         });
-  const rotation = options.roots.onRoots(() => own?.givenChanged());
+  const changed = (): void => own?.givenChanged();
+  const given = [options.roots.onRoots(changed), serving?.secrets.onTrouble(changed)];
   const server =
     own === undefined || !serves(role) || role === "dev"
       ? undefined
@@ -139,7 +140,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
   return {
     fleet: following?.fleet,
     stop: () => {
-      rotation.close();
+      for (const subscription of given) subscription?.close();
       following?.stop();
       server?.stop();
       own?.stop();

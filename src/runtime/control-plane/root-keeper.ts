@@ -120,7 +120,7 @@ export class RootKeeper {
     const facts = this.facts();
     const step = enabled ? this.step(known.state, objects, facts) : restOf(known.state);
     if (!(await this.keep(known, step))) return;
-    const [errors, next] = [this.errorsOf(objects), this.nextOf(objects)];
+    const [errors, next] = [this.errorsOf(objects, step.state, facts.fleet), this.nextOf(objects)];
     this.tell({ enabled, step, objects, errors, next, proxies: countOf(facts.fleet) });
     if (objects.length === 0 && isAtRest(step, enabled)) return;
     const again = (): void => {
@@ -187,10 +187,18 @@ export class RootKeeper {
     return true;
   }
 
-  private errorsOf(objects: readonly RootObject[]): ReadonlyMap<string, string> {
+  private errorsOf(
+    objects: readonly RootObject[],
+    { roots, issuing }: RotationState,
+    fleet: FleetTrust | undefined,
+  ): ReadonlyMap<string, string> {
+    const issuer = roots.find(({ fingerprint }) => fingerprint === issuing)?.owner;
+    // What a replica meets that asks for leaves is known before the next look at the issuer itself.
+    const trouble = fleet?.replicas.find(replica => replica.issuing === issuing && replica.trouble)?.trouble;
     return new Map(
       objects.flatMap(({ name }) => {
-        const error = this.resolver.errorOf(name) ?? this.schedule.errorOf(name);
+        const met = name === issuer ? trouble : undefined;
+        const error = this.resolver.errorOf(name) ?? this.schedule.errorOf(name) ?? met;
         return error === undefined ? [] : [[name, error] as const];
       }),
     );

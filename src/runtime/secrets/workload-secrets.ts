@@ -64,6 +64,8 @@ export interface WorkloadSecrets extends SecretSource {
   readonly issued: number;
   /** Identities that wait for a leaf because the issuer has failed, and what it said last; undefined: none does. */
   trouble(): { readonly waiting: number; readonly error: unknown } | undefined;
+  /** Called when somebody more, or somebody less, waits so. */
+  onTrouble(listener: () => void): Subscription;
   /** Ends all timers. */
   stop(): void;
 }
@@ -119,6 +121,7 @@ class Source implements WorkloadSecrets {
   private validityMs: number;
   /** Many leaves at once are issued a few at a time. */
   private readonly slices: Slices<Entry>;
+  private readonly troubled = new Set<() => void>();
   issued = 0;
 
   constructor(private readonly options: WorkloadSecretsOptions) {
@@ -145,6 +148,7 @@ class Source implements WorkloadSecrets {
         entry.timer?.cancel();
         this.slices.drop(entry);
         this.entries.delete(key);
+        this.note(entry, undefined);
       },
     };
   }
@@ -170,7 +174,9 @@ class Source implements WorkloadSecrets {
   }
 
   given(): ReplicaTrust {
-    return { trust: this.roots.trustVersion, issuing: this.roots.issuer.fingerprint };
+    const given = { trust: this.roots.trustVersion, issuing: this.roots.issuer.fingerprint };
+    const trouble = this.trouble();
+    return trouble === undefined ? given : { ...given, trouble: messageOf(trouble.error) };
   }
 
   trouble(): { readonly waiting: number; readonly error: unknown } | undefined {
@@ -179,7 +185,13 @@ class Source implements WorkloadSecrets {
     return last && { waiting: failed.length, error: last.error };
   }
 
+  onTrouble(listener: () => void): Subscription {
+    this.troubled.add(listener);
+    return { close: () => this.troubled.delete(listener) };
+  }
+
   stop(): void {
+    this.troubled.clear();
     for (const entry of this.entries.values()) entry.timer?.cancel();
     this.slices.stop();
     this.entries.clear();
@@ -263,7 +275,7 @@ class Source implements WorkloadSecrets {
     if (entry.leaf !== undefined)
       log.debug("renewed a workload certificate", { identity: identityKey(entry.identity) });
     entry.leaf = { layer, seed, issuedAt, notAfter, root: fingerprint };
-    entry.failure = undefined;
+    this.note(entry, undefined);
     entry.backoff.succeeded();
     this.publish(entry);
     this.schedule(entry);
@@ -275,11 +287,17 @@ class Source implements WorkloadSecrets {
     if (entry.failure === undefined)
       log.warn("no certificate for a workload; tried again", {
         identity: identityKey(entry.identity),
-        error: error instanceof Error ? error.message : String(error),
+        error: messageOf(error),
       });
-    entry.failure = { error };
+    this.note(entry, { error });
     entry.renewAt = clock.now() + entry.backoff.failed();
     this.schedule(entry);
+  }
+
+  private note(entry: Entry, failure: Entry["failure"]): void {
+    const isNews = (entry.failure === undefined) !== (failure === undefined);
+    entry.failure = failure;
+    if (isNews) for (const listener of [...this.troubled]) listener();
   }
 
   private publish(entry: Entry): void {
@@ -301,6 +319,10 @@ class Source implements WorkloadSecrets {
     };
     entry.timer = this.options.clock.setTimeout(look, Math.min(wait, LOOK_MS));
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function trustOf({ trustVersion, trustPem }: WorkloadRoots): Layer {
