@@ -115,10 +115,12 @@ describe("rotation of the root of the real mesh, under traffic", function () {
       after: number,
     ): number | undefined => all.find(({ version, at }) => is(version) && at >= after)?.at;
     for (let index = 0; index < moves.length; index += 3) {
+      // The bundle with both may be missed by a reader that is held up; the one after it says nothing about that.
+      const isBoth = (version: string): boolean => version.split("+").length > 1;
       const [trust, issue, drop] = moves.slice(index, index + 3);
       if (trust === undefined || issue === undefined || drop === undefined) break;
       for (const { trust: bundles, leaf } of history.seen) {
-        const trusted = firstOf(bundles, version => version.includes(trust.fingerprint), trust.at - SAME_MS);
+        const trusted = firstOf(bundles, isBoth, trust.at - SAME_MS);
         const issued = firstOf(leaf, version => version.startsWith(issue.fingerprint), trust.at);
         const dropped = firstOf(bundles, version => version === issue.fingerprint, issue.at);
         inOrder("the record's trust, a sidecar's", trust.at, trusted);
@@ -134,7 +136,7 @@ describe("rotation of the root of the real mesh, under traffic", function () {
       failed: early.length,
       bound: "none early",
     });
-    // The bundle with both roots may be missed by a reader that is held up; leaves and last bundles stay.
+    // Leaves and last bundles stay, and are missed by nobody.
     expect(compared).to.be.at.least(moves.length);
   });
 

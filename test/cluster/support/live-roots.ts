@@ -105,13 +105,23 @@ export class LiveRoots {
     });
   }
 
-  /** Takes all of it away; what was never made is passed by. */
+  /**
+   * Takes all of it away; what was never made is passed by. Wherever the rotation is, it leads back first, or whoever comes
+   * next would find a mesh whose root nobody can issue from.
+   */
   public async remove(): Promise<void> {
-    const places = [ROOTS, `${ROLES}/rolebindings`, `${ROLES}/roles`, SECRETS];
-    for (const place of places)
-      await this.mesh.api.delete(`${place}/${this.name}`).catch((error: unknown) => {
-        if (!isNotFound(error)) throw error;
-      });
+    await this.delete(ROOTS);
+    await until("the way back to the built-in root", LONG_MS, async () => {
+      const [root, ...others] = (await LiveRoots.record(this.mesh))?.roots ?? [];
+      return root?.owner === undefined && others.length === 0 ? true : undefined;
+    });
+    for (const place of [`${ROLES}/rolebindings`, `${ROLES}/roles`, SECRETS]) await this.delete(place);
+  }
+
+  private async delete(place: string): Promise<void> {
+    await this.mesh.api.delete(`${place}/${this.name}`).catch((error: unknown) => {
+      if (!isNotFound(error)) throw error;
+    });
   }
 }
 
