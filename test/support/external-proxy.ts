@@ -114,6 +114,23 @@ export async function startExternalEnvoy(
   const relay = await startRelay(socket, adsPort);
   const way = place.start([process.execPath, "-e", IN_PLACE, String(ADS_PORT), socket]);
   await once(way.stdout ?? way, "data");
+  const envoy = await runExternalEnvoy(place, workshop, folder);
+  return {
+    ...envoy,
+    present,
+    stop: async () => {
+      relay.close();
+      await envoy.stop();
+    },
+  };
+}
+
+/** Runs what the files of a folder say: the redirect rules, then Envoy as the sidecar's user, who owns the folder. */
+export async function runExternalEnvoy(
+  place: NetworkPod,
+  workshop: Workshop,
+  folder: string,
+): Promise<Omit<ExternalEnvoy, "present">> {
   place.run(["sh", path.join(folder, "redirect.sh")]);
   const logFile = path.join(workshop.folder, `external-${place.name}.log`);
   const output = openSync(logFile, "a");
@@ -134,25 +151,6 @@ export async function startExternalEnvoy(
   );
   const admin = path.join(folder, "run", FILE_ADMIN_SOCKET);
   const log = (): string => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "");
-  const envoy: ExternalEnvoy = {
-    admin: target => get(admin, target),
-    stat: async name => {
-      const text = await get(
-        admin,
-        `/stats?filter=${encodeURIComponent(`^${name.replaceAll(".", "\\.")}$`)}`,
-      );
-      return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
-    },
-    present,
-    log,
-    stop: async () => {
-      relay.close();
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const ended = once(child, "exit");
-      child.kill("SIGKILL");
-      await ended;
-    },
-  };
   await waitFor(
     `the admin socket of ${place.name}`,
     async () => {
@@ -161,5 +159,21 @@ export async function startExternalEnvoy(
     },
     60_000,
   );
-  return envoy;
+  return {
+    admin: target => get(admin, target),
+    stat: async name => {
+      const text = await get(
+        admin,
+        `/stats?filter=${encodeURIComponent(`^${name.replaceAll(".", "\\.")}$`)}`,
+      );
+      return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
+    },
+    log,
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
 }

@@ -80,9 +80,10 @@ class Pod implements NetworkPod {
   constructor(
     readonly name: string,
     index: number,
+    network: { readonly ipv4: string; readonly ipv6: string } = { ipv4: "10.99.0.", ipv6: "fd99::" },
   ) {
-    this.ip = `10.99.0.${index + 10}`;
-    this.ip6 = `fd99::${(index + 10).toString(16)}`;
+    this.ip = `${network.ipv4}${index + 10}`;
+    this.ip6 = `${network.ipv6}${(index + 10).toString(16)}`;
   }
 
   private enter(): string[] {
@@ -161,4 +162,42 @@ export async function createNetwork(names: readonly string[]): Promise<Network> 
     },
     close,
   };
+}
+
+/** A machine that is not part of a cluster and can reach its pods and Services. */
+export interface AttachedMachine {
+  readonly place: NetworkPod;
+  close(): Promise<void>;
+}
+
+/** Link of the machine at the other network. */
+const MACHINE_LINK = "osm-machine";
+
+/** Makes a machine with one link to another network namespace (its path), which leads it everywhere. IPv4 only. */
+export async function attachMachine(name: string, netns: string): Promise<AttachedMachine> {
+  // Addresses that are nobody's (RFC 5737).
+  const machine = new Pod(name, 0, { ipv4: "198.51.100.", ipv6: "fd98::" });
+  const close = async (): Promise<void> => {
+    await Promise.all(machine.children.map(stop));
+    await stop(machine.holder);
+  };
+  try {
+    await separated(machine.holder);
+    const outer = ["nsenter", `--net=${netns}`, "--", "ip"];
+    const link = ["type", "veth", "peer", "name", "eth0", "netns", pidOf(machine.holder)];
+    execute([...outer, "link", "add", MACHINE_LINK, ...link]);
+    execute([...outer, "addr", "add", "198.51.100.1/24", "dev", MACHINE_LINK]);
+    execute([...outer, "link", "set", MACHINE_LINK, "up"]);
+    const commands = [
+      "link set lo up",
+      "link set eth0 up",
+      `addr add ${machine.ip}/24 dev eth0`,
+      "route add default via 198.51.100.1",
+    ];
+    machine.run(["ip", "-force", "-batch", "-"], `${commands.join("\n")}\n`);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { place: machine, close };
 }
