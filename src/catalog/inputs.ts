@@ -1,7 +1,7 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
 import { DEFAULT_MESH_CONFIG } from "../api/mesh-config";
 import { structurallyEqual } from "../graph/equality";
-import type { Cell, GraphInternals, Input } from "../graph/graph";
+import type { GraphInternals, Input } from "../graph/graph";
 import type { IndexKeys, Table } from "../graph/table";
 import { createTable } from "../graph/table";
 import type { ServiceIdentity, TrustDomain } from "../model/identity";
@@ -112,13 +112,11 @@ function isLiveProxy(pod: MeshPod): boolean {
 
 /** Empty inputs in a graph. */
 export function createInputs(graph: GraphInternals, settings: InputSettings = {}): Inputs {
+  const plain = <V>(label: string): Table<V, never> =>
+    createTable<V>(graph, { label, equals: structurallyEqual, indexes: {} });
   return {
     graph,
-    namespaces: createTable<MeshNamespace>(graph, {
-      label: "namespaces",
-      equals: structurallyEqual,
-      indexes: {},
-    }),
+    namespaces: plain<MeshNamespace>("namespaces"),
     services: createTable<MeshService, "candidate" | "selector" | "address">(graph, {
       label: "services",
       equals: structurallyEqual,
@@ -146,21 +144,9 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
         external: pod => (pod.external === undefined ? [] : [""]),
       },
     }),
-    serviceAccounts: createTable<ServiceIdentity>(graph, {
-      label: "serviceAccounts",
-      equals: structurallyEqual,
-      indexes: {},
-    }),
-    lingering: createTable<readonly ServedPort[]>(graph, {
-      label: "lingering",
-      equals: structurallyEqual,
-      indexes: {},
-    }),
-    carriedBytes: createTable<readonly number[]>(graph, {
-      label: "carriedBytes",
-      equals: structurallyEqual,
-      indexes: {},
-    }),
+    serviceAccounts: plain<ServiceIdentity>("serviceAccounts"),
+    lingering: plain<readonly ServedPort[]>("lingering"),
+    carriedBytes: plain<readonly number[]>("carriedBytes"),
     meshConfig: graph.input<MeshConfigSpec>("meshConfig", DEFAULT_MESH_CONFIG, structurallyEqual),
     meshConfigRef: {
       group: "config.openservicemesh.io",

@@ -7,7 +7,7 @@ import type { Call, Decision } from "../policy/decide";
 import type { Leaf } from "../policy/types";
 import type { EncodedResource } from "../xds/resource";
 import { rememberingBytes } from "./engine/carried-bytes";
-import type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
+import type { Compiler, DiagnosticMap, PolicyDescription } from "./engine/compiler";
 import { createCompiler } from "./engine/compiler";
 import type { EngineEvent } from "./engine/events";
 import { explain } from "./engine/explain";
@@ -109,6 +109,10 @@ function trustDomainOf(
   };
 }
 
+function computed(graph: Compiler["inputs"]["graph"]): Pick<EngineStats, "computedCells"> {
+  return { computedCells: graph.stats().computedCells };
+}
+
 /** Makes an engine without any input. It computes nothing until somebody subscribes. */
 export function createEngine(options: EngineOptions): Engine {
   const log = options.log.child("engine");
@@ -165,10 +169,6 @@ export function createEngine(options: EngineOptions): Engine {
     onDiagnostics: listener => findings.onChange(listener),
     describe: podUid => graph.peek(compiler.description(podUid)),
     explain: (podUid, call) => explain(compiler, podUid, call),
-    stats: () => ({
-      ...counters,
-      subscribers: subscribers.count,
-      computedCells: graph.stats().computedCells,
-    }),
+    stats: () => ({ ...counters, subscribers: subscribers.count, ...computed(graph) }),
   };
 }

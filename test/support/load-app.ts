@@ -45,7 +45,7 @@ function http2Sender({ host, port, path }: LoadPlan): Send {
       const stream = session.request({ ":path": path });
       let status = 0;
       stream.on("response", headers => (status = headers[":status"] ?? 0));
-      stream.on("error", error => {
+      stream.on("error", (error: Error) => {
         // No server has seen such a request (RFC 9113, 8.7): clients send it again, elsewhere where the session goes away.
         if (stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) resolve(send());
         else reject(error);
