@@ -21,6 +21,8 @@ const LEAST_PER_SECOND = 200;
 const MOST_DELAY_MS = 50;
 /** Certificates by OpenSSL's command: each is a process. */
 const BY_COMMAND = 40;
+/** How long doing nothing is measured. */
+const IDLE_MS = 3_000;
 
 /** Figures of one way to make leaves. */
 export interface LeafFigures {
@@ -38,6 +40,22 @@ export interface LeafFigures {
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
+}
+
+/** What the machine does to a process that has nothing to do: the part of the delay that is not ours. */
+async function idle(): Promise<LeafFigures> {
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  await new Promise(resolve => setTimeout(resolve, IDLE_MS));
+  delay.disable();
+  return {
+    way: "nothing at all",
+    leaves: 0,
+    perSecond: 0,
+    perCpuSecond: undefined,
+    delayP99Ms: delay.percentile(99) / 1e6,
+    delayMaxMs: delay.max / 1e6,
+  };
 }
 
 async function byIssuer(leaves: number): Promise<LeafFigures> {
@@ -125,7 +143,7 @@ function judge(issuer: LeafFigures, raw: LeafFigures): string {
 export async function benchLeaves(leaves = 2_000): Promise<readonly LeafFigures[]> {
   // Once unmeasured: what is compiled on first use is not what a leaf costs.
   await byIssuer(200);
-  const rows = [await byIssuer(leaves), byRawSigning(leaves), byCommand(BY_COMMAND)];
+  const rows = [await byIssuer(leaves), byRawSigning(leaves), byCommand(BY_COMMAND), await idle()];
   const [issuer, raw] = rows;
   const text = (value: number | undefined, digits: number): string => value?.toFixed(digits) ?? "";
   const head = ["leaves", "count", "a second", "a second of CPU", "delay p99 ms", "delay max ms"];

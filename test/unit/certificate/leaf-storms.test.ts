@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { keepHeldLeaf } from "../../../src/runtime/ads/held-leaf";
@@ -98,8 +97,6 @@ describe("many leaves at once", () => {
   });
 
   it("leave a turn to others in between, and none is lost or issued twice", async () => {
-    const delay = monitorEventLoopDelay({ resolution: 1 });
-    delay.enable();
     const count = 200;
     const { secrets, held } = fleet(count, HOUR, systemClock);
     expect(secrets.issued, "in the first turn").to.be.below(count / 4);
@@ -108,12 +105,10 @@ describe("many leaves at once", () => {
       await new Promise(resolve => setImmediate(resolve));
       turns += 1;
     }
-    delay.disable();
     expect(secrets.issued).to.equal(count);
     expect([...held.values()].filter(set => endOf(set) === 0)).to.deep.equal([]);
     expect(turns).to.be.above(count / 20);
-    // Fifty milliseconds are aimed at (`npm run bench`); here the machine may be overloaded.
-    expect(delay.percentile(99) / 1e6).to.be.below(500);
+    // How long a turn takes is measured by `npm run bench -- leaves`.
     secrets.stop();
   });
 });
