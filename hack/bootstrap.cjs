@@ -16,7 +16,7 @@ const COMMANDS = {
     entry: "hack/ladder.ts",
     needs:
       "needs: root on Linux with Debian packages, Node 20.19 or newer, Go 1.21 or newer, 6 GB of disk, 4 GB of memory; " +
-      "takes up to 60 minutes the first time, about half an hour later",
+      "takes up to 60 minutes the first time, about 25 minutes later",
   },
   demo: {
     entry: "hack/demo/main.ts",

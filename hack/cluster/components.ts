@@ -132,6 +132,8 @@ function kubeletConfig(settings: ClusterSettings): unknown {
     syncFrequency: "30s",
     volumeStatsAggPeriod: "-1s",
     volumePluginDir: path.join(settings.state, "kubelet", "volume-plugins"),
+    // A kubelet removes logs of pods that it does not know: two clusters of one machine must not have them in one folder.
+    podLogsDir: path.join(settings.state, "kubelet", "pod-logs"),
   };
 }
 
