@@ -110,7 +110,7 @@ describe("a proxy outside of the cluster", () => {
     apps = { buyer: start("buyer"), thief: start("thief"), bank: start("bank"), vm: start("vm") };
     await Promise.all([apps.bank.serveHttp(8080), apps.vm.serveHttp(8080)]);
     vm = await mesh.startExternal("vm", credentials());
-  }).timeout(120_000);
+  }).timeout(300_000);
   after(() => mesh.close());
 
   it("is not let in before it is declared, nor while another key is named", async () => {

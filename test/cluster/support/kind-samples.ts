@@ -98,6 +98,14 @@ export function kindSamples(namespace: string): readonly KindSample[] {
       },
       ...{ spec: { host: "otel.o11y.svc", port: 4317 } },
     }),
+    sample("externalworkload", NOBODY, {
+      ...{
+        apiVersion: "config.openservicemesh.io/v1alpha2",
+        kind: "ExternalWorkload",
+        metadata: { name: "machine" },
+      },
+      ...{ spec: { serviceAccountName: "default", addresses: ["192.0.2.7"] } },
+    }),
     sample("identitybinding", CLIENTS_OR_NOBODY, {
       ...{
         apiVersion: "access.smi-spec.io/v1alpha4",
