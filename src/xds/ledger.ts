@@ -67,7 +67,8 @@ export function isSettled(state: StreamState, diffs: DiffCache): boolean {
   return SEND_ORDER.every(typeUrl => {
     const type = typeStateOf(state, typeUrl);
     const target = snapshot.get(typeUrl);
-    if (type.inFlight !== undefined || notAskedFor(type, snapshot).length > 0) return false;
+    const { rejected } = typeStateOf(state, TYPE_URLS.listener);
+    if (type.inFlight !== undefined || notAskedFor(type, snapshot, rejected).length > 0) return false;
     const { changed, removed } = pendingOf(type, target, diffs);
     return changed.length === 0 && removed.length === 0;
   });
@@ -91,15 +92,20 @@ function outstandingNames(type: TypeState, snapshot: Snapshot, diffs: DiffCache)
 /**
  * Resources that a proxy should ask for by name and has not: what refers to them is on its way. Only looked for when it
  * has asked for fewer names than there are. Secrets are asked for by need, and shaped by no object. A route table to which
- * no listener refers (that of a headless Service without pods, say) is never asked for.
+ * no listener refers (that of a headless Service without pods, say) is never asked for, nor one to which none does but
+ * those of `refused`.
  */
-function notAskedFor(type: TypeState, snapshot: Snapshot): readonly string[] {
+function notAskedFor(
+  type: TypeState,
+  snapshot: Snapshot,
+  refused?: ReadonlyMap<string, unknown>,
+): readonly string[] {
   const target = snapshot.get(type.typeUrl);
   if (target === undefined || type.typeUrl === TYPE_URLS.secret) return [];
   if (type.wildcard || type.names.size >= sizeOf(target)) return [];
   const missing = [...resourcesOf(target)].map(({ name }) => name).filter(name => !type.names.has(name));
   if (missing.length === 0 || type.typeUrl !== TYPE_URLS.route) return missing;
-  const needs = (snapshot.get(TYPE_URLS.listener)?.layers ?? []).map(needsOf);
+  const needs = (snapshot.get(TYPE_URLS.listener)?.layers ?? []).map(neededBeside(refused));
   return missing.filter(name => needs.some(needed => needed.has(name)));
 }
 
@@ -113,6 +119,15 @@ function needsOf(listeners: Layer): ReadonlySet<string> {
   for (const listener of listeners.values()) for (const name of listener.needs ?? NOTHING) needs.add(name);
   needsOfLayer.set(listeners, needs);
   return needs;
+}
+
+/** As {@link needsOf}, of listeners that the proxy has not refused. */
+function neededBeside(
+  refused: ReadonlyMap<string, unknown> | undefined,
+): (listeners: Layer) => ReadonlySet<string> {
+  if (refused === undefined || refused.size === 0) return needsOf;
+  return listeners =>
+    new Set([...listeners.values()].flatMap(({ name, needs }) => (refused.has(name) ? [] : (needs ?? []))));
 }
 
 /**

@@ -23,6 +23,8 @@ function asksFor(resource: EncodedResource): readonly string[] {
 class Stream {
   state = initialStreamState();
   readonly diffs = createDiffCache();
+  /** What it answers with instead of acknowledging listeners. */
+  refusal: string | undefined;
 
   take(snapshot: Snapshot): void {
     this.go({ kind: "snapshot", now: 0, snapshot });
@@ -43,7 +45,7 @@ class Stream {
         subscribe,
         unsubscribe: [],
         initialVersions: new Map(),
-        error: undefined,
+        error: nonce !== "" && typeUrl === listener ? this.refusal : undefined,
       },
     });
   }
@@ -79,6 +81,16 @@ describe("what a proxy has to ask for before it counts as settled", () => {
     expect([stream.isSettled, stream.lag]).to.deep.equal([false, [objectRefKey(split)]]);
     stream.ask(route, ["web"]);
     expect([stream.isSettled, stream.lag]).to.deep.equal([true, []]);
+  });
+
+  it("is none to which only a listener refers that the proxy has refused; its policy is late", () => {
+    const stream = new Stream();
+    stream.refusal = "Error adding/updating listener(s) web: not like this\n";
+    const web = { ...testResource(listener, "web", "1"), needs: ["web"] };
+    stream.take(snapshotOf([web, testResource(route, "web", "1", { origins: [split] })]));
+    stream.ask(cluster);
+    stream.ask(listener);
+    expect([stream.isSettled, stream.lag]).to.deep.equal([true, [objectRefKey(split)]]);
   });
 
   it("is none to which no listener refers", () => {
