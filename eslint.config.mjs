@@ -34,7 +34,7 @@ const noDefault = { selector: "ExportDefaultDeclaration", message: "Named export
 /**
  * `pepr build` and `pepr deploy` lint the whole tree first and only warn about what they find. Typed lint of all of it
  * costs most of a minute, and `npm run check` has already refused what it would warn about, so Pepr is shown nothing
- * but the entry file.
+ * but the entry file, and no types of it.
  */
 const calledByPepr = /[\\/]pepr([\\/]|$)/.test(process.argv[1] ?? "");
 
@@ -68,6 +68,7 @@ export default tseslint.config(
       "no-restricted-syntax": ["error", noDefault],
     },
   },
+  ...(calledByPepr ? [tseslint.configs.disableTypeChecked] : []),
   {
     files: ["src/**/*.ts", "capabilities/**/*.ts"],
     ignores: ["src/runtime/**", "src/cli/**"],
