@@ -157,10 +157,17 @@ export interface TestInbound {
   readonly externalAuthorization?: ExternalAuthorization;
   /** Everybody who gets a gate of its own; undefined: nobody has one, all reach the application directly. */
   readonly callers?: readonly ServiceIdentity[];
+  /** Gates stand by and nobody goes through them, as on permissive ports (docs/decisions/0027-gates.md). */
+  readonly standby?: boolean;
   /** Further terms of the port. */
   readonly terms?: Partial<InboundPort>;
   /** Further terms of its route table. */
   readonly table?: Partial<RouteTableLeaf>;
+}
+
+/** What says of a port or its route table that callers go through their gates. */
+function perCaller({ callers, standby = false }: TestInbound): { readonly perCaller?: true } {
+  return callers === undefined || standby ? {} : { perCaller: true };
 }
 
 /** The gates of the callers of a port, and the clusters that lead to them. */
@@ -174,20 +181,14 @@ function gates({ port, protocol, callers = [] }: TestInbound): (CallerGateLeaf |
   });
 }
 
-function inboundPort({
-  port,
-  protocol,
-  permission = ANYBODY,
-  externalAuthorization,
-  callers,
-  terms,
-}: TestInbound): InboundPort {
+function inboundPort(given: TestInbound): InboundPort {
+  const { port, protocol, permission = ANYBODY, externalAuthorization, terms } = given;
   const backends = [{ cluster: `local|${port}`, weight: 1 }];
   return {
     port,
     permission,
     externalAuthorization,
-    ...(callers === undefined ? {} : { perCaller: true }),
+    ...perCaller(given),
     ...terms,
     handling:
       protocol === "tcp"
@@ -220,15 +221,15 @@ export function inboundLeaves(identity: ServiceIdentity, ports: readonly TestInb
   const tables = ports
     .filter(({ protocol }) => protocol !== "tcp")
     .map(
-      ({ port, permission, rules, callers, table }): RouteTableLeaf => ({
+      (given): RouteTableLeaf => ({
         kind: "route-table",
-        name: `inbound|${port}`,
+        name: `inbound|${given.port}`,
         direction: "inbound",
         origins,
         trustDomain: TRUST_DOMAIN,
-        rules: rules ?? everyRequest([{ cluster: `local|${port}`, weight: 1 }], permission),
-        ...(callers === undefined ? {} : { perCaller: true }),
-        ...table,
+        rules: given.rules ?? everyRequest([{ cluster: `local|${given.port}`, weight: 1 }], given.permission),
+        ...perCaller(given),
+        ...given.table,
       }),
     );
   return [listener, ...clusters, ...tables, ...ports.flatMap(gates)];
