@@ -132,7 +132,10 @@ class Follower implements RootFollower {
   private async issuerOf(root: TrustedRoot): Promise<Issuer> {
     const { authority, openIssuer } = this.options;
     const trustDomain = root.trustDomain ?? this.options.trustDomain;
-    const issuer = root.provider === undefined ? authority : await openIssuer(root.provider, trustDomain, root.fingerprint);
+    const issuer =
+      root.provider === undefined
+        ? authority
+        : await openIssuer(root.provider, trustDomain, root.fingerprint);
     if (issuer.fingerprint === root.fingerprint) return issuer;
     throw new IssuerError("garbage", `the issuer of ${root.owner ?? "the mesh"} has another root by now`);
   }
