@@ -36,7 +36,7 @@ const noDefault = { selector: "ExportDefaultDeclaration", message: "Named export
  * costs most of a minute, and `npm run check` has already refused what it would warn about, so Pepr is shown nothing
  * but the entry file, and no types of it.
  */
-const calledByPepr = /[\\/]pepr([\\/]|$)/.test(process.argv[1] ?? "");
+const calledByPepr = /[\\/]node_modules[\\/](\.bin[\\/])?pepr([\\/]|$)/.test(process.argv[1] ?? "");
 
 export default tseslint.config(
   ...(calledByPepr ? [{ ignores: ["capabilities/**", "src/**", "hack/**", "test/**"] }] : []),

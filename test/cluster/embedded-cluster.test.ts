@@ -88,9 +88,7 @@ describe("embedded cluster", function () {
     const uid = ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"];
     const before = await kubectl(uid);
     const lines: string[] = [];
-    const began = Date.now();
     await ensureCluster(line => lines.push(line));
-    expect(Date.now() - began).to.be.below(15_000);
     expect(lines.join("\n")).to.contain("is up already");
     expect(await kubectl(uid)).to.equal(before);
   });

@@ -121,9 +121,14 @@ describe("egress", () => {
   });
 
   it("opens TCP by range, without waiting where the server speaks first", async () => {
-    const started = Date.now();
-    expect(await tcp(3306)).to.equal("welcome to world");
-    expect(Date.now() - started).to.be.below(4000);
+    const tries: number[] = [];
+    // A filter that waited for the client's first bytes would hold up each of them for five seconds.
+    while (tries.length < 3 && !tries.some(took => took < 4000)) {
+      const started = Date.now();
+      expect(await tcp(3306)).to.equal("welcome to world");
+      tries.push(Date.now() - started);
+    }
+    expect(Math.min(...tries)).to.be.below(4000);
     expect(await tcp(3307)).to.equal("");
   });
 
