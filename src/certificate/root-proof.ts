@@ -88,6 +88,8 @@ export interface ProvenMove {
 export type ProofFacts = RotationFacts & {
   /** By pod uid, when the leaf of an absent proxy has expired for sure, epoch milliseconds. */
   readonly absentUntil: Readonly<Record<string, number>>;
+  /** Trust domain of the root that issues. A move to a root of the same brings no names that are not in use already. */
+  readonly issuingDomain: string;
   /**
    * Proxies, as `namespace/pod`, that were there when all replicas were ready for the move; undefined: they have not been
    * yet. Those that came later are given nothing else by any replica, so they are not waited for: or a cluster in which pods
@@ -113,16 +115,16 @@ export function trusts(version: string, fingerprint: string): boolean {
 interface Judged {
   readonly kind: ProvenMove["kind"];
   readonly fingerprint: string;
-  /** Whether names of the root's trust domain are accepted. */
+  /** Whether the move brings no names of a trust domain that is not accepted. */
   readonly accepts: (domains: readonly string[] | undefined) => boolean;
 }
 
-function judged({ kind, root }: ProvenMove, { trustDomain }: ProofFacts): Judged {
+function judged({ kind, root }: ProvenMove, { trustDomain, issuingDomain }: ProofFacts): Judged {
   const wanted = root.trustDomain ?? trustDomain;
   return {
     kind,
     fingerprint: root.fingerprint,
-    accepts: domains => (domains ?? [trustDomain]).includes(wanted),
+    accepts: domains => wanted === issuingDomain || (domains ?? [trustDomain]).includes(wanted),
   };
 }
 

@@ -140,7 +140,8 @@ function stepToProof(before: RotationState, next: RootMove, facts: RotationFacts
   const key = `${next.kind} ${next.root.fingerprint}`;
   const absent = absentProxies(before, facts);
   const known = before.counted?.move === key ? before.counted : undefined;
-  const proof = proofOf(next, { ...facts, absentUntil: absent, counted: known?.names });
+  const issuingDomain = issuingDomainOf(before, facts);
+  const proof = proofOf(next, { ...facts, absentUntil: absent, issuingDomain, counted: known?.names });
   const named = proof.replicasReady ? { counted: { move: key, names: namesIn(facts) } } : {};
   const waiting: RotationState = { ...persisted(before), absent, ...(known ? { counted: known } : named) };
   if (!proof.complete) return { state: waiting, made: undefined, next, proof, text: proof.text };
@@ -153,14 +154,13 @@ function stepToProof(before: RotationState, next: RootMove, facts: RotationFacts
 }
 
 /** How long the proof of a move must stand. */
-function standsMs(
-  { roots, issuing }: RotationState,
-  { kind, root }: RootMove,
-  { trustDomain }: RotationFacts,
-): number {
-  const current = roots.find(({ fingerprint }) => fingerprint === issuing);
-  const isOther = (root.trustDomain ?? trustDomain) !== (current?.trustDomain ?? trustDomain);
+function standsMs(before: RotationState, { kind, root }: RootMove, facts: RotationFacts): number {
+  const isOther = (root.trustDomain ?? facts.trustDomain) !== issuingDomainOf(before, facts);
   return kind === "issue" && isOther ? NAMES_STAND_MS : PROOF_STANDS_MS;
+}
+
+function issuingDomainOf({ roots, issuing }: RotationState, { trustDomain }: RotationFacts): string {
+  return roots.find(({ fingerprint }) => fingerprint === issuing)?.trustDomain ?? trustDomain;
 }
 
 function namesIn({ fleet }: RotationFacts): ReadonlySet<string> {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { systemClock } from "../../src/runtime/clock";
 import type { Issuer } from "../../src/runtime/issuers/issuer";
-import { certManagerSigner } from "../../src/runtime/issuers/cert-manager";
+import { certManagerSigner, type CertManagerAccess } from "../../src/runtime/issuers/cert-manager";
 import { createOpenIssuer } from "../../src/runtime/issuers/open";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
@@ -107,26 +107,62 @@ describe("cert-manager's protocol on a real API server, played by a stand-in", f
         (await requests()).map(({ metadata }) => metadata.name);
       const [left, other] = ["osm-0123456789abcdef", "osm-gateway"];
       for (const name of [left, other]) await put(name);
-      const ask = async (ahead: number): Promise<void> => {
+      let swept: unknown;
+      /** Asks as if the API server had dated what it just made so much later than all that was there before. */
+      const ask = async (laterMs: number, signal: AbortSignal): Promise<void> => {
         const plan = (played as PlayedCertManager).plan();
-        const access = {
-          kube: client,
+        let listed: (() => void) | undefined;
+        const looked = new Promise<void>(resolve => (listed = resolve));
+        const access: CertManagerAccess = {
+          kube: {
+            get: async <T>(path: string) => {
+              const answer = await client.get<T>(path);
+              if (path === REQUESTS) listed?.();
+              return answer;
+            },
+            watch: (...given) => client.watch(...given),
+            delete: path => client.delete(path),
+            create: async <T>(path: string, body: T) => {
+              const made = (await client.create(path, body)) as T & KubeObject;
+              const at = Date.parse(made.metadata.creationTimestamp ?? "") + laterMs;
+              return {
+                ...made,
+                metadata: { ...made.metadata, creationTimestamp: new Date(at).toISOString() },
+              };
+            },
+          },
           osmNamespace: OSM,
-          clock: { now: () => Date.now() + ahead },
-          log: silentLog,
+          log: {
+            ...silentLog,
+            info: (_message, fields) => {
+              swept = fields;
+            },
+          },
         };
         const signer = certManagerSigner(
           { issuerName: "mesh", issuerKind: "Issuer", issuerGroup: "cert-manager.io" },
           access,
         );
         const request = { plan, csrPem: requestPem(plan, newKey()), lifetimeSeconds: 60 };
-        await signer.sign(request, AbortSignal.timeout(DEADLINE_MS));
+        await signer.sign(request, signal);
+        await looked;
       };
-      await ask(0);
+      await ask(0, AbortSignal.timeout(DEADLINE_MS));
       expect(await names(), "as young as they are").to.include.members([left, other]);
-      await ask(3_600_000);
-      await waitFor("the sweep", async () => !(await names()).includes(left), 60_000);
-      expect(await names()).to.include(other);
+      // Nobody answers, so that its own request is there, and by its own date as old as the others, while it sweeps.
+      await (played as PlayedCertManager).set("slow");
+      const giveUp = new AbortController();
+      const asked = failureOf(() => ask(3_600_000, giveUp.signal));
+      await waitFor("the sweep", () => swept !== undefined);
+      expect(swept).to.deep.equal({ count: 1 });
+      expect(await names(), "its own is waited for").to.have.length(2);
+      expect(await names())
+        .to.include(other)
+        .and.to.not.include(left);
+      giveUp.abort();
+      expect(await asked).to.have.property("trouble", "unavailable");
+      await (played as PlayedCertManager).set(undefined);
+      expect(await names(), "nothing of its own stays").to.deep.equal([other]);
       await client.delete(`${REQUESTS}/${other}`);
     });
   });

@@ -146,7 +146,7 @@ describe("the client certificate of a proxy outside of the cluster", () => {
   }).timeout(60_000);
 
   it("ends with its life, and its connection with it", async () => {
-    const own = issue(planExternal(VM, lifetime(3_000)));
+    const own = issue(planExternal(VM, lifetime(15_000)));
     declare(own);
     const client = open(own);
     await waitFor("a stream", () => client.held.get(cluster)?.has("shop"));

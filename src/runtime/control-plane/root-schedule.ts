@@ -27,11 +27,18 @@ export interface RootScheduleOptions {
 const LOOK_MS = 15_000;
 
 interface Looked {
+  /** When it was looked at, epoch milliseconds. */
+  readonly at: number;
   /** When to look again, epoch milliseconds. */
   readonly again: number;
   /** When the next CA is due, epoch milliseconds; undefined: not known. */
   readonly next: number | undefined;
   readonly error: string | undefined;
+}
+
+/** When a Secret is due. A CA that was due already waits for something else, which no look each second would hasten. */
+function dueOf({ at, again, next = Infinity }: Looked): number {
+  return next > at ? Math.min(again, next) : again;
 }
 
 interface CaSecret extends KubeObject {
@@ -61,7 +68,7 @@ export class RootSchedule {
     const changed: string[] = [];
     for (const object of kept) {
       const looked = this.looked.get(object.name);
-      if (looked !== undefined && now < Math.min(looked.again, looked.next ?? Infinity)) continue;
+      if (looked !== undefined && now < dueOf(looked)) continue;
       if (await this.lookAt(object, state)) changed.push(object.name);
     }
     return changed;
@@ -80,10 +87,11 @@ export class RootSchedule {
   private async lookAt(object: RootObject, state: RotationState): Promise<boolean> {
     const { clock, log } = this.options;
     const { name } = object;
-    const again = clock.now() + LOOK_MS;
+    const at = clock.now();
+    const again = at + LOOK_MS;
     try {
       const { next, changed } = await this.keep(object, state);
-      this.looked.set(name, { again, next, error: undefined });
+      this.looked.set(name, { at, again, next, error: undefined });
       return changed;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
@@ -92,7 +100,7 @@ export class RootSchedule {
         : text;
       if (this.errorOf(name) === undefined)
         log.warn("a root is not rotated as scheduled", { root: name, error: text });
-      this.looked.set(name, { again, next: undefined, error: message });
+      this.looked.set(name, { at, again, next: undefined, error: message });
       return false;
     }
   }

@@ -5,7 +5,7 @@ import type { CertificatePlan } from "../../certificate/plan";
 import { KubeError, type KubeClient, type KubeObject } from "../kube";
 import { withQuery } from "../kube/client";
 import { isForbidden, isNotFound } from "../kube/errors";
-import type { Clock, Log } from "../ports";
+import type { Log } from "../ports";
 
 /** Which issuer of cert-manager. */
 export interface CertManagerIssuer {
@@ -19,7 +19,6 @@ export interface CertManagerAccess {
   readonly kube: Pick<KubeClient, "get" | "create" | "watch" | "delete">;
   /** Namespace of the requests, and of an `Issuer`. */
   readonly osmNamespace: string;
-  readonly clock: Pick<Clock, "now">;
   readonly log: Log;
 }
 
@@ -191,29 +190,38 @@ function troubleWith(title: string, error: unknown, asking: Asking): IssuerError
   return new IssuerError("unavailable", `${title} has not issued in time: ${asking.last}`);
 }
 
-/** Nobody waits for a request of ours for so long, by whichever clock, milliseconds. */
+/** Nobody waits for a request of ours for so long, by the API server's clock, milliseconds. */
 const LEFT_BEHIND_MS = 10 * 60_000;
 /** What {@link Asking} calls its requests. */
 const OURS = /^osm-[0-9a-f]{16}$/;
 
-/** When requests were last looked through. */
+/** What a signer sweeps by. */
 interface Sweep {
+  /** When requests were last looked through, by the API server's clock, epoch milliseconds. */
   at: number;
+  /** Names of its own requests that somebody waits for. */
+  readonly inFlight: Set<string>;
 }
 
 /**
- * Deletes requests that a process has left behind because it ended before it could: they would pile up. To list is a right
- * of its own; without it they stay, which harms nobody. Never rejects.
+ * Deletes requests that a process has left behind because it ended before it could: they would pile up. How old they are
+ * is told by a request that was made just now, since the API server dates all of them and no clock of ours need agree. To
+ * list is a right of its own; without it they stay, which harms nobody. Never rejects.
  */
-async function sweep({ kube, osmNamespace, clock, log }: CertManagerAccess, last: Sweep): Promise<void> {
-  const now = clock.now();
-  if (now - last.at < LEFT_BEHIND_MS) return;
+async function sweep(
+  { kube, osmNamespace, log }: CertManagerAccess,
+  created: KubeObject,
+  last: Sweep,
+): Promise<void> {
+  const now = Date.parse(created.metadata.creationTimestamp ?? "");
+  if (!(now - last.at >= LEFT_BEHIND_MS)) return;
   last.at = now;
   const collection = `/apis/cert-manager.io/v1/namespaces/${osmNamespace}/certificaterequests`;
   try {
     const { items } = await kube.get<{ readonly items: readonly KubeObject[] }>(collection);
     const left = items.filter(({ metadata: { name, creationTimestamp = "" } }) => {
-      return OURS.test(name) && now - Date.parse(creationTimestamp) > LEFT_BEHIND_MS;
+      const isOld = now - Date.parse(creationTimestamp) > LEFT_BEHIND_MS;
+      return isOld && OURS.test(name) && !last.inFlight.has(name);
     });
     for (const { metadata } of left)
       await kube.delete(`${collection}/${metadata.name}`).catch(unlessNotFound);
@@ -231,18 +239,21 @@ function unlessNotFound(error: unknown): void {
 /** A signer that asks cert-manager. Somebody has to approve the requests; cert-manager does it by default. */
 export function certManagerSigner(issuer: CertManagerIssuer, access: CertManagerAccess): Signer {
   const title = `cert-manager ${issuer.issuerKind} ${issuer.issuerName}`;
-  const swept: Sweep = { at: -Infinity };
+  const swept: Sweep = { at: -Infinity, inFlight: new Set() };
   const sign = async (request: SigningRequest, signal: AbortSignal): Promise<SignerAnswer> => {
     const asking = new Asking(issuer, access);
-    void sweep(access, swept);
+    swept.inFlight.add(asking.name);
     try {
-      const outcome = await asking.decision(await asking.create(request), signal);
+      const created = await asking.create(request);
+      void sweep(access, created, swept);
+      const outcome = await asking.decision(created, signal);
       if (outcome.kind === "issued") return { certificatesPem: outcome.certificatesPem };
       throw new IssuerError("refused", `${title} said no: ${outcome.message}`);
     } catch (error) {
       throw troubleWith(title, error, asking);
     } finally {
       await asking.remove();
+      swept.inFlight.delete(asking.name);
     }
   };
   return { title, sign };

@@ -163,6 +163,24 @@ describe("the rotation of roots", () => {
     expect([after(NAMES_STAND_MS - 1), after(NAMES_STAND_MS)]).to.deep.equal([undefined, "issue"]);
   });
 
+  it("of the issuing root's trust domain waits for no configuration: its names are in use", () => {
+    const [first, second] = [A, B].map(root => ({ ...root, trustDomain: "other" })) as [
+      TrustedRoot,
+      TrustedRoot,
+    ];
+    const trust = bundleVersion([A, B]);
+    const proxies = [{ name: "shop/a", trust, issuer: A.fingerprint, domains: [] }];
+    const replicas = [{ ...given, domains: [] }];
+    const proofOf = (roots: readonly TrustedRoot[], root: TrustedRoot): readonly string[] | undefined => {
+      const to = { issuing: root.fingerprint, roots: [root] };
+      return stepRotation({ ...START, roots }, to, facts(fleet({ proxies, replicas }))).proof?.waiting;
+    };
+    expect(proofOf([A, B], B), "both the mesh's own").to.deep.equal([]);
+    expect(proofOf([first, second], second), "both another").to.deep.equal([]);
+    const all = ["shop/a", "a replica of the control plane"];
+    expect(proofOf([first, B], B), "back to the mesh's own").to.deep.equal(all);
+  });
+
   it("turns back at once when nothing of the new root has been issued", () => {
     const back = stepRotation(BOTH, { issuing: A.fingerprint, roots: [A] }, facts());
     expect(back.next).to.deep.equal({ kind: "drop", root: B });

@@ -62,6 +62,7 @@ describe("what a watcher that has just started says of the ingress gateway's Sec
           trustDomain: "cluster.local",
           ignored: new Set(["*"]),
           absentUntil: {},
+          issuingDomain: "cluster.local",
           counted: undefined,
         },
       ).complete;

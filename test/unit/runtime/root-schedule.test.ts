@@ -20,10 +20,12 @@ class OneSecret {
   data: Record<string, string> | undefined;
   version = 0;
   writes = 0;
+  reads = 0;
   forbidden = false;
 
   readonly kube = {
     get: () => {
+      this.reads += 1;
       if (this.data === undefined) return Promise.reject(refusal(404));
       return Promise.resolve({
         metadata: { name: "own", resourceVersion: `${this.version}` },
@@ -162,6 +164,22 @@ describe("a root with a schedule", () => {
     now += 60_000;
     await schedule.look([object], { ...state, roots: [...state.roots, other], issuing: other.fingerprint });
     expect(secret.writes).to.equal(1);
+  });
+
+  it("reads no more often than at other times while a CA that is due has to wait", async () => {
+    const state = await atRest();
+    const other: TrustedRoot = { ...(await rootOf()), fingerprint: "f".repeat(16), owner: "other" };
+    const waits = { ...state, roots: [...state.roots, other] };
+    now = START + 721 * HOUR_MS;
+    await schedule.look([object], waits);
+    const { reads } = secret;
+    for (let second = 1; second <= 60; second += 1) {
+      now += 1_000;
+      await schedule.look([object], waits);
+    }
+    expect(secret.reads - reads, "one each 15 s").to.equal(4);
+    now += 15_000;
+    expect(await schedule.look([object], state), "and goes on when it may").to.deep.equal(["own"]);
   });
 
   it("says which right is missing, and goes on with what there is", async () => {
