@@ -1,6 +1,7 @@
 import { addressFamily } from "../model/cidr";
 import type { Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
+import { isP256Key } from "../model/p256";
 import * as is from "./field";
 
 /**
@@ -18,8 +19,6 @@ export interface ExternalWorkloadSpec {
   readonly publicKey?: string;
 }
 
-/** Every P-256 SubjectPublicKeyInfo with an uncompressed point is these 27 bytes and 64 more (RFC 5480 §2). */
-const P256_KEY = /^MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE[A-Za-z0-9+/]{86}==$/;
 /** Addresses that never lead to another machine, or to one machine only: this host, link-local, multicast, unspecified. */
 const NOWHERE =
   /^(0\.|127\.|169\.254\.|22[4-9]\.|23\d\.|24\d\.|25\d\.|::1?$|fe[89ab][0-9a-f]:|ff[0-9a-f]{2}:|::ffff:)/i;
@@ -64,9 +63,7 @@ const check = is.specOf(
         is.list(is.object({ name: portName, port: is.port }, ["name", "port"]), 0, 64),
         distinctNames,
       ),
-      publicKey: is.textLike("a P-256 public key (SubjectPublicKeyInfo, DER in base64)", text =>
-        P256_KEY.test(text),
-      ),
+      publicKey: is.textLike("a P-256 public key (SubjectPublicKeyInfo, DER in base64)", isP256Key),
     },
     ["serviceAccountName", "addresses"],
   ),

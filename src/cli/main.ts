@@ -4,6 +4,7 @@ import { ADS_PORT } from "../model/mesh-words";
 import { systemClock } from "../runtime/clock";
 import { createKubeClient } from "../runtime/kube/client";
 import { kubectlCredentials } from "../runtime/kube/kubeconfig";
+import { adsAddressOf, portsOf, rangesOf } from "./options";
 import { bootstrapProxy, CommandError, renewProxy } from "./proxy";
 
 const USAGE = `osm proxy bootstrap NAMESPACE/NAME --ads HOST[:PORT] --folder FOLDER [options]
@@ -35,12 +36,6 @@ function needed(value: string | undefined, option: string): string {
   return value;
 }
 
-const listed = (text: string): string[] => text.split(",").flatMap(part => part.trim() || []);
-
-function withPort(address: string): string {
-  return /:\d+$/.test(address) ? address : `${address}:${ADS_PORT}`;
-}
-
 async function run(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
   const [noun, verb, workload] = positionals;
@@ -51,7 +46,9 @@ async function run(args: readonly string[]): Promise<void> {
     return;
   }
   const folder = path.resolve(needed(values.folder, "folder"));
-  const adsAddress = verb === "bootstrap" ? withPort(needed(values.ads, "ads")) : "";
+  const adsAddress = verb === "bootstrap" ? adsAddressOf(needed(values.ads, "ads")) : "";
+  const inboundExcludedPorts = portsOf(values["inbound-exclude"], "inbound-exclude");
+  const outboundRanges = rangesOf(values["outbound-ranges"], "outbound-ranges");
   const kube = createKubeClient(await kubectlCredentials());
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   const command = { kube, clock: systemClock, workload, folder, say };
@@ -62,8 +59,8 @@ async function run(args: readonly string[]): Promise<void> {
     setup: {
       adsAddress,
       folder: values.at ?? folder,
-      inboundExcludedPorts: listed(values["inbound-exclude"]).map(Number),
-      outboundRanges: listed(values["outbound-ranges"]),
+      inboundExcludedPorts,
+      outboundRanges,
       ipv6: values.ipv6,
     },
   });

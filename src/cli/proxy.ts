@@ -6,7 +6,7 @@ import { apiKind } from "../api/kinds";
 import { FILE_CERTIFICATE, FILE_KEY } from "../injector/names";
 import { CA_ROOT_KEY } from "../model/mesh-words";
 import type { KubeClient, KubeObject } from "../runtime/kube";
-import { isNotFound } from "../runtime/kube/errors";
+import { isConflict, isNotFound } from "../runtime/kube/errors";
 import type { Clock } from "../runtime/ports";
 import { proxyFiles, type ProxySetup } from "./proxy-files";
 
@@ -52,6 +52,8 @@ interface Certified {
 
 const WAIT_MS = 60_000;
 const LOOK_AGAIN_MS = 500;
+/** The control plane writes status to the same object: so often the key is declared again after a conflict. */
+const DECLARE_AGAIN = 5;
 
 function pathOf(workload: string): string {
   const [namespace, name, ...rest] = workload.split("/");
@@ -109,7 +111,12 @@ function putCertified(folder: string, { certificate, trust }: Certified): void {
   put(folder, FILE_CERTIFICATE, certificate);
 }
 
-async function declareKey(command: BootstrapCommand, publicKey: string): Promise<void> {
+/** Whoever else wrote to the object meanwhile may have named a key, so each attempt reads it anew. */
+async function declareKey(
+  command: BootstrapCommand,
+  publicKey: string,
+  again = DECLARE_AGAIN,
+): Promise<void> {
   const { kube, workload, replaceKey = false } = command;
   const object = await read(command);
   const { publicKey: before } = object.spec;
@@ -120,7 +127,12 @@ async function declareKey(command: BootstrapCommand, publicKey: string): Promise
     );
   }
   const { resourceVersion } = object.metadata;
-  await kube.mergePatch(pathOf(workload), { metadata: { resourceVersion }, spec: { publicKey } });
+  try {
+    await kube.mergePatch(pathOf(workload), { metadata: { resourceVersion }, spec: { publicKey } });
+  } catch (error) {
+    if (!isConflict(error) || again === 0) throw error;
+    await declareKey(command, publicKey, again - 1);
+  }
 }
 
 async function waitForCertificate(command: BootstrapCommand, publicKey: string): Promise<Certified> {

@@ -30,7 +30,8 @@ export function ingestExternalWorkload(object: unknown): Compiled<MeshPod | unde
           return text === undefined || value === undefined ? [] : [[text, value] as const];
         }),
     ),
-    terminated: false,
+    // A pod ends before its object goes; this has no end of its own, and somebody's finalizer may hold it for long.
+    terminated: deleting,
     terminating: deleting,
     workload: { kind: "ExternalWorkload", name },
     external: { publicKey },

@@ -54,8 +54,9 @@ export class ExternalProxyKeeper {
     this.informer = startInformer<ExternalProxyRequest>({
       ...options,
       source: { kind: "ExternalWorkload", path: `${GROUP_PATH}/${PLURAL}`, project: requestOf },
-      onChange: () => {
-        this.lookAtAll();
+      onChange: change => {
+        if (change.type === "reset") this.lookAtAll();
+        else if (change.type === "upsert") this.lookAt(change.key, change.value);
       },
     });
     const tick = (): { cancel(): void } =>
@@ -73,7 +74,11 @@ export class ExternalProxyKeeper {
   }
 
   private lookAtAll(): void {
-    for (const [key, request] of this.informer.values()) if (this.isDue(request)) this.worker.enqueue(key);
+    for (const [key, request] of this.informer.values()) this.lookAt(key, request);
+  }
+
+  private lookAt(key: string, request: ExternalProxyRequest): void {
+    if (this.isDue(request)) this.worker.enqueue(key);
   }
 
   private isDue(request: ExternalProxyRequest | undefined): request is ExternalProxyRequest {

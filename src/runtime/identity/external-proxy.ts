@@ -2,6 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { parseExternalProxyUri, type ExternalProxyName } from "../../model/external-proxy";
 import type { AuthenticatedProxy, LivePod } from "../ports";
+import { isKeyOf } from "../secrets/external-certificate";
 import { refused } from "./errors";
 
 /** What a client certificate says. */
@@ -45,8 +46,8 @@ export function proveExternal(
   if (!same || publicKey === undefined) {
     throw refused("denied", "the client certificate is not of the ExternalWorkload it names");
   }
-  const key = certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64");
-  if (key !== publicKey) throw refused("denied", "the ExternalWorkload names another public key");
+  if (!isKeyOf(certificate, publicKey))
+    throw refused("denied", "the ExternalWorkload names another public key");
   if (!workload.sidecar) throw refused("denied", "the ExternalWorkload has no certificate");
   if (!workload.meshed) {
     throw refused("denied", "the namespace of the ExternalWorkload does not belong to this mesh");

@@ -1,11 +1,15 @@
 /** The client certificate of an external proxy: when one is due, and its making. Nothing in it is secret. */
 import { createPublicKey, X509Certificate } from "node:crypto";
-import { planExternal } from "../../certificate/plan";
+import { BACKDATE_MS, planExternal } from "../../certificate/plan";
+import { dueTime } from "../../certificate/rotation";
 import { externalProxyUri, type ExternalProxyName } from "../../model/external-proxy";
 import type { Authority } from "./authority";
 
-/** Life of a client certificate: a day, in milliseconds; the next one is issued at half of it. */
+/** Life of a client certificate: a day, in milliseconds; the next one is issued at half of it at the latest. */
 export const EXTERNAL_VALIDITY_MS = 86_400_000;
+
+/** From a CA that is about to end come ever shorter lives: no reason to do nothing else, milliseconds. */
+const LEAST_MS = 60_000;
 
 /** What stands in the status of an ExternalWorkload. */
 export interface ProxyMaterial {
@@ -26,8 +30,8 @@ export interface ExternalProxyRequest extends ExternalProxyName {
 }
 
 /**
- * When the next certificate is due, epoch milliseconds; the past: none is held that is for this key, this very object and of
- * this authority.
+ * When the next certificate is due, epoch milliseconds: at half of the life of the one that is held, whatever that is, and at
+ * least a minute after its issue. The past: none is held that is for this key, this very object and of this authority.
  */
 export function externalDue(request: ExternalProxyRequest, authority: Authority, trust: string): number {
   const { held } = request;
@@ -35,15 +39,26 @@ export function externalDue(request: ExternalProxyRequest, authority: Authority,
   try {
     const certificate = new X509Certificate(held.certificate);
     const issuer = new X509Certificate(authority.certPem);
-    const key = certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64");
     const same =
-      key === request.publicKey &&
+      isKeyOf(certificate, request.publicKey) &&
       certificate.subjectAltName === `URI:${externalProxyUri(request)}` &&
       certificate.verify(issuer.publicKey);
-    return same ? Date.parse(certificate.validTo) - EXTERNAL_VALIDITY_MS / 2 : 0;
+    return same ? renewalOf(certificate) : 0;
   } catch {
     return 0;
   }
+}
+
+function renewalOf({ serialNumber, validFrom, validTo }: X509Certificate): number {
+  const issuedAt = Date.parse(validFrom) + BACKDATE_MS;
+  const due = dueTime({ seed: serialNumber, issuedAt, notAfter: Date.parse(validTo) });
+  return Math.max(due, issuedAt + LEAST_MS);
+}
+
+/** Whether a certificate is for a key (SubjectPublicKeyInfo, DER in base64), however that is written. */
+export function isKeyOf(certificate: X509Certificate, publicKey: string): boolean {
+  const key = certificate.publicKey.export({ type: "spki", format: "der" });
+  return key.equals(Buffer.from(publicKey, "base64"));
 }
 
 /** Issues the certificate for the key that the object names. Throws where the key is none. */

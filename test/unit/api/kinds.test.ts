@@ -6,7 +6,8 @@ type Row = readonly [title: string, kind: string, body: Record<string, unknown>,
 const account = { kind: "ServiceAccount", name: "buyer", namespace: "shop" };
 const service = { kind: "Service", name: "store", namespace: "shop" };
 const local = { requests: 10, unit: "second" };
-const P256_KEY = `MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE${"A".repeat(86)}==`;
+const P256_KEY =
+  "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEWBNDrTDzO87FGtondnJT7lQyUp33QbPa//5qtAD1PllCCbeDkY+KaEA+H8LcTHbM/kFGrqyhe3paLawIHe8vFw==";
 const https = { name: "store", port: { number: 80, protocol: "https" } };
 
 const ROWS: readonly Row[] = [

@@ -142,6 +142,31 @@ describe("a workload outside of the cluster", () => {
     expect(world.engine.byUid("another")).to.equal(undefined);
   });
 
+  it("is gone as soon as it is being deleted, however long a finalizer holds the object", () => {
+    const world = createWorld();
+    const gone: string[] = [];
+    world.engine.onGone(found => gone.push(found));
+    const called = (): string => JSON.stringify(leavesOf(world, proxyOf(buyer).podUid, "upstream-cluster"));
+    world.feed(shop, store, buyer, vm);
+    expect(endpoints(world)).to.deep.equal(["192.0.2.7:8080"]);
+    expect(called()).to.contain('"serviceAccount":"store"');
+    world.feed(externalWorkload({ ...VM, terminating: true }));
+    expect(gone).to.deep.equal([uid]);
+    expect(world.engine.byUid(uid)).to.equal(undefined);
+    expect([...world.engine.expectedProxies().keys()]).to.deep.equal([proxyOf(buyer).podUid]);
+    expect(endpoints(world)).to.deep.equal([]);
+    expect(called(), "as whom it is called").to.not.contain('"serviceAccount":"store"');
+    expect(world.errors).to.deep.equal([]);
+  });
+
+  it("is void when its key is no point of the curve, and tells so", () => {
+    const world = createWorld();
+    const publicKey = Buffer.from(newPublicKey(), "base64").fill(0, 27).toString("base64");
+    world.feed(shop, store, buyer, externalWorkload({ ...VM, publicKey }));
+    expect(codes(world)).to.deep.equal(["InvalidField spec.publicKey"]);
+    expect(endpoints(world)).to.deep.equal([]);
+  });
+
   it("is waited for as a live proxy once it has joined", () => {
     const world = createWorld();
     world.feed(shop, externalWorkload({ ...VM, joined: false }));
