@@ -72,7 +72,7 @@ describe("a flood of policy objects", function () {
 
   /** A proxy of its own that holds the endpoints of all clusters, under the identity of one of the pods. */
   async function listen(): Promise<AdsClient> {
-    const made = (await AdsProbe.of(shop, await shop.readyPod("west"))).connect();
+    const made = (await AdsProbe.of(shop, await shop.readyPod("west"), 3_600)).connect();
     const asked = new Set<string>();
     made.onResponse = ({ typeUrl, resources }) => {
       if (typeUrl !== TYPE_URLS.cluster) return;
@@ -100,7 +100,15 @@ describe("a flood of policy objects", function () {
     const began = Date.now();
     const path = `/api/v1/namespaces/${shop.name}/services/server`;
     await mesh.api.mergePatch(path, { spec: { selector: { app: side } } });
-    await until("new endpoints at a proxy", 60_000, () => (endpoints() === before ? undefined : true), 5);
+    await until(
+      "new endpoints at a proxy",
+      60_000,
+      () => {
+        if (client?.ended !== undefined) throw new Error(`the proxy's stream ended: ${client.ended.details}`);
+        return endpoints() === before ? undefined : true;
+      },
+      5,
+    );
     const ms = Date.now() - began;
     // Old and new endpoints may come in two steps; the next change is to be told from the end of this one.
     await quiet();

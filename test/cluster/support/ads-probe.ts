@@ -14,15 +14,15 @@ export class AdsProbe {
     private readonly token: string,
   ) {}
 
-  /** For a pod of this namespace under its account `default`, at the first replica. */
-  public static async of(namespace: TestNamespace, pod: PodView): Promise<AdsProbe> {
+  /** For a pod of this namespace under its account `default`, at the first replica; its token is good for `seconds`. */
+  public static async of(namespace: TestNamespace, pod: PodView, seconds = 600): Promise<AdsProbe> {
     const { mesh, name } = namespace;
     const root = await until("the control plane's root", 60_000, async () => {
       const where = ["get", "configmap", CA_ROOT_CONFIGMAP, "-o", "json"];
       const { data } = JSON.parse(await namespace.kubectl(where)) as { data: Record<string, string> };
       return data[CA_ROOT_KEY];
     });
-    const token = await tokenFor(mesh, { namespace: name, serviceAccount: "default", pod });
+    const token = await tokenFor(mesh, { namespace: name, serviceAccount: "default", pod, seconds });
     const [server] = await mesh.controlPlane(MODULE);
     return new AdsProbe(`${server?.status.podIP ?? ""}:${ADS_PORT}`, root, token);
   }

@@ -10,6 +10,8 @@ interface TokenOrder {
   readonly pod?: PodView;
   /** Default the mesh's. */
   readonly audience?: string;
+  /** How long it is good, seconds; default and least 600. Its streams end with it. */
+  readonly seconds?: number;
 }
 
 interface TokenRequest {
@@ -26,7 +28,11 @@ export async function tokenFor(mesh: Mesh, order: TokenOrder): Promise<string> {
   const { status } = await mesh.api.create<TokenRequest & Record<string, unknown>>(path, {
     apiVersion: "authentication.k8s.io/v1",
     kind: "TokenRequest",
-    spec: { audiences: [order.audience ?? TOKEN_AUDIENCE], expirationSeconds: 600, ...bound },
+    spec: {
+      audiences: [order.audience ?? TOKEN_AUDIENCE],
+      expirationSeconds: order.seconds ?? 600,
+      ...bound,
+    },
   });
   if (status === undefined) throw new Error("the API server gave no token");
   return status.token;
