@@ -46,6 +46,7 @@ export default tseslint.config(
       "node_modules/**",
       "src/envoy/api/generated/**",
       "coverage/**",
+      "hack/absent/**",
       "**/*.cjs",
       "**/*.mjs",
     ],
