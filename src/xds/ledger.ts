@@ -64,10 +64,10 @@ function shapersOf(set: ResourceSet | undefined, name: string): readonly string[
 export function isSettled(state: StreamState, diffs: DiffCache): boolean {
   const { snapshot } = state;
   if (snapshot === undefined || !hasBegun(state)) return false;
+  const { rejected } = typeStateOf(state, TYPE_URLS.listener);
   return SEND_ORDER.every(typeUrl => {
     const type = typeStateOf(state, typeUrl);
     const target = snapshot.get(typeUrl);
-    const { rejected } = typeStateOf(state, TYPE_URLS.listener);
     if (type.inFlight !== undefined || notAskedFor(type, snapshot, rejected).length > 0) return false;
     const { changed, removed } = pendingOf(type, target, diffs);
     return changed.length === 0 && removed.length === 0;

@@ -1,19 +1,17 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, mkdirSync, readFileSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
-import http from "node:http";
 import os from "node:os";
 import path from "node:path";
 import { envoyBinary } from "../../hack/envoy/binary";
 import { bootstrap, sdsDocuments } from "../../src/injector/bootstrap";
 import { FILE_ADMIN_SOCKET, FILE_ROOT_SDS, FILE_TOKEN, FILE_TOKEN_SDS } from "../../src/injector/names";
 import { CA_ROOT_KEY } from "../../src/model/mesh-words";
+import { envoyAdmin, type EnvoyAdmin } from "./envoy-admin";
 import { waitFor } from "./wait";
 
 /** A real Envoy on loopback with the bootstrap of injected pods, which proves itself to a real ADS server. */
-export interface AdsEnvoy {
-  admin(path: string): Promise<string>;
-  stat(name: string): Promise<number>;
+export interface AdsEnvoy extends EnvoyAdmin {
   /** Puts another token in place, as the kubelet does. */
   setToken(token: string): void;
   log(): string;
@@ -27,19 +25,6 @@ export interface AdsEnvoyOptions {
   /** PEM of the root that verifies ADS. */
   readonly root: string;
   readonly nodeId?: string;
-}
-
-function get(socketPath: string, target: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = http.get({ socketPath, path: target, agent: false }, response => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-      response.on("end", () => {
-        resolve(text);
-      });
-    });
-    request.on("error", reject);
-  });
 }
 
 /** Starts an Envoy and waits for its admin socket. */
@@ -80,7 +65,7 @@ export async function startAdsEnvoy(options: AdsEnvoyOptions): Promise<AdsEnvoy>
     ],
     { stdio: ["ignore", log, log] },
   );
-  const socket = path.join(paths.run, FILE_ADMIN_SOCKET);
+  const admin = envoyAdmin(path.join(paths.run, FILE_ADMIN_SOCKET));
   const readLog = (): string => readFileSync(path.join(folder, "envoy.log"), "utf8");
   const stop = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {
@@ -93,7 +78,7 @@ export async function startAdsEnvoy(options: AdsEnvoyOptions): Promise<AdsEnvoy>
   await waitFor(
     "Envoy's admin socket",
     () =>
-      get(socket, "/ready").then(
+      admin.admin("/ready").then(
         () => true,
         () => false,
       ),
@@ -104,14 +89,7 @@ export async function startAdsEnvoy(options: AdsEnvoyOptions): Promise<AdsEnvoy>
     throw new Error(`${String(error)}\n${text}`);
   });
   return {
-    admin: target => get(socket, target),
-    stat: async name => {
-      const text = await get(
-        socket,
-        `/stats?filter=${encodeURIComponent(`^${name.replaceAll(".", "\\.")}$`)}`,
-      );
-      return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
-    },
+    ...admin,
     setToken: token => {
       put(FILE_TOKEN, token);
     },

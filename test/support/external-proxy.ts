@@ -1,22 +1,14 @@
 import { once } from "node:events";
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
-import http from "node:http";
+import { chownSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { proxyFiles } from "../../src/cli/proxy-files";
 import { FILE_ADMIN_SOCKET, FILE_CERTIFICATE, FILE_KEY } from "../../src/injector/names";
 import { ADS_PORT, CA_ROOT_KEY, SIDECAR_UID } from "../../src/model/mesh-words";
+import { envoyAdmin, type EnvoyAdmin } from "./envoy-admin";
 import type { NetworkPod } from "./netns";
 import type { Workshop } from "./sidecar";
+import { relaySocket } from "./socket-relay";
 import { waitFor } from "./wait";
 
 /** What an external proxy proves itself with and verifies the control plane by, PEM. */
@@ -27,9 +19,7 @@ export interface ProxyCredentials {
 }
 
 /** An Envoy outside of the cluster, with the very files that `osm proxy bootstrap` writes. */
-export interface ExternalEnvoy {
-  admin(path: string): Promise<string>;
-  stat(name: string): Promise<number>;
+export interface ExternalEnvoy extends EnvoyAdmin {
   /** Puts another certificate (and key) in place, as `osm proxy renew` does. */
   present(credentials: ProxyCredentials): void;
   log(): string;
@@ -52,37 +42,7 @@ net.createServer(client => {
 
 /** The other half of that way, as bytes: TLS is between Envoy and the control plane. */
 function startRelay(socket: string, port: number): Promise<net.Server> {
-  const server = net.createServer(client => {
-    const up = net.connect({ host: "127.0.0.1", port });
-    client.pipe(up).pipe(client);
-    for (const [one, other] of [
-      [client, up],
-      [up, client],
-    ] as const) {
-      one.on("error", () => other.destroy());
-      one.on("close", () => other.destroy());
-    }
-  });
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(socket, () => {
-      chmodSync(socket, 0o777);
-      resolve(server);
-    });
-  });
-}
-
-function get(socketPath: string, target: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = http.get({ socketPath, path: target, agent: false }, response => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
-      response.on("end", () => {
-        resolve(body);
-      });
-    });
-    request.on("error", reject);
-  });
+  return relaySocket(socket, () => net.connect({ host: "127.0.0.1", port }));
 }
 
 /** Writes the folder and applies the redirect rules in the machine's place; `adsPort` is the control plane's on this one. */
@@ -149,25 +109,18 @@ export async function runExternalEnvoy(
     ],
     { uid: SIDECAR_UID, stdio: ["ignore", output, output] },
   );
-  const admin = path.join(folder, "run", FILE_ADMIN_SOCKET);
+  const admin = envoyAdmin(path.join(folder, "run", FILE_ADMIN_SOCKET));
   const log = (): string => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "");
   await waitFor(
     `the admin socket of ${place.name}`,
     async () => {
       if (child.exitCode !== null) throw new Error(`Envoy of ${place.name} ended:\n${log().slice(-3000)}`);
-      return (await get(admin, "/ready").catch(() => "")) !== "";
+      return (await admin.admin("/ready").catch(() => "")) !== "";
     },
     60_000,
   );
   return {
-    admin: target => get(admin, target),
-    stat: async name => {
-      const text = await get(
-        admin,
-        `/stats?filter=${encodeURIComponent(`^${name.replaceAll(".", "\\.")}$`)}`,
-      );
-      return Number(/: (\d+)/.exec(text)?.[1] ?? 0);
-    },
+    ...admin,
     log,
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;

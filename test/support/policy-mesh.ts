@@ -1,5 +1,4 @@
-import { chmodSync } from "node:fs";
-import net from "node:net";
+import type net from "node:net";
 import path from "node:path";
 import tls from "node:tls";
 import { encodeLeaf } from "../../src/envoy/encode";
@@ -17,6 +16,7 @@ import { createNetwork, type Network, type NetworkPod } from "./netns";
 import { pod, type TestObject } from "./objects";
 import { startProgram } from "./pod-process";
 import { createWorkshop, redirect, type Sidecar, startSidecar, type Workshop } from "./sidecar";
+import { relaySocket } from "./socket-relay";
 import { waitFor } from "./wait";
 import { createWorld, proxyOf, type World } from "./world";
 
@@ -26,32 +26,16 @@ export type PolicyPods = Readonly<Record<string, ServiceIdentity | undefined>>;
 /** Objects of a mesh by the addresses of its pods. */
 export type Given<Pods> = (ips: Readonly<Record<keyof Pods, string>>) => readonly TestObject[];
 
-function sameStream(from: net.Socket, to: net.Socket): void {
-  from.pipe(to);
-  from.on("error", () => to.destroy());
-  from.on("close", () => to.destroy());
-}
-
 /** Carries what a sidecar says at a socket of the file system to the ADS server, over the TLS that the server insists on. */
 function startRelay(socket: string, rig: AdsRig): Promise<net.Server> {
-  const server = net.createServer(client => {
-    const upstream = tls.connect({
-      host: "127.0.0.1",
-      port: rig.server.port,
-      ca: rig.authority.certPem,
-      servername: ADS_SAN,
-      ALPNProtocols: ["h2"],
-    });
-    sameStream(client, upstream);
-    sameStream(upstream, client);
-  });
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(socket, () => {
-      chmodSync(socket, 0o777);
-      resolve(server);
-    });
-  });
+  const upstream = {
+    host: "127.0.0.1",
+    port: rig.server.port,
+    ca: rig.authority.certPem,
+    servername: ADS_SAN,
+    ALPNProtocols: ["h2"],
+  };
+  return relaySocket(socket, () => tls.connect(upstream));
 }
 
 /** Pods are taken at their word, as nothing here is about tokens; who comes with a certificate alone must prove himself. */

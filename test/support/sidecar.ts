@@ -9,7 +9,6 @@ import {
   readFileSync,
   rmSync,
 } from "node:fs";
-import http from "node:http";
 import os from "node:os";
 import path from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
@@ -22,15 +21,12 @@ import { ADMIN_CLUSTER } from "../../src/injector/kubelet-listeners";
 import { metricsListener } from "../../src/injector/metrics-listener";
 import { redirectRules } from "../../src/injector/iptables";
 import type { RedirectPlan } from "../../src/injector/redirect";
+import { envoyAdmin, type EnvoyAdmin } from "./envoy-admin";
 import type { NetworkPod, RunOptions } from "./netns";
 import { waitFor } from "./wait";
 
 /** A running Envoy in a pod. */
-export interface Sidecar {
-  /** GET of an admin path over the admin socket. */
-  admin(path: string): Promise<string>;
-  /** Value of a counter or gauge, 0 when Envoy does not have it. */
-  stat(name: string): Promise<number>;
+export interface Sidecar extends EnvoyAdmin {
   /** What it has logged. */
   log(): string;
   /** Access log: what it has written to its standard output. */
@@ -147,19 +143,6 @@ function bootstrap(adsSocket: string, adminSocket: string, { token, party }: Sid
   };
 }
 
-function get(socketPath: string, target: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = http.get({ socketPath, path: target, agent: false }, response => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
-      response.on("end", () => {
-        resolve(body);
-      });
-    });
-    request.on("error", reject);
-  });
-}
-
 /** What the injector tells the sidecar's container of its pod. */
 function selfOf(party: Party | undefined): NodeJS.ProcessEnv {
   if (party === undefined) return {};
@@ -187,6 +170,7 @@ export async function startSidecar(
   mkdirSync(folder, { recursive: true });
   chmodSync(folder, 0o777);
   const adminSocket = path.join(folder, "admin.sock");
+  const admin = envoyAdmin(adminSocket);
   const logFile = path.join(folder, "envoy.log");
   const outputFile = path.join(folder, "stdout.log");
   const resolver = options.resolver === undefined ? {} : { resolver: options.resolver };
@@ -216,17 +200,12 @@ export async function startSidecar(
   const log = (): string => read(logFile);
   const ready = async (): Promise<boolean> => {
     if (child.exitCode !== null) throw new Error(`Envoy of ${pod.name} ended:\n${log().slice(-3000)}`);
-    const answer = await get(adminSocket, "/ready").catch(() => "");
+    const answer = await admin.admin("/ready").catch(() => "");
     return answer.startsWith("LIVE");
   };
   await waitFor(`Envoy of ${pod.name} ready`, ready, 60_000);
   return {
-    admin: target => get(adminSocket, target),
-    stat: async name => {
-      const exactly = `^${name.replace(/[.|*+?()[\]{}\\^$]/g, "\\$&")}$`;
-      const found = await get(adminSocket, `/stats?filter=${encodeURIComponent(exactly)}`);
-      return Number(found.trim().split(": ").at(-1) ?? 0);
-    },
+    ...admin,
     log,
     output: () => read(outputFile),
     stop: async () => {

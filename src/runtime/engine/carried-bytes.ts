@@ -6,8 +6,8 @@ import type { Compiler } from "./compiler";
 import type { EngineEvent } from "./events";
 
 /**
- * Connections that carry bytes are kept this long, until the Service is seen again, when their port becomes HTTP, milliseconds. Nobody can be told
- * to end such a connection when it is done, so it is not cut at all, within reason.
+ * Connections that carry bytes are kept this long, milliseconds, when their port becomes HTTP, and then until the Service is
+ * seen again. Nobody can be told to end such a connection when it is done, so it is not cut at all, within reason.
  */
 const CARRIED_BYTES_MS = 3_600_000;
 

@@ -154,9 +154,10 @@ export class ReplicaLedger {
       before?.openedAt === openedAt
         ? { config: before.row.config, domains: before.domains }
         : { config: 0, domains: "[]" };
-    const { config } = isSettled(state, diffs) ? now : earlier;
+    const settled = isSettled(state, diffs);
+    const { config } = settled ? now : earlier;
     // What was refused may be the very listener that has to know another trust domain.
-    const { domains } = isSettled(state, diffs) && isSynced(state, diffs) ? now : earlier;
+    const { domains } = settled && isSynced(state, diffs) ? now : earlier;
     const trust = { ...trustOf(name, state), ...this.accepted(domains) };
     return { openedAt, state, lag: lagOf(state, diffs), row: { name, config }, trust, domains };
   }
