@@ -68,11 +68,15 @@ describe("Flagger's contract", function () {
   };
 
   const setRoutes = async (primaryWeight: number, canaryWeight: number): Promise<void> => {
-    const split = await read();
     const weights: Readonly<Record<string, number>> = { [PRIMARY]: primaryWeight, [CANARY]: canaryWeight };
-    const backends = split.spec.backends.map(each => ({ ...each, weight: weights[each.service] }));
-    const changed = { ...split, spec: { ...split.spec, backends } };
-    await namespace.kubectl(["replace", "-f", "-"], JSON.stringify(changed));
+    // What it read may have got a status since: Flagger too is refused then, and does the step again.
+    await until("the weights to be written", 30_000, async () => {
+      const split = await read();
+      const backends = split.spec.backends.map(each => ({ ...each, weight: weights[each.service] }));
+      const changed = { ...split, spec: { ...split.spec, backends } };
+      await namespace.kubectl(["replace", "-f", "-"], JSON.stringify(changed));
+      return true;
+    });
   };
 
   const share = async (): Promise<number> => {
