@@ -86,10 +86,13 @@ export class CounterReader {
     return reading;
   }
 
-  /** Sets the counters of these programs to zero. Throws when one does not answer. */
-  public async reset(programs: readonly string[]): Promise<void> {
+  /**
+   * Turns to a page of these programs: `reset` sets counters to zero, `rush` buys many books at once and answers when they
+   * are bought. Throws when one does not answer within three seconds.
+   */
+  public async ask(programs: readonly string[], page: "reset" | "rush"): Promise<void> {
     const pods = (await this.running()).filter(({ program }) => programs.includes(program));
-    await Promise.all(pods.map(({ place }) => this.get(`${place}/reset`)));
+    await Promise.all(pods.map(({ place }) => this.get(`${place}/${page}`)));
   }
 
   /** Programs with counters that run, and where the API server leads to their pages. */

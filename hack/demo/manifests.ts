@@ -48,7 +48,7 @@ const PROGRAMS: readonly Program[] = [
     env: {
       BOOKSTORE_NAMESPACE: "bookstore",
       BOOKSTORE_SVC: "bookstore",
-      // Enough sales that a share of a tenth shows within a second or so.
+      // Enough sales that a change shows within a second; where shares are judged, the story asks for a rush of them.
       CI_CLIENT_CONCURRENT_CONNECTIONS: "12",
       ENABLE_EGRESS: "true",
       EGRESS_URLS: `http://${OUTSIDE}.${OUTSIDE}:${APP_PORT}/`,

@@ -94,8 +94,19 @@ export class Watch {
 
   /** Sets the counters of these programs to zero, and looks at them. Throws when one does not answer. */
   public async reset(programs: readonly string[]): Promise<void> {
-    await this.reader.reset(programs);
+    await this.reader.ask(programs, "reset");
     await this.look();
+  }
+
+  /** Lets a shopper buy many books at once, and again, until `seen` is settled; whatever becomes of them, the counters tell. */
+  public async rushUntil<T>(program: string, seen: Promise<T>): Promise<T> {
+    let over = false;
+    const end = seen.finally(() => (over = true));
+    const rushing = async (): Promise<void> => {
+      while (!over) await this.reader.ask([program], "rush").catch(() => this.pause());
+    };
+    const [result] = await Promise.all([end, rushing()]);
+    return result;
   }
 
   /** Ends all waiting, present and future, with this error. */
@@ -109,6 +120,10 @@ export class Watch {
     return this.until(`a rise of ${what}`, timeoutMs, (before, now) =>
       counters.every(counter => rise(before, now, counter) >= by),
     );
+  }
+
+  private pause(): Promise<void> {
+    return new Promise(resolve => setTimeout(resolve, EVERY_MS));
   }
 
   private plan(): void {

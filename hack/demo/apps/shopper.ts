@@ -47,7 +47,8 @@ export function countBook(counters: ShopperCounters, identity: string): void {
   if (identity.startsWith("bookstore-v2")) counters.v2 += 1;
 }
 
-interface Shopper {
+/** One who shops: at `store` (host and port), counting. */
+export interface Shopper {
   readonly kind: ShopperKind;
   readonly env: Environment;
   readonly store: string;
@@ -121,6 +122,27 @@ async function shop(shopper: Shopper): Promise<void> {
   }
 }
 
+/** Books of a rush: that none of them comes from a version with a tenth of the sales happens once in 150 times. */
+export const RUSH_BOOKS = 48;
+
+/** Books of a rush that are bought at the same time. */
+const RUSH_ABREAST = 8;
+
+/** Buys as many books as quickly as they are sold, so that shares show at once. Gives how many requests failed. */
+export async function rush(shopper: Shopper): Promise<number> {
+  let left = RUSH_BOOKS;
+  let failed = 0;
+  const buy = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      if ((await visit(shopper, "/buy-a-book/new")) !== 200) failed += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: RUSH_ABREAST }, buy));
+  shopper.counters.failed += failed;
+  return failed;
+}
+
 function pages(shopper: Shopper): Routes {
   const current = (): Answer => ({ body: rawCounters(shopper.kind, shopper.counters) });
   return {
@@ -128,6 +150,7 @@ function pages(shopper: Shopper): Routes {
       body: `${shopper.kind.name}: ${JSON.stringify(rawCounters(shopper.kind, shopper.counters))}`,
     }),
     "/raw": current,
+    "/rush": async () => ({ body: { books: RUSH_BOOKS, failed: await rush(shopper) } }),
     "/reset": () => {
       Object.assign(shopper.counters, freshCounters());
       return current();

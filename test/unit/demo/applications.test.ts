@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { traceHeaders } from "../../../hack/demo/apps/bookstore";
 import { parseOrder } from "../../../hack/demo/apps/bookwarehouse";
 import { isOn, wholeNumber, word } from "../../../hack/demo/apps/settings";
-import { countBook, freshCounters, rawCounters } from "../../../hack/demo/apps/shopper";
+import { countBook, freshCounters, rawCounters, rush, RUSH_BOOKS } from "../../../hack/demo/apps/shopper";
 import { request, serve, type Serving } from "../../../hack/demo/apps/web";
 
 describe("environment of the demo's programs", () => {
@@ -35,6 +35,32 @@ describe("a shopper's counters", () => {
       booksStolenV2: 2,
       failed: 0,
     });
+  });
+});
+
+describe("a rush", () => {
+  it("buys its books, several at the same time, and counts what failed", async () => {
+    let sold = 0;
+    let abreast = 0;
+    let most = 0;
+    const store = await serve(0, {
+      "/buy-a-book/new": async () => {
+        most = Math.max(most, (abreast += 1));
+        await new Promise(resolve => setTimeout(resolve, 5));
+        abreast -= 1;
+        sold += 1;
+        return sold % 4 === 0
+          ? { status: 403, body: "" }
+          : { headers: { Identity: "bookstore-v2" }, body: "" };
+      },
+    });
+    const counters = freshCounters();
+    const kind = { name: "bookbuyer", counter: "booksBought", expectedCode: 200 } as const;
+    const place = `127.0.0.1:${store.port}`;
+    expect(await rush({ kind, env: {}, store: place, counters, log: () => undefined })).to.equal(12);
+    store.stop();
+    expect(counters).to.include({ total: RUSH_BOOKS - 12, v2: RUSH_BOOKS - 12, failed: 12 });
+    expect(most).to.be.within(2, 8);
   });
 });
 
