@@ -1,7 +1,7 @@
 /** Reads what options of commands say. Whatever is none is refused: redirect rules would silently leave it out. */
 import { parseRange } from "../injector/address-range";
 import { ADS_PORT, RESERVED_PORTS } from "../model/mesh-words";
-import { CommandError } from "./proxy";
+import { CommandError } from "./failure";
 
 const MAX_PORT = 65_535;
 

@@ -8,6 +8,7 @@ import { CA_ROOT_KEY } from "../model/mesh-words";
 import type { KubeClient, KubeObject } from "../runtime/kube";
 import { isConflict, isNotFound } from "../runtime/kube/errors";
 import type { Clock } from "../runtime/ports";
+import { CommandError } from "./failure";
 import { proxyFiles, type ProxySetup } from "./proxy-files";
 
 /** What the commands work with. */
@@ -29,14 +30,6 @@ export interface BootstrapCommand extends ProxyCommand {
   readonly replaceKey?: boolean;
   /** How long the control plane may take to certify the key, milliseconds. Default a minute. */
   readonly waitMs?: number;
-}
-
-/** Something the user can mend; the message says what. */
-export class CommandError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "CommandError";
-  }
 }
 
 interface Workload extends KubeObject {

@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import os from "node:os";
 import path from "node:path";
 import { expect } from "chai";
-import { bootstrapProxy, CommandError, renewProxy, type BootstrapCommand } from "../../src/cli/proxy";
+import { CommandError } from "../../src/cli/failure";
+import { bootstrapProxy, renewProxy, type BootstrapCommand } from "../../src/cli/proxy";
 import { EMBEDDED_CRDS } from "../../src/install/crds";
 import { systemClock } from "../../src/runtime/clock";
 import { ensureDefinitions } from "../../src/runtime/control-plane/bootstrap";

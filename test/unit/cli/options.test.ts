@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { adsAddressOf, portsOf, rangesOf } from "../../../src/cli/options";
-import { CommandError } from "../../../src/cli/proxy";
+import { CommandError } from "../../../src/cli/failure";
 
 describe("options of commands", () => {
   it("are lists of ports and ranges, and an address with its port", () => {

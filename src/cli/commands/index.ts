@@ -1,0 +1,11 @@
+import type { Command } from "commander";
+import type { CliContext } from "../context";
+import { addEnvCommand } from "./env";
+import { addProxyCommands } from "./proxy";
+import { addVersionCommand } from "./version";
+
+/** Adds the commands of one family to the root command. */
+export type CommandFamily = (program: Command, context: CliContext) => void;
+
+/** Every family, one file each. */
+export const COMMANDS: readonly CommandFamily[] = [addEnvCommand, addProxyCommands, addVersionCommand];

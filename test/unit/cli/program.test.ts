@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import { programName } from "../../../src/cli/program";
+import { osm } from "../../support/cli";
+
+describe("the osm command", () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(path.join(os.tmpdir(), "osm-cli-"));
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const config = (text: string): Readonly<Record<string, string>> => {
+    const file = path.join(folder, "config.yaml");
+    writeFileSync(file, text);
+    return { OSM_CONFIG: file };
+  };
+
+  it("says what went wrong in one line, without a stack, and ends with 1, 2 or 0", async () => {
+    const none = await osm(["proxy", "renew", "shop/vm", "--folder", path.join(folder, "empty")]);
+    expect(none).to.deep.include({ code: 1, stdout: "" });
+    expect(none.stderr).to.match(/^Error: no cluster: there is no kubeconfig .*\n$/);
+    const wrong = await osm(["proxy", "renew", "--folder", folder]);
+    expect(wrong.code).to.equal(2);
+    expect(wrong.stderr).to.equal(
+      "Error: missing required argument 'namespace/name'\n(osm proxy renew --help says more)\n",
+    );
+    expect((await osm(["no-such"])).code).to.equal(2);
+    expect((await osm(["env", "-o", "xml"])).stderr).to.contain(
+      '--output: "xml" is none of table, json, yaml',
+    );
+    const help = await osm(["--help"]);
+    expect([help.code, help.stderr]).to.deep.equal([0, ""]);
+    expect(help.stdout).to.contain("Examples:");
+  });
+
+  it("takes its namespace from the option, else the environment, else the file", async () => {
+    const env = config("install:\n  kind: managed\n  distribution: AKS\n  namespace: kube-system\n");
+    const from = async (args: readonly string[], more = {}): Promise<unknown> => {
+      const { stdout } = await osm(["env", "-o", "json", ...args], { env: { ...env, ...more } });
+      return (JSON.parse(stdout) as { install: { namespace: string } }).install.namespace;
+    };
+    expect(await from([])).to.equal("kube-system");
+    expect(await from([], { OSM_NAMESPACE: "mesh" })).to.equal("mesh");
+    expect(await from(["--osm-namespace", "mine"], { OSM_NAMESPACE: "mesh" })).to.equal("mine");
+    const { stdout } = await osm(["env"], { env });
+    expect(stdout).to.equal(
+      "---\ninstall:\n  kind: managed\n  distribution: AKS\n  namespace: kube-system\n",
+    );
+    const wrong = await osm(["env"], { env: config("install: {kind: rented}") });
+    expect(wrong.code).to.equal(1);
+    expect(wrong.stderr).to.contain('install.kind is "rented", neither self-hosted nor managed');
+  });
+
+  it("is kubectl osm where kubectl starts it", () => {
+    expect(programName("/usr/local/bin/kubectl-osm")).to.equal("kubectl osm");
+    expect(programName("/usr/local/bin/osm")).to.equal("osm");
+  });
+});
