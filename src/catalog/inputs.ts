@@ -75,8 +75,8 @@ export interface Inputs extends PolicyTables {
   readonly trustDomain: Input<TrustDomain>;
 }
 
-/** By `externalIn`: namespace of what runs outside of the cluster and has joined; `external`: all of it, under "". */
-type PodIndex = "uid" | "meshedIn" | "ip" | "account" | "externalIn" | "external";
+/** By `label`: {@link labelKey} of each of its labels; by `externalIn`: namespace of what runs outside of the cluster and has joined; `external`: all of it, under "". */
+type PodIndex = "uid" | "meshedIn" | "ip" | "account" | "label" | "externalIn" | "external";
 
 /** Key of an ExternalWorkload beside the pods; no pod can be called so. */
 export function externalKey(key: string): string {
@@ -94,8 +94,12 @@ export function labelKey(namespace: string, label: string, value: string): strin
   return `${namespace}/${label}=${value}`;
 }
 
+function labelKeys({ namespace, labels }: MeshPod): readonly string[] {
+  return Object.entries(labels).map(([label, value]) => labelKey(namespace, label, value));
+}
+
 /** Index key of the one label by which a Service is found from its pods: the first of its selector. */
-function selectorKey(service: MeshService): readonly string[] {
+export function selectorKey(service: MeshService): readonly string[] {
   const [first] = Object.entries(service.selector ?? {});
   return isCandidate(service) && first !== undefined ? [labelKey(service.namespace, ...first)] : [];
 }
@@ -139,6 +143,7 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
         meshedIn: pod => (isLiveProxy(pod) ? [pod.namespace] : []),
         // What somebody has written down may be anybody's address: calls of it are not led anywhere because of that.
         ip: pod => (isLiveProxy(pod) && pod.external === undefined ? pod.ips : []),
+        label: pod => (isLiveProxy(pod) ? labelKeys(pod) : []),
         account: pod => (isLiveProxy(pod) ? [identityKey(pod.identity)] : []),
         externalIn: pod => (isLiveProxy(pod) && pod.external !== undefined ? [pod.namespace] : []),
         external: pod => (pod.external === undefined ? [] : [""]),

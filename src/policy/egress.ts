@@ -6,6 +6,7 @@
 import { covers, prefixLength } from "../model/cidr";
 import type { Diagnostic } from "../model/diagnostic";
 import type { TrustDomain } from "../model/identity";
+import { PORT_OUTBOUND } from "../model/mesh-words";
 import type { ObjectRef } from "../model/object-ref";
 import { objectRefKey } from "../model/object-ref";
 import type { Egress, UpstreamTrafficSetting } from "../model/traffic";
@@ -105,7 +106,10 @@ function httpSides(egress: Egress, { group }: EgressFacts): readonly HttpSide[] 
     permission: { kind: "any-mesh-identity" },
     origins,
   };
-  const numbers = ports.filter(({ protocol }) => protocol === "http").map(({ number }) => number);
+  // The sidecar refuses what is dialled to the port that it takes connections at itself.
+  const numbers = ports.flatMap(({ protocol, number }) =>
+    protocol === "http" && number !== PORT_OUTBOUND ? [number] : [],
+  );
   return [...new Set(numbers)].map(port => ({ port, hosts, cidrs: ipAddresses, rule, origins }));
 }
 

@@ -140,16 +140,18 @@ export interface RouteContext {
   readonly reading: PathReading;
   /** That of the clients which are told. */
   readonly retry?: Retry | undefined;
+  /** Numbers of the ports at which clients have a listener that asks for a table. */
+  readonly dialled: readonly number[];
 }
 
 /** Route tables of a Service's HTTP ports. Whatever the Host says: the address that was dialled decides. */
 export function serviceRouteTables(
   service: MeshService,
   standing: Standing,
-  { trustDomain, splits, setting, reading, retry }: RouteContext,
+  { trustDomain, splits, setting, reading, retry, dialled }: RouteContext,
 ): readonly RouteTableLeaf[] {
   return carriedPorts(service).flatMap((port): RouteTableLeaf[] => {
-    if (!isCarried(service, standing, port)) return [];
+    if (!dialled.includes(port.port) || !isCarried(service, standing, port)) return [];
     if (selectProtocol(port).protocol === "tcp") return [];
     const origins = [serviceRef(service)];
     return [
@@ -317,34 +319,47 @@ export interface PodListenerContext extends Reading, Pick<ListenerContext, "logg
   readonly party?: Party;
 }
 
-/**
- * Listeners of one pod address: a headless Service's port behaves as that Service; a port that only Services with an
- * address lead to is carried as bytes. Of several, the first by key counts, headless before others.
- */
-export function podListeners(
-  address: string,
+/** A port of a pod, and as what it is called when the pod's own address is dialled. */
+export interface DirectPort extends PodFrontend {
+  /** Container port. */
+  readonly port: number;
+}
+
+/** Of several Services that lead to a port, the first by key counts, headless before others. */
+export function directPorts(
   served: readonly (ServedPort & { readonly candidates: readonly PodFrontend[] })[],
-  { logging, party, ...reading }: PodListenerContext,
-): readonly OutboundListenerLeaf[] {
-  return served.flatMap(({ port, candidates }): OutboundListenerLeaf[] => {
+): readonly DirectPort[] {
+  return served.flatMap(({ port, candidates }): DirectPort[] => {
     if (RESERVED_PORTS.includes(port)) return [];
     const known = candidates.filter(isCallable);
     const chosen = known.find(candidate => candidate.service.kind === "headless") ?? known[0];
-    if (chosen === undefined) return [];
+    return chosen === undefined ? [] : [{ port, ...chosen }];
+  });
+}
+
+/**
+ * Listeners of one pod address: a headless Service's port behaves as that Service; a port that only Services with an
+ * address lead to is carried as bytes.
+ */
+export function podListeners(
+  address: string,
+  ports: readonly DirectPort[],
+  { logging, party, ...reading }: PodListenerContext,
+): readonly OutboundListenerLeaf[] {
+  return ports.map((chosen): OutboundListenerLeaf => {
+    const { port } = chosen;
     const handling = podHandling(chosen, reading);
     const carried = handling.kind === "http" && chosen.carriedBytes?.includes(chosen.frontend.port) === true;
-    return [
-      {
-        kind: "outbound-listener",
-        name: podListenerName(address, port),
-        ...logged([serviceRef(chosen.service)], logging),
-        addresses: [address],
-        port,
-        handling,
-        ...(party === undefined || handling.kind === "tcp" ? {} : { party }),
-        ...(carried ? { formerly: bytesTo(frontendName(chosen.frontend)) } : {}),
-      },
-    ];
+    return {
+      kind: "outbound-listener",
+      name: podListenerName(address, port),
+      ...logged([serviceRef(chosen.service)], logging),
+      addresses: [address],
+      port,
+      handling,
+      ...(party === undefined || handling.kind === "tcp" ? {} : { party }),
+      ...(carried ? { formerly: bytesTo(frontendName(chosen.frontend)) } : {}),
+    };
   });
 }
 

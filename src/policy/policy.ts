@@ -1,6 +1,7 @@
 import { partyOf } from "../catalog/endpoints";
 import type { Catalog } from "../catalog/index";
 import type { Inputs } from "../catalog/inputs";
+import { selectorKey } from "../catalog/inputs";
 import type { NodeGroup, View } from "../catalog/node-groups";
 import { nodeGroupKey, viewKey } from "../catalog/node-groups";
 import { structurallyEqual } from "../graph/equality";
@@ -16,7 +17,9 @@ import { egressParts } from "./egress";
 import type { EgressMode } from "./inbound";
 import { groupLeaves } from "./inbound";
 import type { Transport } from "./outbound";
+import type { DirectPort } from "./outbound";
 import {
+  directPorts,
   podListeners,
   serviceClusters,
   serviceEndpoints,
@@ -77,10 +80,11 @@ export function createPolicy(inputs: Inputs, catalog: Catalog): Policy {
   const settings = createSettings(inputs);
   const traffic = createTraffic(inputs, catalog, settings);
   const findings = createFindings({ inputs, catalog, settings, traffic });
+  const dialled = createDialled(inputs, catalog);
   return {
     ...shownBy(inputs, catalog, traffic),
-    ofService: serviceLeaves({ inputs, catalog, settings, traffic }),
-    ofPod: podLeaves({ inputs, catalog, settings, traffic }),
+    ofService: serviceLeaves({ inputs, catalog, settings, traffic }, dialled.services),
+    ofPod: podLeaves({ inputs, catalog, settings, traffic }, dialled.pods),
     own: ownLeaves({ inputs, catalog, settings, traffic }),
     diagnostics: findings.all,
     diagnosticsOf: findings.of,
@@ -134,7 +138,75 @@ function transportOf(read: Read, settings: Settings): Transport {
   return { trustDomain: read(settings.trustDomain), tls: read(settings.tls) };
 }
 
-function serviceLeaves({ inputs, catalog, settings, traffic }: Sources): Policy["ofService"] {
+/** What clients dial. */
+interface Dialled {
+  /** Addresses and ports of a pod, by its key. */
+  readonly pods: Family<
+    string,
+    { readonly addresses: readonly string[]; readonly ports: readonly DirectPort[] }
+  >;
+  /** Numbers of a Service's ports: all where it has an address of its own; where it has none, those its pods are called by. */
+  readonly services: Family<string, readonly number[]>;
+}
+
+function createDialled(inputs: Inputs, catalog: Catalog): Dialled {
+  const { graph } = inputs;
+  const byKey = (key: string): string => key;
+  const pods: Dialled["pods"] = graph.family({
+    label: "dialledPod",
+    keyOf: byKey,
+    compute: (read, key: string) => {
+      const ips = read(inputs.pods.row(key))?.ips ?? [];
+      const addresses = ips.filter(address => read(catalog.owners.pod(address)) === key);
+      return {
+        addresses,
+        ports: addresses.length === 0 ? [] : directPortsOf(read, inputs, { catalog, key }),
+      };
+    },
+    equals: structurallyEqual,
+  });
+  const services: Dialled["services"] = graph.family({
+    label: "dialledService",
+    keyOf: byKey,
+    compute: (read, key: string) => {
+      const service = read(inputs.services.row(key));
+      if (service === undefined) return [];
+      if (service.kind !== "headless") {
+        const own = service.addresses.some(address => read(catalog.owners.service(address)) === key);
+        return own ? service.ports.map(({ port }) => port) : [];
+      }
+      const ports = selectorKey(service)
+        .flatMap(label => read(inputs.pods.by("label", label)))
+        .flatMap(pod => read(pods(pod)).ports)
+        .flatMap(({ frontend }) => (frontend.service === key ? [frontend.port] : []));
+      return [...new Set(ports)].sort((a, b) => a - b);
+    },
+    equals: structurallyEqual,
+  });
+  return { pods, services };
+}
+
+function directPortsOf(
+  read: Read,
+  inputs: Inputs,
+  { catalog, key }: { readonly catalog: Catalog; readonly key: string },
+): readonly DirectPort[] {
+  const served = read(catalog.nodeGroups.served(key)).map(port => ({
+    ...port,
+    candidates: port.frontends.flatMap(frontend => {
+      const service = read(inputs.services.row(frontend.service));
+      if (service === undefined) return [];
+      const standing = read(catalog.endpoints.standing(frontend.service));
+      return [{ frontend, service, standing, carriedBytes: read(inputs.carriedBytes.row(frontend.service)) }];
+    }),
+  }));
+  return directPorts(served);
+}
+
+function serviceLeaves(
+  { inputs, catalog, settings, traffic }: Sources,
+  dialled: Dialled["services"],
+): Policy["ofService"] {
   const { endpoints, owners } = catalog;
   type Compile = (read: Read, service: MeshService, shown: Shown) => readonly Leaf[];
   const family = (part: Part, compile: Compile): Family<Shown, readonly Leaf[]> =>
@@ -164,6 +236,7 @@ function serviceLeaves({ inputs, catalog, settings, traffic }: Sources): Policy[
         setting: read(traffic.setting(key)).value,
         reading: read(settings.pathReading),
         retry: retry === undefined ? undefined : read(inputs.retries.row(retry)),
+        dialled: read(dialled(key)),
       }),
     ),
     listener: family("listener", (read, service, { key, telemetry }) => {
@@ -185,28 +258,17 @@ function loggingOf(read: Read, traffic: Traffic, telemetry: string | undefined):
   return telemetry === undefined ? undefined : read(traffic.logging(telemetry))?.value;
 }
 
-function podLeaves({ inputs, catalog, settings, traffic }: Sources): Policy["ofPod"] {
+function podLeaves({ inputs, settings, traffic }: Sources, dialled: Dialled["pods"]): Policy["ofPod"] {
   const compute = (read: Read, { key, telemetry }: Shown): readonly Leaf[] => {
     const pod = read(inputs.pods.row(key));
-    const served = read(catalog.nodeGroups.served(key)).map(port => ({
-      ...port,
-      candidates: port.frontends.flatMap(frontend => {
-        const service = read(inputs.services.row(frontend.service));
-        if (service === undefined) return [];
-        const standing = read(catalog.endpoints.standing(frontend.service));
-        return [
-          { frontend, service, standing, carriedBytes: read(inputs.carriedBytes.row(frontend.service)) },
-        ];
-      }),
-    }));
-    const addresses = pod?.ips.filter(address => read(catalog.owners.pod(address)) === key) ?? [];
+    const { addresses, ports } = read(dialled(key));
     const context = {
       tracing: read(settings.tracing),
       escapedSlashes: read(settings.escapedSlashes),
       logging: loggingOf(read, traffic, telemetry),
       ...(pod === undefined ? {} : { party: partyOf(pod) }),
     };
-    return addresses.flatMap(address => podListeners(address, served, context));
+    return addresses.flatMap(address => podListeners(address, ports, context));
   };
   return inputs.graph.family({
     label: "pod.listener",

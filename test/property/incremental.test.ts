@@ -408,6 +408,16 @@ function handlingNames(handling: Handling): string[] {
   ];
 }
 
+/** Route tables that no leaf refers to, by what a listener's bytes say where that is known: no proxy would ask for them. */
+function unaskedTables(leaves: readonly Leaf[], encode?: typeof encodeLeaf): readonly string[] {
+  const asks = (leaf: Leaf): readonly string[] =>
+    encode === encodeLeaf ? (encode(leaf).needs ?? []).map(name => `route ${name}`) : namesWanted(leaf);
+  const asked = new Set(leaves.filter(leaf => partOf(leaf) === "listener").flatMap(asks));
+  return leaves
+    .filter(leaf => leaf.kind === "route-table" && !asked.has(`route ${leaf.name}`))
+    .map(({ name }) => name);
+}
+
 /** Addresses and ports at which a client has more than one listener; a proxy would refuse the second. */
 function sharedSockets(leaves: readonly Leaf[]): readonly string[] {
   const sockets = leaves.flatMap(leaf =>
@@ -435,6 +445,7 @@ function compareWithFresh(steps: readonly Step[], encode: Parameters<typeof crea
     expect(printSnapshot(connection.latest())).to.equal(printSnapshot(want));
     const leaves = world.engine.describe(target.metadata.uid ?? "")?.leaves ?? [];
     expect(danglingNames(leaves), "names that lead nowhere").to.deep.equal([]);
+    expect(unaskedTables(leaves, encode), "route tables for nobody").to.deep.equal([]);
     expect(sharedSockets(leaves), "listeners of one address").to.deep.equal([]);
     compared++;
   }
