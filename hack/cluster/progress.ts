@@ -46,11 +46,11 @@ export const toStderr: Log = line => {
   process.stderr.write(`${line}\n`);
 };
 
-/** Waits until `check` gives a value. Throws with `what` and the last failure when `timeoutMs` have passed. */
+/** Waits until `check` gives a value other than undefined or false. Throws with `what` and the last failure when `timeoutMs` have passed. */
 export async function until<T>(
   what: string,
   timeoutMs: number,
-  check: () => Promise<T | undefined> | T | undefined,
+  check: () => Promise<T | undefined | false> | T | undefined | false,
   everyMs = 200,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
@@ -58,7 +58,7 @@ export async function until<T>(
   for (;;) {
     try {
       const value = await check();
-      if (value !== undefined) return value;
+      if (value !== undefined && value !== false) return value;
     } catch (error) {
       failure = `: ${String(error)}`;
     }

@@ -26,7 +26,7 @@ interface Definition extends KubeObject {
 }
 
 describe("custom resource definitions on a real API server", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let server: TestApiServer;
   let kube: ClosableKubeClient;
   before(async () => {
@@ -43,7 +43,7 @@ describe("custom resource definitions on a real API server", function () {
     it(`accepts ${names.kind} without a complaint and serves ${versions.map(v => v.name).join(", ")}`, async () => {
       const { name } = definition.metadata;
       await kube.apply(`${PATH}/${name}`, definition as KubeObject, "test");
-      const conditions = await until(`${name} to be established`, 20_000, async () => {
+      const conditions = await until(`${name} to be established`, 60_000, async () => {
         const found = (await kube.get<Definition>(`${PATH}/${name}`)).status?.conditions ?? [];
         return found.some(c => c.type === "Established" && c.status === "True") ? found : undefined;
       });
@@ -51,7 +51,7 @@ describe("custom resource definitions on a real API server", function () {
       expect(bad, JSON.stringify(bad)).to.deep.equal([]);
       for (const version of versions) {
         const path = `/apis/${group}/${version.name}/${names.plural}`;
-        await until(`${path} to be served`, 20_000, () => kube.get(path));
+        await until(`${path} to be served`, 60_000, () => kube.get(path));
       }
     });
   }

@@ -145,7 +145,7 @@ describe("informer against a real API server", function () {
   }
 
   async function equalsServer(): Promise<void> {
-    await until("equality with the server", 5_000, async () => {
+    await until("equality with the server", 60_000, async () => {
       const list = await direct.get<{ items: KubeObject[] }>(MAPS);
       const want = Object.fromEntries(
         list.items.map(o => [`default/${o.metadata.name}`, o.metadata.resourceVersion]),
@@ -253,8 +253,8 @@ describe("informer against a real API server", function () {
     await direct.create(MAPS, configMap("only-me", ""));
     await direct.create(MAPS, configMap("not-me", ""));
     await kinds.synced;
-    await until("the object", 3_000, () => named.get("default/only-me"));
-    await until("the object", 3_000, () => kinds.byKind.get("ConfigMap")?.get("only-me"));
+    await until("the object", 60_000, () => named.get("default/only-me"));
+    await until("the object", 60_000, () => kinds.byKind.get("ConfigMap")?.get("only-me"));
     expect([...named.values()].map(([key]) => key)).to.deep.equal(["default/only-me"]);
     expect([...(kinds.byKind.get("ConfigMap")?.values() ?? [])]).to.have.length(1);
     expect([...(kinds.byKind.get("Namespace")?.values().keys() ?? [])]).to.include("default");

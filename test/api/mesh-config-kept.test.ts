@@ -35,7 +35,7 @@ interface Secret extends KubeObject {
 }
 
 describe("the MeshConfig and what it asks for on a real API server", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let server: TestApiServer;
   let kube: ClosableKubeClient;
   const around = () => ({ kube, clock: systemClock, log: silentLog, random: Math.random, settings });
@@ -89,10 +89,10 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       expect(world.engine.meshConfig()).to.deep.equal(CLOSED_MESH_CONFIG);
       await createIfAbsent(kube, defaultMeshConfig(settings, { egress: false }));
       const permissive = (): boolean => world.engine.meshConfig().traffic.enablePermissiveTrafficPolicyMode;
-      await until("the MeshConfig", 20_000, () => (permissive() ? true : undefined));
+      await until("the MeshConfig", 60_000, () => (permissive() ? true : undefined));
       await kube.delete(CONFIG);
       const informer = world.informers.byKind.get("MeshConfig");
-      await until("its deletion to be seen", 20_000, () =>
+      await until("its deletion to be seen", 60_000, () =>
         informer?.values().size === 0 ? true : undefined,
       );
       expect(world.engine.meshConfig().traffic).to.include({
@@ -105,7 +105,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       const before = stats();
       expect(before).to.have.length(kinds.length);
       world.informers.relist();
-      await until("every kind to be listed again", 20_000, () =>
+      await until("every kind to be listed again", 60_000, () =>
         stats().every(({ lists }, i) => lists === (before[i]?.lists ?? 0) + 1) ? true : undefined,
       );
       // Cut watches are no failures: nothing waits, nothing is logged.
@@ -131,7 +131,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
     const reporting = startReporting({ ...around(), kube: failing, engine: world.engine, fleet: undefined });
     try {
       reporting.reconcile({ kind: "MeshConfig", namespace: settings.osmNamespace, name: MESH_CONFIG_NAME });
-      await until("the MeshConfig", 20_000, async () => ((await there(CONFIG)) ? true : undefined));
+      await until("the MeshConfig", 60_000, async () => ((await there(CONFIG)) ? true : undefined));
       expect(refusals).to.be.at.least(2);
     } finally {
       reporting.stop();
@@ -171,7 +171,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
   };
   const secretAt = (name: string): string => `/api/v1/namespaces/default/secrets/${name}`;
   const made = (name: string) =>
-    until(`Secret ${name}`, 20_000, async () => ((await there(secretAt(name))) ? true : undefined));
+    until(`Secret ${name}`, 60_000, async () => ((await there(secretAt(name))) ? true : undefined));
 
   it("does not delete a Secret that somebody else put in the place of the ingress gateway's", async () => {
     const { keeper, put } = gatewayOf(kube);
@@ -184,7 +184,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       put("next");
       await made("next");
       put(undefined);
-      await until("its end", 20_000, async () => ((await there(secretAt("next"))) ? undefined : true));
+      await until("its end", 60_000, async () => ((await there(secretAt("next"))) ? undefined : true));
       expect((await kube.get<Secret>(secretAt("taken"))).data).to.deep.equal({ mine: "eA==" });
     } finally {
       keeper.stop();
@@ -207,9 +207,9 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       await made("kept");
       put("moved");
       await made("moved");
-      await until("the refusal", 20_000, () => (refusals > 0 ? true : undefined));
+      await until("the refusal", 60_000, () => (refusals > 0 ? true : undefined));
       put(undefined);
-      await until("the end of the other", 20_000, async () =>
+      await until("the end of the other", 60_000, async () =>
         (await there(secretAt("moved"))) ? undefined : true,
       );
       expect(refusals, "forgotten after one refusal").to.equal(1);
@@ -264,7 +264,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
     };
     try {
       set(gateway);
-      await until("the Secret", 20_000, async () => ((await there(here)) ? true : undefined));
+      await until("the Secret", 60_000, async () => ((await there(here)) ? true : undefined));
       const made = await kube.get<Secret>(here);
       const key = createPrivateKey(Buffer.from(made.data["tls.key"] ?? "", "base64"));
       const first = await certificate(here);
@@ -280,20 +280,20 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       // Past half of its life it is another one; at another place the first is gone.
       now += 40 * 60_000;
       changed(spec);
-      await until("its renewal", 20_000, async () =>
+      await until("its renewal", 60_000, async () =>
         (await certificate(here)).serialNumber === first.serialNumber ? undefined : true,
       );
       set({ ...gateway, secret: { ...secret, namespace: "osm-system" } });
       const moved = pathOf(secret.name, "osm-system");
-      await until("the move", 20_000, async () =>
+      await until("the move", 60_000, async () =>
         (await there(moved)) && !(await there(here)) ? true : undefined,
       );
       set({ ...gateway, subjectAltNames: ["other"], secret: { ...secret, namespace: "osm-system" } });
-      await until("the new name", 20_000, async () =>
+      await until("the new name", 60_000, async () =>
         (await certificate(moved)).subjectAltName === "DNS:other" ? true : undefined,
       );
       set(undefined);
-      await until("its end", 20_000, async () => ((await there(moved)) ? undefined : true));
+      await until("its end", 60_000, async () => ((await there(moved)) ? undefined : true));
 
       // A Secret of somebody else under that name stays as it is, also when the field is taken away.
       const foreign = { metadata: secret, data: { mine: "eA==" } };
@@ -301,9 +301,9 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
       set(gateway);
       set({ ...gateway, secret: { name: "after", namespace: "default" } });
       const after = pathOf("after", "default");
-      await until("the Secret beside it", 20_000, async () => ((await there(after)) ? true : undefined));
+      await until("the Secret beside it", 60_000, async () => ((await there(after)) ? true : undefined));
       set(undefined);
-      await until("its end", 20_000, async () => ((await there(after)) ? undefined : true));
+      await until("its end", 60_000, async () => ((await there(after)) ? undefined : true));
       expect((await kube.get<Secret>(here)).data).to.deep.equal({ mine: "eA==" });
     } finally {
       keeper.stop();
@@ -319,7 +319,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
         (error: unknown) => (error instanceof KubeError ? `${error.status} ${error.message}` : String(error)),
       );
     // The API server takes new policies up within seconds; until then nothing is lost by trying.
-    const answer = await until("the policy to be in force", 30_000, async () => {
+    const answer = await until("the policy to be in force", 60_000, async () => {
       const said = await refusal(`${CONFIG}?dryRun=All`);
       return said === "deleted" ? undefined : said;
     });
@@ -333,7 +333,7 @@ describe("the MeshConfig and what it asks for on a real API server", function ()
     expect(await refusal(`${COLLECTION}/other`)).to.equal("deleted");
 
     await kube.delete(objectPath(controlPlaneNamespace(settings)));
-    const gone = await until("deletion with the namespace", 30_000, async () => {
+    const gone = await until("deletion with the namespace", 60_000, async () => {
       const said = await refusal(CONFIG);
       return said === "deleted" ? said : undefined;
     });

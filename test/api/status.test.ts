@@ -40,7 +40,7 @@ describe("status and events on a real API server", function () {
     for (const definition of EMBEDDED_CRDS) {
       await kube.apply(`${DEFINITIONS}/${definition.metadata.name}`, definition, "test");
     }
-    await until("the kinds to be served", 20_000, async () => {
+    await until("the kinds to be served", 60_000, async () => {
       for (const { group, version, plural } of API_KINDS)
         await kube.get(`/apis/${group}/${version}/${plural}`);
       return true;
@@ -168,7 +168,7 @@ describe("status and events on a real API server", function () {
     for (let n = 0; n < 50; n += 1) events.emit(event);
     const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln";
     for (let n = 0; n < 20; n += 1) events.emit({ ...event, note: `note ${n} ${jwt}` });
-    await until("the events", 10_000, () => (events.counts.written === 5 ? true : undefined), 10);
+    await until("the events", 60_000, () => (events.counts.written === 5 ? true : undefined), 10);
     expect(events.counts).to.deep.equal({ written: 5, repeated: 49, dropped: 16 });
     const list = await kube.get<{ items: { note: string; regarding: { name: string }; reason: string }[] }>(
       "/apis/events.k8s.io/v1/namespaces/default/events",
@@ -186,7 +186,7 @@ describe("status and events on a real API server", function () {
     // Three bytes each: cut at 1,021 bytes, a character is cut in two.
     for (const note of ["€".repeat(500), `a${"€".repeat(500)}`])
       events.emit({ regarding, type: "Normal", reason: "Long", note });
-    await until("the events", 10_000, () => {
+    await until("the events", 60_000, () => {
       const { written, dropped } = events.counts;
       return written + dropped === 2 ? true : undefined;
     });

@@ -59,7 +59,7 @@ describe("versions of the custom kinds on a real API server", function () {
     for (const { spec } of definitions) {
       for (const version of spec.versions) {
         const path = `/apis/${spec.group}/${version.name}/${spec.names.plural}`;
-        await until(`${path} to be served`, 30_000, () => kube.get(path));
+        await until(`${path} to be served`, 60_000, () => kube.get(path));
       }
     }
   });

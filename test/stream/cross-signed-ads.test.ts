@@ -60,7 +60,11 @@ describe("an ADS server whose CA is signed by the CA before it", function () {
         () => rig.server.ledger.proxies().some(({ podName }) => podName === name),
         LONG_MS,
       );
-      expect(await envoy.stat("control_plane.connected_state")).to.equal(1);
+      await waitFor(
+        "its connection",
+        async () => (await envoy.stat("control_plane.connected_state")) === 1,
+        LONG_MS,
+      );
       const at = { host: "127.0.0.1", port: rig.server.port, servername: ADS_SAN, ALPNProtocols: ["h2"] };
       const socket = tls.connect({ ...at, ca: roots[name] });
       await once(socket, "secureConnect");

@@ -60,7 +60,8 @@ describe("the identity of an ADS stream", () => {
     await waitFor(
       "an answer",
       () => client.ended !== undefined || client.held.get(cluster)?.has("shop"),
-      8_000,
+      // Some are kept waiting for 5 s before they are refused.
+      60_000,
     );
     const received = client.responses.reduce((sum, r) => sum + r.size, 0);
     client.close();
@@ -180,7 +181,7 @@ describe("the identity of an ADS stream", () => {
   }
 
   it("refuses the token of a deleted pod, also when a pod of the same name has taken its place", async function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
     const pod = await tokens.pod(BUYER, "short-lived");
     const token = await tokens.token(pod);
     world.addPod(BUYER, pod.name, pod.uid);
@@ -217,7 +218,7 @@ describe("the identity of an ADS stream", () => {
   });
 
   it("refuses a pod with everything but a namespace of the mesh, once that could have been shown", async function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
     const pod = await tokens.pod(BUYER, "home-made");
     world.put({ ...world.addPod(BUYER, pod.name, pod.uid), meshed: false });
     expect(await attempt({ token: await tokens.token(pod) })).to.include({

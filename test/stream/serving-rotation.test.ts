@@ -81,6 +81,7 @@ describe("the ADS server's certificate, replaced while proxies connect", functio
       await pause(1_000 / PER_SECOND);
     }
     const failed = (await Promise.all(attempts)).filter(answer => answer !== undefined);
+    await waitFor("several certificates, and one of them shown", () => rotations > 10 && serials.size > 1);
     running = false;
     await Promise.all([rotating, looking]);
     const bound = `0 refused while the certificate was replaced ${rotations} times`;

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { ensureKube } from "../../hack/cluster/binaries";
@@ -30,14 +30,33 @@ export interface TestApiServer {
   stop(): Promise<void>;
 }
 
-/** A port on loopback that was free a moment ago. */
+/** Below what kernels hand out by themselves, so that no connection takes a port between here and its use. */
+const OWN_PORTS = { first: 18_000, count: 12_000 } as const;
+
+/** Ports that this process has given away. */
+const given = new Set<number>();
+
+/** A port of loopback that nobody listens on, and that nobody is given by chance. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = OWN_PORTS.first + randomInt(OWN_PORTS.count);
+    if (given.has(port)) continue;
+    const server = createServer();
+    const isFree = await new Promise<boolean>(resolve => {
+      server.once("error", () => {
+        resolve(false);
+      });
+      server.listen(port, "127.0.0.1", () => {
+        resolve(true);
+      });
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    given.add(port);
+    return port;
+  }
+  throw new Error("no port of loopback is free");
 }
 
 interface Plan {
