@@ -67,8 +67,9 @@ describe("embedded clusters beside each other and beside the user's own", () => 
     await until("the first holder", 60_000, () => (turns().length === 1 ? true : undefined));
     const waiting = Array.from({ length: 3 }, () => start({}));
     const ended = waiting.map(child => new Promise(resolve => child.once("exit", resolve)));
+    let own: Promise<unknown> = Promise.resolve();
     const told = new Promise<void>(resolve => {
-      void withLock(
+      own = withLock(
         settings,
         () => {
           resolve();
@@ -79,7 +80,7 @@ describe("embedded clusters beside each other and beside the user's own", () => 
     await told;
     expect(turns(), "nobody else while it is held").to.have.length(1);
     hanging.kill("SIGKILL");
-    await Promise.all(ended);
+    await Promise.all([...ended, own]);
     const words = turns().slice(1);
     expect(words).to.have.length(6);
     for (let n = 0; n < words.length; n += 2) {

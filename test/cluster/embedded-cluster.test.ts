@@ -66,7 +66,7 @@ function job(name: string, spec: Record<string, unknown>): unknown {
 
 async function runJob(name: string, spec: Record<string, unknown>): Promise<string> {
   await inNamespace(["apply", "-f", "-"], JSON.stringify(job(name, spec)));
-  await inNamespace(["wait", "--for=condition=complete", "--timeout=60s", `job/${name}`]);
+  await inNamespace(["wait", "--for=condition=complete", "--timeout=110s", `job/${name}`]);
   return inNamespace(["logs", `job/${name}`, "-c", "main"]);
 }
 
@@ -101,7 +101,10 @@ describe("embedded cluster", function () {
       const get = family => new Promise((resolve, reject) => require("node:http")
         .get({ host: "greeter.${NAMESPACE}.svc.cluster.local.", family }, response => response.on("data", resolve))
         .on("error", reject));
-      Promise.all([get(4), get(6)]).then(all => console.log(all.map(String).join("|")));
+      // Pods are ready before every rule that leads to them is written.
+      const again = () => Promise.all([get(4), get(6)])
+        .then(all => console.log(all.map(String).join("|")), () => setTimeout(again, 300));
+      again();
     `;
     const said = await runJob("caller", { containers: [node("main", script)] });
     expect(said.trim()).to.equal("from init|from init");

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
 import { Mesh, report } from "./support/mesh";
-import { increaseOf, quantileOf, type Sample } from "../support/prometheus";
+import { increaseOf, quantileOf, sumOf, type Sample } from "../support/prometheus";
 import { TestNamespace } from "./support/namespace";
 import { trafficSplit } from "./support/smi-objects";
 import { SMI_PORT, smiApplication, smiDeployment, smiService, SmiPod } from "./support/smi-pods";
@@ -144,7 +144,14 @@ describe("Flagger's contract", function () {
   const scrapesAround = async (
     calls: Readonly<Record<string, number>>,
   ): Promise<readonly [readonly Sample[], readonly Sample[]]> => {
-    const before = await client.scrape();
+    // Counters show at once, histograms after some seconds: what was called before is no part of it.
+    const before = await until("earlier calls to be counted", 60_000, async () => {
+      const scrape = await client.scrape();
+      const [counted, timed] = ["osm_request_total", "osm_request_duration_ms_count"].map(name =>
+        sumOf(scrape, name, target()),
+      );
+      return counted === timed ? scrape : undefined;
+    });
     let count = 0;
     for (const [path, times] of Object.entries(calls)) {
       await client.call(`http://${CANARY}.${namespace.name}:${SMI_PORT}${path}`, { times });
@@ -152,7 +159,6 @@ describe("Flagger's contract", function () {
     }
     const after = await until("the calls to be counted", 60_000, async () => {
       const scrapes = [before, await client.scrape()] as const;
-      // Counters show at once, histograms after some seconds.
       const told = increaseOf(scrapes, "osm_request_duration_ms_count", target()) >= count;
       return told ? scrapes[1] : undefined;
     });

@@ -100,12 +100,12 @@ describe("injected pods on the real cluster", function () {
   it("become ready through http, https, tcp and gRPC probes of an application that listens on loopback only", async () => {
     await shop.apply(probedPod());
     await shop.kubectl(["wait", "--for=condition=Ready", "--timeout=200s", "pod/probed"]);
-    const log = await logs("probed", "web");
-    expect(log).to.contain("GET /healthz?full=1").and.contain("GET /tls").and.contain("kube-probe/");
-    expect(log).to.contain("POST /grpc.health.v1.Health/Check");
-    await until("a liveness probe that redirects", 30_000, async () =>
-      (await logs("probed", "web")).includes("GET /redirect") ? true : undefined,
-    );
+    await until("every probe in the log, one that redirects too", 60_000, async () => {
+      const log = await logs("probed", "web");
+      expect(log).to.contain("GET /healthz?full=1").and.contain("GET /tls").and.contain("kube-probe/");
+      expect(log).to.contain("POST /grpc.health.v1.Health/Check").and.contain("GET /redirect");
+      return true;
+    });
     const restarts = "jsonpath={.status.containerStatuses[*].restartCount}";
     expect((await shop.kubectl(["get", "pod", "probed", "-o", restarts])).trim()).to.equal("0 0 0");
     expect(await runsHook(mesh, shop)).to.contain("GET /before-stop");

@@ -6,6 +6,7 @@ import { ClientPod, fetchText, type Answer } from "./support/client-pod";
 import { deployment, HTTP_PORT, service, TCP_PORT } from "./support/manifests";
 import { Mesh, report } from "./support/mesh";
 import { hasSidecar, TestNamespace } from "./support/namespace";
+import { SidecarAdmin } from "./support/sidecar-admin";
 
 /** Sum over all series of one metric of a sidecar. */
 async function metric(address: string, name: string): Promise<number> {
@@ -44,10 +45,10 @@ describe("traffic of meshed pods", function () {
   it("flows through Service names, as HTTP and as TCP", async () => {
     const server = await shop.readyPod("server");
     for (const port of [HTTP_PORT, TCP_PORT]) {
-      // The sidecar is told of a Service after DNS is; what counts is that it works and stays.
-      await until(`an answer on port ${port}`, 30_000, async () => {
-        const answer = await client.get(url(port));
-        return answer.status === 200 ? true : undefined;
+      // The sidecar is told of a Service after DNS is, its workers one after the other; what counts is that it works and stays.
+      await until(`answers on port ${port}`, 30_000, async () => {
+        const answers = await Promise.all(Array.from({ length: 10 }, () => client.get(url(port))));
+        return answers.every(answer => answer.status === 200) ? true : undefined;
       });
       for (let n = 0; n < 10; n += 1) {
         expect(await client.get(url(port))).to.deep.equal({ status: 200, body: `${server.metadata.name} /` });
@@ -61,13 +62,19 @@ describe("traffic of meshed pods", function () {
     const targets = [url(HTTP_PORT), url(TCP_PORT)].concat(
       [HTTP_PORT, TCP_PORT].map(port => `http://${server.status.podIP}:${port}/`),
     );
+    // A pod without a sidecar comes to a Service by rules of the node, which are written after its pods are ready.
+    const reached = (target: string): Promise<Answer> =>
+      until(`something behind ${target}`, 60_000, async () => {
+        const answer = await stranger.get(target);
+        return answer.error?.includes("ECONNREFUSED") === true ? undefined : answer;
+      });
     const answers: Answer[] = [];
-    for (const target of targets) answers.push(await stranger.get(target));
+    for (const target of targets) answers.push(await reached(target));
     for (const answer of answers) {
       expect(answer.status, JSON.stringify(answer)).to.equal(undefined);
       expect(answer.error).to.match(/ECONNRESET|EPIPE|socket hang up/);
     }
-    const own = await stranger.get(url(HTTP_PORT, outside));
+    const own = await reached(url(HTTP_PORT, outside));
     expect(own.status, "its own Service").to.equal(200);
   });
 
@@ -93,6 +100,10 @@ describe("traffic of meshed pods", function () {
     // An idle upstream connection would show no handshake, so a fresh server takes the place of the known one.
     await shop.kubectl(["delete", "pod", to.metadata.name, "--wait=true"]);
     const server = await shop.readyPod("server");
+    const sidecar = new SidecarAdmin(mesh, from);
+    await until("the server at the client's sidecar", 60_000, async () =>
+      (await sidecar.get("/clusters")).includes(`::${server.status.podIP}:${HTTP_PORT}::`) ? true : undefined,
+    );
     const place = { kubectl: mesh.kubectl, settings: mesh.cluster.settings, client: from, server };
     const seen = await proveEncryption({ ...place, container: "app", url });
     report(

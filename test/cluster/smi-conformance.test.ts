@@ -15,8 +15,8 @@ import {
 
 const APPS = ["a", "b", "c"].map(letter => ({ app: `app-${letter}`, account: `service-${letter}` }));
 
-/** Calls over which the shares of a split are told. */
-const CALLS = 50;
+/** Calls over which the shares of a split are told: so many that of 3 to 1 the smaller share is never the larger one. */
+const CALLS = 120;
 
 interface Definition {
   readonly spec: { readonly names: { readonly kind: string; readonly shortNames?: readonly string[] } };

@@ -1,10 +1,13 @@
 import { expect } from "chai";
 import { until } from "../../../hack/cluster/progress";
-import { ClientPod, type LoadStats } from "./client-pod";
+import { ClientPod, type Answer, type LoadStats } from "./client-pod";
 import { deployment, HTTP_PORT, service, TCP_PORT } from "./manifests";
 import { report, type Mesh } from "./mesh";
 import { TestNamespace } from "./namespace";
 import { verdict } from "../../support/verdict";
+
+/** Answers that make a state, asked for at once: one may be that of the first worker of a sidecar alone. */
+const TOGETHER = 10;
 
 /** Requests per second, where nothing else is asked for. */
 const RATE = 100;
@@ -47,20 +50,26 @@ export class Shop {
     return `http://server.${this.namespace.name}:${TCP_PORT}/`;
   }
 
-  /** Waits until the client is given 200 there. */
+  /** Waits until the client is given 200 there, by every worker of the sidecars. */
   public async answers(url: string): Promise<void> {
-    await until(`an answer of ${url}`, 30_000, async () =>
-      (await this.client.get(url)).status === 200 ? true : undefined,
+    await until(`answers of ${url}`, 30_000, async () =>
+      (await this.askedTogether(url)).every(({ status }) => status === 200) ? true : undefined,
     );
   }
 
-  /** Waits until the client is no longer given 200 there, and gives the status, undefined for a broken connection. */
+  /** Waits until nobody gives the client 200 there any more, and gives the status, undefined for a broken connection. */
   public async refuses(url: string): Promise<number | undefined> {
-    const answer = await until(`a refusal of ${url}`, 30_000, async () => {
-      const answer = await this.client.get(url);
-      return answer.status === 200 ? undefined : answer;
+    const answers = await until(`refusals of ${url}`, 30_000, async () => {
+      const answers = await this.askedTogether(url);
+      const [first] = answers;
+      // On the way from one state to another there are refusals of several kinds.
+      return answers.every(({ status }) => status !== 200 && status === first?.status) ? answers : undefined;
     });
-    return answer.status;
+    return answers[0]?.status;
+  }
+
+  private askedTogether(url: string): Promise<readonly Answer[]> {
+    return Promise.all(Array.from({ length: TOGETHER }, () => this.client.get(url)));
   }
 
   /**

@@ -19,6 +19,9 @@ const CONFIG_MAP = "smi-app";
 /** Milliseconds for a policy to show; many times the second that is aimed at. */
 const EFFECT_MS = 30_000;
 
+/** Answers in a row that make an effect: one may be that of the first worker of a sidecar alone. */
+const IN_A_ROW = 10;
+
 /** What a pod is besides its name. */
 interface PodOptions {
   /** Default `default`. */
@@ -158,21 +161,24 @@ export class SmiPod {
     await fetchText(this.page("/metrics"), "DELETE");
   }
 
-  /** Waits until a call there has a status of this kind: a success is 200 to 399. Gives that status. */
+  /** Waits until ten calls in a row have a status of this kind: a success is 200 to 399. Gives the last one. */
   public until(wanted: "succeeds" | "fails", url: string, how: SmiCall = {}): Promise<number> {
-    return until(`a call of ${url} that ${wanted}`, EFFECT_MS, async () => {
-      const [status = 0] = await this.call(url, how);
-      const good = status >= 200 && status < 400;
-      return good === (wanted === "succeeds") ? status : undefined;
+    return until(`calls of ${url} that ${wanted}`, EFFECT_MS, async () => {
+      const statuses = await this.call(url, { times: IN_A_ROW, ...how });
+      const isGood = (status: number): boolean => status >= 200 && status < 400;
+      return statuses.every(status => isGood(status) === (wanted === "succeeds"))
+        ? statuses.at(-1)
+        : undefined;
     });
   }
 
-  /** Waits until a line is answered, or not. Gives the answer. */
-  public untilLine(wanted: "succeeds" | "fails", host: string): Promise<string> {
-    return until(`a line to ${host} that ${wanted}`, EFFECT_MS, async () => {
-      const answer = await this.line(host);
-      return (answer !== "") === (wanted === "succeeds") ? answer : undefined;
+  /** Waits until ten lines in a row are answered, or none. Gives the last answer. */
+  public async untilLine(wanted: "succeeds" | "fails", host: string): Promise<string> {
+    const last = await until(`lines to ${host}: ${wanted}`, EFFECT_MS, async () => {
+      const answers = await Promise.all(Array.from({ length: IN_A_ROW }, () => this.line(host)));
+      return answers.every(answer => (answer !== "") === (wanted === "succeeds")) ? answers : undefined;
     });
+    return last.at(-1) ?? "";
   }
 
   private async ask(url: string, how: SmiCall): Promise<{ statuses: number[]; last: string }> {
