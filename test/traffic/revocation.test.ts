@@ -73,13 +73,16 @@ describe("revocation", () => {
   };
   const get = async (pod: string): Promise<number> =>
     (await mesh.app(pod).callHttp({ host: SHOP, port: 80 })).status;
+  /** A stream, as soon as one is let in: each port is open a moment before or after another one. */
+  const opened = (open: () => Promise<number>): Promise<number> =>
+    waitFor("a stream let in", () => open().catch(() => undefined));
   const openAll = async (pod: string): Promise<Streams> => {
     const client = program(pod);
     const [tcp, webSocket, grpc, silent] = await Promise.all([
-      client.openTcp({ host: SHOP, port: 83 }, BEAT_MS),
-      client.openWebSocket({ host: SHOP, port: 80 }, BEAT_MS),
-      client.openGrpc({ host: SHOP, port: 82 }, BEAT_MS),
-      client.openTcp({ host: SHOP, port: 83 }, 0),
+      opened(() => client.openTcp({ host: SHOP, port: 83 }, BEAT_MS)),
+      opened(() => client.openWebSocket({ host: SHOP, port: 80 }, BEAT_MS)),
+      opened(() => client.openGrpc({ host: SHOP, port: 82 }, BEAT_MS)),
+      opened(() => client.openTcp({ host: SHOP, port: 83 }, 0)),
     ]);
     return { tcp, webSocket, grpc, silent };
   };
@@ -192,12 +195,7 @@ describe("revocation", () => {
       mesh.configure("server", serverLeaves([FRIEND, RIVAL]));
       await waitFor("200", async () => (await get("rival")) === 200);
       // Another port, another gate, on every worker: it may open a moment after that of HTTP.
-      const { stream } = await waitFor("an open stream", () =>
-        program("rival")
-          .openTcp({ host: SHOP, port: 83 }, BEAT_MS)
-          .then(stream => ({ stream }))
-          .catch(() => undefined),
-      );
+      const stream = await opened(() => program("rival").openTcp({ host: SHOP, port: 83 }, BEAT_MS));
       const at = Date.now();
       mesh.configure("server", serverLeaves([FRIEND]));
       const state = await waitFor("the end", async () => {
@@ -261,7 +259,7 @@ describe("revocation", () => {
       const load = Array.from({ length: 3 }, async () => {
         while (!over) statuses.push(await get("friend").catch(() => 0));
       });
-      const stream = await program("rival").openWebSocket({ host: SHOP, port: 80 }, BEAT_MS);
+      const stream = await opened(() => program("rival").openWebSocket({ host: SHOP, port: 80 }, BEAT_MS));
       mesh.configure("server", serverLeaves([FRIEND]));
       await waitFor("403", async () => (await get("rival")) === 403);
       await waitFor("the end", async () => !(await program("rival").state(stream)).open);
