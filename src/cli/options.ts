@@ -42,3 +42,8 @@ export function adsAddressOf(text: string): string {
   portOf(port, "ads");
   return text;
 }
+
+/** An option that may be repeated, and may hold several by comma. */
+export function listOption(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...listed(text)];
+}

@@ -1,6 +1,9 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context";
 import { addEnvCommand } from "./env";
+import { addMeshCommands } from "./mesh";
+import { addMetricsCommands } from "./metrics";
+import { addNamespaceCommands } from "./namespace";
 import { addProxyCommands } from "./proxy";
 import { addVersionCommand } from "./version";
 
@@ -8,4 +11,11 @@ import { addVersionCommand } from "./version";
 export type CommandFamily = (program: Command, context: CliContext) => void;
 
 /** Every family, one file each. */
-export const COMMANDS: readonly CommandFamily[] = [addEnvCommand, addProxyCommands, addVersionCommand];
+export const COMMANDS: readonly CommandFamily[] = [
+  addEnvCommand,
+  addMeshCommands,
+  addMetricsCommands,
+  addNamespaceCommands,
+  addProxyCommands,
+  addVersionCommand,
+];
