@@ -6,14 +6,14 @@ import { up } from "../cluster/up";
 import { ensureImportedImages } from "./import";
 import type { ImageRole } from "./names";
 import { pushImages } from "./push";
-import { ALL_ROLES } from "./recipes";
+import { ALL_ROLES, KNOWN_ROLES } from "./recipes";
 
 function wantedRoles(args: readonly string[]): readonly ImageRole[] {
   const named = args.filter(arg => !arg.startsWith("--"));
-  const unknown = named.filter(name => !ALL_ROLES.some(role => role === name));
+  const unknown = named.filter(name => !KNOWN_ROLES.some(role => role === name));
   if (unknown.length > 0)
-    throw new Error(`no such image: ${unknown.join(", ")}; there are ${ALL_ROLES.join(", ")}`);
-  return named.length === 0 ? ALL_ROLES : ALL_ROLES.filter(role => named.includes(role));
+    throw new Error(`no such image: ${unknown.join(", ")}; there are ${KNOWN_ROLES.join(", ")}`);
+  return named.length === 0 ? ALL_ROLES : KNOWN_ROLES.filter(role => named.includes(role));
 }
 
 /** Builds the images that changed and brings them to the selected cluster. Arguments: roles (default all), `--yes`. */

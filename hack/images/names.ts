@@ -1,5 +1,15 @@
 /** What an image is for. */
-export type ImageRole = "envoy" | "init" | "demo" | "mariadb" | "controller" | "pause" | "coredns";
+export type ImageRole =
+  | "envoy"
+  | "init"
+  | "demo"
+  | "mariadb"
+  | "prometheus"
+  | "nginx"
+  | "zookeeper"
+  | "controller"
+  | "pause"
+  | "coredns";
 
 /** Pepr's controller as it is published; a bare `npx pepr deploy` asks for this one. */
 export const PUBLISHED_CONTROLLER = "ghcr.io/defenseunicorns/pepr/controller:v1.1.4";
@@ -19,6 +29,12 @@ export function imageNames(registry: string | undefined): Readonly<Record<ImageR
     demo: `${place}/osm-pepr-demo:v1.0.0`,
     // MariaDB from Debian.
     mariadb: `${place}/osm-pepr-mariadb:v1.0.0`,
+    // Prometheus from Debian; made where it is asked for.
+    prometheus: `${place}/osm-pepr-prometheus:v1.0.0`,
+    // nginx from Debian, a gateway into the mesh; made where it is asked for.
+    nginx: `${place}/osm-pepr-nginx:v1.0.0`,
+    // ZooKeeper from Debian; made where it is asked for.
+    zookeeper: `${place}/osm-pepr-zookeeper:v1.0.0`,
     controller: registry === undefined ? PUBLISHED_CONTROLLER : `${place}/osm-pepr-controller:v1.1.4`,
     // Holds a pod's namespaces; embedded cluster only.
     pause: "localhost/osm-pepr-pause:1",

@@ -18,7 +18,15 @@ export interface Recipe {
   readonly everywhere: boolean;
 }
 
-const FOLDERS: Readonly<Record<ImageRole, { folder: string; onBase: boolean; everywhere: boolean }>> = {
+interface Source {
+  readonly folder: string;
+  readonly onBase: boolean;
+  readonly everywhere: boolean;
+  /** It is made by who names it, and not with all others: few runs need it. */
+  readonly onDemand?: true;
+}
+
+const FOLDERS: Readonly<Record<ImageRole, Source>> = {
   pause: { folder: "pause", onBase: false, everywhere: false },
   coredns: { folder: "coredns", onBase: false, everywhere: false },
   controller: { folder: "pepr-controller", onBase: true, everywhere: true },
@@ -26,6 +34,9 @@ const FOLDERS: Readonly<Record<ImageRole, { folder: string; onBase: boolean; eve
   init: { folder: "osm-init", onBase: true, everywhere: true },
   demo: { folder: "demo", onBase: true, everywhere: true },
   mariadb: { folder: "mariadb", onBase: true, everywhere: true },
+  nginx: { folder: "nginx", onBase: true, everywhere: false, onDemand: true },
+  zookeeper: { folder: "zookeeper", onBase: true, everywhere: false, onDemand: true },
+  prometheus: { folder: "prometheus", onBase: true, everywhere: true, onDemand: true },
 };
 
 /** The recipe of an image. */
@@ -35,30 +46,24 @@ export function recipeOf(role: ImageRole): Recipe {
   return { role, name: IMAGES[role], folder: place, onBase, everywhere };
 }
 
-/** Every role, small and needed-first images before the others. */
-export const ALL_ROLES = Object.keys(FOLDERS) as readonly ImageRole[];
+/** Every role that can be named. */
+export const KNOWN_ROLES = Object.keys(FOLDERS) as readonly ImageRole[];
+
+/** Every role but those that are made on demand, small and needed-first images before the others. */
+export const ALL_ROLES = KNOWN_ROLES.filter(role => FOLDERS[role].onDemand !== true);
 
 /** Whether all sources of an image are in the repository (the demo applications may be missing in a partial tree). */
 export function hasSources(role: ImageRole): boolean {
   return role !== "demo" || existsSync(demoEntry());
 }
 
-async function contentOf(role: ImageRole): Promise<string> {
-  switch (role) {
-    case "envoy":
-      return CONTENT.envoy;
-    case "controller":
-      return CONTENT.node;
-    case "coredns":
-      return VERSIONS.coredns;
-    case "demo":
-      return `${CONTENT.node} ${await demoHash()}`;
-    case "init":
-    case "mariadb":
-    case "pause":
-      return "";
-  }
-}
+/** What images are filled with beside the files of their folders, as far as its versions are known here. */
+const FILLED: Readonly<Partial<Record<ImageRole, () => string | Promise<string>>>> = {
+  envoy: () => CONTENT.envoy,
+  controller: () => CONTENT.node,
+  coredns: () => VERSIONS.coredns,
+  demo: async () => `${CONTENT.node} ${await demoHash()}`,
+};
 
 async function demoHash(): Promise<string> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "osm-demo-"));
@@ -78,7 +83,7 @@ export async function contentHash(recipe: Recipe, base: string): Promise<string>
     hash.update(`${file}\0`).update(readFileSync(path.join(recipe.folder, file)));
   }
   hash.update(
-    `\0${recipe.name}\0${recipe.onBase ? base : ""}\0${process.arch}\0${await contentOf(recipe.role)}`,
+    `\0${recipe.name}\0${recipe.onBase ? base : ""}\0${process.arch}\0${(await FILLED[recipe.role]?.()) ?? ""}`,
   );
   return hash.digest("hex").slice(0, 16);
 }

@@ -17,6 +17,7 @@ import { createFlushTimer, type FlushTimer } from "./engine/flush-timer";
 import { lingeringSubscribers } from "./engine/lingering";
 import { createListeners } from "./engine/listeners";
 import { observe } from "./engine/observed";
+import { createNews } from "./engine/news";
 import { createPodRegister } from "./engine/pods";
 import { createReports, type EngineReports } from "./engine/reports";
 import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
@@ -122,12 +123,13 @@ export function createEngine(options: EngineOptions): Engine {
   const { graph, meshConfig } = inputs;
   const pods = createPodRegister(name => inputs.namespaces.rows.get(name)?.meshed === true);
   const findings = createFindings(graph, compiler.findings, { clock: options.clock, log });
-  const write = rememberingBytes(compiler, options);
+  const news = createNews(options.clock);
+  const write = news.noting(rememberingBytes(compiler, options));
   const config = observe(graph, meshConfig, { initial: graph.peek(meshConfig), log });
   const configListeners = createListeners<MeshConfigSpec>(log, "mesh configuration");
   const reports = createReports(log, pods);
 
-  const flush = (): void => {
+  const flush = news.during(() => {
     const start = options.clock.now();
     graph.batch(() => {
       config.look((_before, spec) => {
@@ -139,7 +141,7 @@ export function createEngine(options: EngineOptions): Engine {
     findings.soon();
     counters.flushes++;
     counters.lastFlushMs = options.clock.now() - start;
-  };
+  });
   const timer = createFlushTimer({ clock: options.clock, soon: options.soon ?? setImmediate, flush });
   const subscribers = lingeringSubscribers(compiler, { ...options, log, changed: timer.request });
   return {

@@ -23,6 +23,8 @@ export interface KeeperOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** Called with the kind of every object that had to be made or repaired. */
+  readonly onRepair?: (kind: string) => void;
 }
 
 /** Repairs until it is stopped. */
@@ -119,6 +121,7 @@ class Watchman {
     const { kind, metadata } = correction.object;
     await applyObject(this.options.kube, correction);
     this.corrected = seen;
+    this.options.onRepair?.(kind);
     this.options.log.info(live === undefined ? "created" : "repaired", { kind, name: metadata.name });
   }
 

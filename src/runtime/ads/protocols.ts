@@ -4,10 +4,11 @@ import { SDS_SERVICE_CERT } from "../../model/mesh-words";
 import type { DiffCache } from "../../xds/diff";
 import { findResource, TYPE_URLS, type ResourceSet, type Snapshot, type TypeUrl } from "../../xds/resource";
 import { initialSotwState, stepSotw, type SotwState } from "../../xds/sotw";
-import { initialStreamState, step, type StreamInput, type StreamState } from "../../xds/stream";
+import { initialStreamState, isServedType, step, type StreamInput, type StreamState } from "../../xds/stream";
 import type { Rejection } from "../../xds/type-state";
-import { decodeDeltaRequest, decodeSotwRequest } from "../../xds/wire";
+import { decodeDeltaRequest, decodeSotwRequest, type DeltaRequest } from "../../xds/wire";
 import { keepHeldLeaf } from "./held-leaf";
+import type { AdsObserver } from "./observer";
 import { ProtocolViolation, type Protocol } from "./session";
 
 /** Called for every resource a proxy refuses. */
@@ -49,6 +50,7 @@ export class DeltaProtocol implements Protocol {
     private readonly onRejection: OnRejection,
   ) {}
 
+    private readonly observer: () => AdsObserver | undefined = () => undefined,
   onRequest(bytes: Buffer, now: number): readonly Uint8Array[] {
     const request = decoded(decodeDeltaRequest, bytes);
     this.node.check(request.nodeId);
@@ -104,11 +106,20 @@ export class DeltaProtocol implements Protocol {
   private run(input: StreamInput): readonly Uint8Array[] {
     const [state, effects] = step(this.state, input, this.diffs);
     this.state = state;
+  private observe({ typeUrl, nonce, error }: DeltaRequest, now: number): void {
+    const observer = this.observer();
+    if (observer === undefined || !isServedType(typeUrl)) return;
+    observer.requested(typeUrl);
+    const inFlight = this.state.types.get(typeUrl)?.inFlight;
+    if (inFlight?.nonce === nonce) observer.answered(typeUrl, error === undefined, now - inFlight.sentAt);
+  }
+
     this.wakeAt = effects.wakeAt;
     for (const rejection of effects.rejections) this.onRejection(rejection.typeUrl, rejection);
     return effects.responses.map(response => response.bytes);
   }
 }
+    for (const { typeUrl } of effects.responses) this.observer()?.sent(typeUrl);
 
 /** State of the world. */
 export class SotwProtocol implements Protocol {

@@ -2,8 +2,8 @@
 import { Server, status } from "@grpc/grpc-js";
 import { createDiffCache } from "../../xds/diff";
 import type { Snapshot } from "../../xds/resource";
+import { isSettled } from "../../xds/ledger";
 import type { StreamState } from "../../xds/stream";
-import { AuthenticationError } from "../identity/errors";
 import type {
   AuthenticatedProxy,
   Authenticator,
@@ -18,7 +18,9 @@ import { listen, type Listener } from "./connections";
 import { RotatingCredentials, type ServingMaterial } from "./credentials";
 import { StreamLedger, type Ledger, type LedgerStream } from "./ledger";
 import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
-import { DeltaProtocol, SotwProtocol } from "./protocols";
+import { Convergence, type AdsObserver, type News } from "./observer";
+import { DeltaProtocol, SotwProtocol, type OnRejection } from "./protocols";
+import { refusalOf, StreamRefused } from "./refusal";
 import { AGGREGATED_DISCOVERY, type ByteStream } from "./service";
 import { Session, type Protocol } from "./session";
 
@@ -29,6 +31,8 @@ const CUT_GRACE_MS = 5_000;
 
 /** Time for a status to be read before its connection is closed, milliseconds. */
 const HANG_UP_MS = 100;
+
+const NO_NEWS: News = new Map();
 
 /** What the server works with. */
 export interface AdsOptions {
@@ -42,6 +46,8 @@ export interface AdsOptions {
   readonly authenticator: Authenticator;
   readonly clock: Clock;
   readonly log: Log;
+  /** News that the configuration that is being delivered follows from; default: never any. */
+  readonly news?: () => News;
   /** Streams of this replica; 0 is unlimited (MeshConfig `maxDataPlaneConnections`). */
   readonly maxStreams?: number;
   readonly limits?: Partial<AdsLimits>;
@@ -56,6 +62,10 @@ export interface AdsStats {
   /** Streams that were not accepted, by the name of the gRPC status they were answered with. */
   readonly refusedStreams: Readonly<Record<string, number>>;
   readonly rejections: number;
+  /** Streams of proxies that had been here before. */
+  readonly reconnects: number;
+  /** Of the refused streams, those of proxies that were too many. */
+  readonly tooMany: number;
   /** Differences computed: one per change and shared part, however many streams there are. */
   readonly diffs: number;
 }
@@ -68,6 +78,8 @@ export interface AdsServer {
   /** New connections see this certificate and trust. */
   setServing(material: ServingMaterial): void;
   setMaxStreams(maxStreams: number): void;
+  /** Tells what happens on the streams from now on. There is one observer. */
+  observe(observer: AdsObserver): void;
   /** Accepts nothing new and sends all proxies elsewhere, spread over `graceMs`. */
   drain(graceMs: number): Promise<void>;
   close(): Promise<void>;
@@ -101,7 +113,11 @@ class RunningServer implements AdsServer {
   private maxStreams: number;
   private leaving = false;
   private injector: ReturnType<Server["createConnectionInjector"]> | undefined;
-  private readonly totals = { responses: 0, bytes: 0, rejections: 0 };
+  private readonly totals = { responses: 0, bytes: 0, rejections: 0, reconnects: 0, tooMany: 0 };
+  /** Live pods that have been here. */
+  private readonly known = new Set<string>();
+  private readonly convergence = new Convergence<Session>();
+  private observer: AdsObserver | undefined;
   private readonly refusedStreams: Record<string, number> = {};
 
   constructor(private readonly options: AdsOptions) {
@@ -132,6 +148,7 @@ class RunningServer implements AdsServer {
       soon: queueMicrotask,
     });
     options.pods.onGone(uid => {
+      this.known.delete(uid);
       this.endPod(uid, status.PERMISSION_DENIED, "the pod is gone");
     });
   }
@@ -175,6 +192,10 @@ class RunningServer implements AdsServer {
 
   setMaxStreams(maxStreams: number): void {
     this.maxStreams = maxStreams;
+  }
+
+  observe(observer: AdsObserver): void {
+    this.observer = observer;
   }
 
   async drain(graceMs: number): Promise<void> {
@@ -234,6 +255,7 @@ class RunningServer implements AdsServer {
   private admit({ podUid }: AuthenticatedProxy): void {
     if (this.leaving) throw new StreamRefused(status.UNAVAILABLE, "this replica is shutting down");
     if (this.maxStreams > 0 && this.sessions.size >= this.maxStreams) {
+      this.totals.tooMany += 1;
       throw new StreamRefused(
         status.RESOURCE_EXHAUSTED,
         "this replica serves as many proxies as it is allowed to",
@@ -259,7 +281,7 @@ class RunningServer implements AdsServer {
   private run(call: ByteStream, proxy: AuthenticatedProxy, kind: "delta" | "sotw"): void {
     const log = this.options.log;
     const fields = { pod: proxy.podName, namespace: proxy.identity.namespace, peer: call.getPeer() };
-    const delta = new DeltaProtocol(this.diffs, (typeUrl, { name, version, message }) => {
+    const refused: OnRejection = (typeUrl, { name, version, message }) => {
       this.totals.rejections += 1;
       log.warn("a proxy refused a resource", {
         ...fields,
@@ -268,7 +290,8 @@ class RunningServer implements AdsServer {
         version,
         reason: message,
       });
-    });
+    };
+    const delta = new DeltaProtocol(this.diffs, refused, () => this.observer);
     const protocol: Protocol = kind === "delta" ? delta : new SotwProtocol();
     const session: Session = new Session({
       call,
@@ -279,6 +302,7 @@ class RunningServer implements AdsServer {
       log,
       onStep: () => {
         this.barrier.moved(session);
+        this.tellConvergence(session);
         this.ledger.touch();
       },
       onEnd: ours => {
@@ -291,12 +315,15 @@ class RunningServer implements AdsServer {
     if (kind === "delta") this.deltas.set(session, delta);
     const siblings = this.byPod.get(proxy.podUid) ?? new Set();
     this.byPod.set(proxy.podUid, siblings.add(session));
+    if (this.known.has(proxy.podUid)) this.totals.reconnects += 1;
+    this.known.add(proxy.podUid);
     log.debug("an ADS stream opened", fields);
     session.start(() => [
       this.options.secrets.subscribe(proxy.identity, secrets => {
         session.deliverSecrets(secrets);
       }),
       this.options.config.subscribe(proxy, snapshot => {
+        if (kind === "delta") this.convergence.begin(session, this.options.news?.() ?? NO_NEWS);
         this.barrier.take(session, snapshot);
       }),
     ]);
@@ -306,8 +333,17 @@ class RunningServer implements AdsServer {
     }
   }
 
+  private tellConvergence(session: Session): void {
+    const state = this.convergence.isOpen(session) ? this.deltas.get(session)?.state : undefined;
+    if (state === undefined || !isSettled(this.meant(state, this.barrier.wanted(session)), this.diffs))
+      return;
+    const now = this.options.clock.now();
+    for (const [kind, since] of this.convergence.end(session)) this.observer?.converged(kind, now - since);
+  }
+
   private forget(session: Session): void {
     this.sessions.delete(session);
+    this.convergence.end(session);
     this.deltas.delete(session);
     this.barrier.ended(session);
     this.totals.responses += session.responsesSent;
@@ -356,30 +392,6 @@ class RunningServer implements AdsServer {
     this.measured.set(state, { wanted, state: measured });
     return measured;
   }
-}
-
-/** A stream that is not accepted although its proof is good. */
-class StreamRefused extends Error {
-  constructor(
-    readonly code: status,
-    message: string,
-  ) {
-    super(message);
-    this.name = "StreamRefused";
-  }
-}
-
-const FAILURE_CODES = {
-  unauthenticated: status.UNAUTHENTICATED,
-  denied: status.PERMISSION_DENIED,
-  unavailable: status.UNAVAILABLE,
-} as const;
-
-function refusalOf(error: unknown): { readonly code: status; readonly details: string } {
-  if (error instanceof AuthenticationError)
-    return { code: FAILURE_CODES[error.failure], details: error.message };
-  if (error instanceof StreamRefused) return { code: error.code, details: error.message };
-  return { code: status.UNAVAILABLE, details: "the identity cannot be checked now" };
 }
 
 function evidenceOf(call: ByteStream): Parameters<Authenticator["authenticate"]>[0] {

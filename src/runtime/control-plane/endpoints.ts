@@ -1,6 +1,13 @@
 import { createDebugEndpoint, DEBUG_PORT, HEALTH_PORT, healthPages, listenHttp } from "../http-endpoints";
-import { createMetrics } from "../metrics";
-import { observeInformers, observeIssuing, observeProcess, observeStreams } from "../observe";
+import type { Metrics } from "../metrics";
+import {
+  observeDelivery,
+  observeInformers,
+  observeIssuing,
+  observeMesh,
+  observeProcess,
+  observeStreams,
+} from "../observe";
 import type { Log } from "../ports";
 import type { Role } from "../role";
 import type { Serving } from "./serving";
@@ -13,17 +20,19 @@ export interface EndpointsOptions {
   readonly version: string;
   readonly world: World;
   readonly serving: Serving | undefined;
+  readonly metrics: Metrics;
 }
 
 /** Opens health and metrics, and the debug port while MeshConfig says so. */
 export async function openEndpoints(options: EndpointsOptions): Promise<{ stop(): void }> {
-  const { role, log, version, world, serving } = options;
+  const { role, log, version, world, serving, metrics } = options;
   const { engine, informers } = world;
-  const metrics = createMetrics();
+  observeMesh(metrics, options);
   observeInformers(metrics, informers);
   observeProcess(metrics);
   if (serving !== undefined) {
     observeStreams(metrics, serving.ads);
+    observeDelivery(metrics, serving.ads);
     observeIssuing(metrics, serving.secrets);
   }
   const notReady = (): string | undefined => {

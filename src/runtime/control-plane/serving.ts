@@ -42,6 +42,8 @@ export interface ServingOptions extends KeeperOptions {
 export interface Serving {
   readonly ads: AdsServer;
   readonly secrets: WorkloadSecrets;
+  /** End of the certificate that it presents, epoch milliseconds. */
+  notAfter(): number;
   /** Sends all proxies elsewhere, spread over the time. */
   leave(graceMs: number): Promise<void>;
   stop(): void;
@@ -96,6 +98,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const parts = {
     serving: materialOf(first, authority),
     config: engine,
+    news: () => engine.news(),
     secrets,
     pods: engine,
     authenticator,
@@ -107,8 +110,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const ads = await listenOnFirst(options.hosts ?? ["::", "0.0.0.0"], host =>
     startAds({ ...parts, host, port, maxStreams }),
   );
+  let { notAfter } = first;
   const present = (lifetime: Lifetime): IssuedPair => {
     const next = issue(lifetime);
+    notAfter = next.notAfter;
     ads.setServing(materialOf(next, authority));
     return next;
   };
@@ -124,5 +129,5 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     secrets.stop();
     void ads.close();
   };
-  return { ads, secrets, leave: graceMs => ads.drain(graceMs), stop };
+  return { ads, secrets, notAfter: () => notAfter, leave: graceMs => ads.drain(graceMs), stop };
 }

@@ -10,8 +10,12 @@ import { createOpenIssuer } from "../issuers/open";
 import type { KubeClient } from "../kube";
 import { fleetTrust } from "../ledger/trust";
 import type { RootLog } from "../log";
+import { earliestEnd, readCertificates } from "../issuers/chain";
 import type { Clock } from "../ports";
 import type { Role } from "../role";
+import type { Metrics } from "../metrics";
+import { createMetrics } from "../metrics";
+import { countReviews, observeExpiry, observeFleet, repairCounter } from "../observe";
 import { serves, writes } from "../role";
 import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
@@ -126,7 +130,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     : undefined;
   const { engine } = world;
   const ledgers = await run("ledger", () => openLedgers({ ...options, ...foundation, engine, serving }));
-  const endpoints = await run("HTTP endpoints", () => openEndpoints({ ...options, world, serving }));
+  const metrics = createMetrics();
+  observeFleet(metrics, ledgers.fleet, engine);
+  const shown = { ...options, world, serving, metrics };
+  const endpoints = await run("HTTP endpoints", () => openEndpoints(shown));
   const admitPod = podAdmission({
     settings: injection,
     meshConfig: () => world.engine.meshConfig(),
@@ -142,6 +149,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     endpoints,
     admitPod,
   });
+    metrics,
 }
 
 /** A world whose proxies accept names of the trust domains of all roots that are trusted, before they are given one. */
@@ -164,9 +172,24 @@ interface Parts extends Foundation {
   readonly endpoints: { stop(): void };
   readonly admitPod: MeshActions["admitPod"];
 }
+  readonly metrics: Metrics;
 
 /** The rotation of the workloads' root, driven by what all replicas tell of their proxies. */
 function rotateRoots(
+/** Shows when certificates end. */
+function showExpiry(parts: Parts, identity: () => WebhookIdentity): void {
+  const { metrics, authority, roots, serving } = parts;
+  const endOf = (pem: string): number | undefined =>
+    pem === "" ? undefined : earliestEnd(readCertificates(pem));
+  observeExpiry(metrics, {
+    root: () => endOf(roots.roots().issuer.anchorsPem),
+    "control-plane": () => authority.notAfter,
+    webhook: () => endOf(identity().certPem),
+    serving: () => serving?.notAfter(),
+    workload: () => serving?.secrets.firstEnd(),
+  });
+}
+
   options: ControlPlaneOptions,
   parts: Parts,
   gateway: () => GatewayTrust | undefined,
@@ -195,8 +218,8 @@ async function renewOrSay(
 }
 
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
-  const { role, settings, clock, log } = options;
-  const { server, namespaces, world, serving, endpoints, admitPod } = parts;
+  const { role, settings, log } = options;
+  const { server, namespaces, world, serving, endpoints, metrics, admitPod } = parts;
   const { engine } = world;
   let identity = parts.identity;
   let duties: Duties | undefined;
@@ -208,14 +231,20 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
     server.present(next);
     duties?.present(next);
   });
-  const own =
-    settings.podName === ""
-      ? undefined
-      : watchOwnPod(settings.podName, options, () => {
-          void leave({ clock, log, server, serving }).finally(options.exit);
-        });
+/** Hands everything over when this pod is being deleted; outside of a cluster there is none. */
+function watchOwn(options: ControlPlaneOptions, parts: Parts): { stop(): void } | undefined {
+  const { podName } = options.settings;
+  if (podName === "") return undefined;
+  return watchOwnPod(podName, options, () => {
+    void leave({ ...options, ...parts }).finally(options.exit);
+  });
+}
+
+  const duty = { ...options, ...parts, engine, inCluster: role !== "dev", onRepair: repairCounter(metrics) };
+  showExpiry(parts, () => identity);
+  const own = watchOwn(options, parts);
   return {
-    actions: {
+    actions: countReviews(metrics, {
       admitPod,
       judge: judgeInWorld(world, log),
       reconcile: object => {
@@ -230,7 +259,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...options, ...parts, engine, identity, inCluster: role !== "dev" });
-    },
+    }),
     stop: () => {
       for (const part of [
         keeper,
@@ -249,6 +278,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       ])
         part?.stop();
       return Promise.resolve();
+        api,
     },
   };
 }

@@ -5,7 +5,7 @@ import { createProjectors } from "../../ingest/index";
 import type { Diagnostic } from "../../model/diagnostic";
 import type { TrustDomain } from "../../model/identity";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
-import type { Engine } from "../engine";
+import type { Engine, EngineEvent } from "../engine";
 import { createEngine, LINGER_MS } from "../engine";
 import type { Informers } from "../kube/informers";
 import { startInformers } from "../kube/informers";
@@ -23,6 +23,8 @@ export interface World {
   readonly synced: Promise<void>;
   /** What would be found about an object of a kind of policy beside all others that are there, were it stored now. */
   foresee(kind: string, object: AdmittedObject): readonly Diagnostic[];
+  /** Called with every event, after it has been taken in. There is one listener. */
+  onEvent(listener: (event: EngineEvent) => void): void;
   stop(): void;
 }
 
@@ -52,12 +54,14 @@ export function startWorld(
     compiled: { value: initial, diagnostics: [] },
   });
   const projectors = createProjectors(meshName);
+  let listener: ((event: EngineEvent) => void) | undefined;
   const informers = startInformers({
     ...options,
     projectors: Object.values(projectors),
     only: { MeshConfig: { namespace: osmNamespace, name: MESH_CONFIG_NAME } },
     apply: event => {
       engine.apply(event);
+      listener?.(event);
     },
   });
   const resync = startResync({ ...options, engine, informers });
@@ -70,6 +74,9 @@ export function startWorld(
     foresee: (kind, object) => {
       const candidate = candidateOf(projectors, kind, object);
       return candidate === undefined ? [] : engine.foresee(candidate);
+    },
+    onEvent: next => {
+      listener = next;
     },
     stop: () => {
       resync.stop();

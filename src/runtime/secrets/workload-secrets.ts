@@ -62,6 +62,10 @@ export interface WorkloadSecrets extends SecretSource {
   given(): ReplicaTrust;
   /** Leaves issued so far. */
   readonly issued: number;
+  /** End of the leaf that ends first, epoch milliseconds; undefined: there is none. */
+  firstEnd(): number | undefined;
+  /** Called with the time that the issuer took for each leaf from now on, milliseconds. There is one listener. */
+  onIssued(listener: (ms: number) => void): void;
   /** Identities that wait for a leaf because the issuer has failed, and what it said last; undefined: none does. */
   trouble(): { readonly waiting: number; readonly error: unknown } | undefined;
   /** Called when somebody more, or somebody less, waits so. */
@@ -123,6 +127,7 @@ class Source implements WorkloadSecrets {
   private readonly slices: Slices<Entry>;
   private readonly troubled = new Set<() => void>();
   issued = 0;
+  private told: ((ms: number) => void) | undefined;
 
   constructor(private readonly options: WorkloadSecretsOptions) {
     this.roots = options.roots;
@@ -183,6 +188,15 @@ class Source implements WorkloadSecrets {
     const failed = [...this.entries.values()].flatMap(({ failure }) => failure ?? []);
     const last = failed.at(-1);
     return last && { waiting: failed.length, error: last.error };
+  }
+
+  firstEnd(): number | undefined {
+    const ends = [...this.entries.values()].flatMap(({ leaf }) => leaf?.notAfter ?? []);
+    return ends.length === 0 ? undefined : Math.min(...ends);
+  }
+
+  onIssued(listener: (ms: number) => void): void {
+    this.told = listener;
   }
 
   onTrouble(listener: () => void): Subscription {
@@ -266,6 +280,7 @@ class Source implements WorkloadSecrets {
   ): void {
     const { clock, log } = this.options;
     this.issued += 1;
+    this.told?.(clock.now() - issuedAt);
     const seed = `${identityKey(entry.identity)} ${pair.serial}`;
     const { notAfter } = pair;
     entry.renewAt = planRotation(clock.now(), { seed, issuedAt, notAfter });

@@ -1,0 +1,128 @@
+import { expect } from "chai";
+import { Convergence } from "../../../src/runtime/ads/observer";
+import { createNews } from "../../../src/runtime/engine/news";
+import { METRICS } from "../../../src/runtime/metric-list";
+import { createMetrics } from "../../../src/runtime/metrics";
+import { countReviews, observeDelivery, observeExpiry } from "../../../src/runtime/observe";
+import { NO_ACTIONS } from "../../../src/runtime/control-plane/actions";
+import type { AdsObserver } from "../../../src/runtime/ads/observer";
+import { TYPE_URLS } from "../../../src/xds/resource";
+import { samplesOf, sumOf } from "../../support/prometheus";
+
+describe("what the control plane counts", () => {
+  it("is named as Prometheus wants it, each once, with a sentence", () => {
+    const all = Object.values(METRICS);
+    expect(new Set(all.map(({ name }) => name)).size).to.equal(all.length);
+    for (const { name, help } of all) {
+      expect(name).to.match(/^(osm|process)_[a-z0-9_]+$/);
+      expect(help, name).to.match(/^[A-Z0-9].*\.$/);
+    }
+  });
+
+  it("begins at 0 where an alert is about growth", () => {
+    const metrics = createMetrics();
+    countReviews(metrics, NO_ACTIONS);
+    const samples = samplesOf(metrics.text());
+    expect(
+      samples.filter(({ labels }) => labels["kind"] === "TrafficTarget").map(({ value }) => value),
+    ).to.deep.equal([0, 0]);
+  });
+
+  it("tells refused reviews from others", async () => {
+    const metrics = createMetrics();
+    const actions = countReviews(metrics, {
+      ...NO_ACTIONS,
+      judge: kind => ({ faults: kind === "Egress" ? ["spec.hosts is wrong"] : [], warnings: [] }),
+      admitPod: () => Promise.resolve({ kind: "refuse", reason: "no" }),
+    });
+    actions.judge("Egress", {});
+    actions.judge("Retry", {});
+    await actions.admitPod({ pod: {}, namespace: "x", uid: "1" });
+    const samples = samplesOf(metrics.text());
+    const refused = (kind: string, success: string): number =>
+      sumOf(samples, METRICS.reviews.name, { kind, success });
+    expect([refused("Egress", "false"), refused("Egress", "true")]).to.deep.equal([1, 0]);
+    expect([refused("Retry", "false"), refused("Retry", "true")]).to.deep.equal([0, 1]);
+    expect(refused("Pod", "false")).to.equal(1);
+  });
+
+  it("has answers of proxies by type, in seconds, and what was refused", () => {
+    const metrics = createMetrics();
+    let observer: AdsObserver | undefined;
+    const ledger = { refusals: () => [{}] };
+    observeDelivery(metrics, {
+      observe: (next: AdsObserver) => (observer = next),
+      ledger,
+    } as unknown as Parameters<typeof observeDelivery>[1]);
+    observer?.sent(TYPE_URLS.cluster);
+    observer?.answered(TYPE_URLS.cluster, false, 30);
+    observer?.converged("TrafficTarget", 1_500);
+    const samples = samplesOf(metrics.text());
+    expect(sumOf(samples, METRICS.pushes.name, { type: "CDS" })).to.equal(1);
+    expect(
+      sumOf(samples, `${METRICS.updates.name}_count`, { resource_type: "CDS", success: "false" }),
+    ).to.equal(1);
+    expect(sumOf(samples, `${METRICS.convergence.name}_sum`, { kind: "TrafficTarget" })).to.equal(1.5);
+    expect(sumOf(samples, `${METRICS.convergence.name}_bucket`, { kind: "TrafficTarget", le: "1" })).to.equal(
+      0,
+    );
+    expect(sumOf(samples, METRICS.refusedNow.name)).to.equal(1);
+  });
+
+  it("leaves out ends of certificates that there are not", () => {
+    const metrics = createMetrics();
+    observeExpiry(metrics, { root: () => 5_000, workload: () => undefined, none: () => Infinity });
+    const ends = samplesOf(metrics.text()).map(({ labels, value }) => [labels["certificate"], value]);
+    expect(ends).to.deep.equal([["root", 5]]);
+  });
+});
+
+describe("news that proxies take up", () => {
+  it("counts from the first event, and is there during the flush that follows only", () => {
+    let now = 100;
+    const news = createNews({ now: () => now } as Parameters<typeof createNews>[0]);
+    const seen: unknown[] = [];
+    const apply = news.noting(event => seen.push(event.key));
+    const event = { kind: "Egress", type: "delete", key: "a/b" } as const;
+    apply(event);
+    now = 150;
+    apply(event);
+    expect(seen).to.deep.equal(["a/b", "a/b"]);
+    expect([...news.present()]).to.deep.equal([]);
+    news.during(() => {
+      expect([...news.present()]).to.deep.equal([["Egress", 100]]);
+    })();
+    expect([...news.present()]).to.deep.equal([]);
+    news.during(() => {
+      expect([...news.present()]).to.deep.equal([]);
+    })();
+  });
+
+  it("ends with a flush that failed", () => {
+    const news = createNews({ now: () => 1 } as Parameters<typeof createNews>[0]);
+    news.noting(() => undefined)({ kind: "Retry", type: "delete", key: "a/b" });
+    expect(
+      news.during(() => {
+        throw new Error("flush");
+      }),
+    ).to.throw("flush");
+    expect(news.present().size).to.equal(0);
+  });
+
+  it("is what a stream has still to take up, from its beginning", () => {
+    const convergence = new Convergence<string>();
+    convergence.begin("a", new Map());
+    expect(convergence.isOpen("a")).to.equal(false);
+    convergence.begin("a", new Map([["Pod", 10]]));
+    convergence.begin(
+      "a",
+      new Map([
+        ["Pod", 20],
+        ["Egress", 20],
+      ]),
+    );
+    expect(convergence.isOpen("b")).to.equal(false);
+    expect(Object.fromEntries(convergence.end("a"))).to.deep.equal({ Pod: 10, Egress: 20 });
+    expect(convergence.end("a").size).to.equal(0);
+  });
+});
