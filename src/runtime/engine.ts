@@ -16,8 +16,8 @@ import { type Candidate, foresee } from "./engine/foresight";
 import { createFlushTimer, type FlushTimer } from "./engine/flush-timer";
 import { lingeringSubscribers } from "./engine/lingering";
 import { createListeners } from "./engine/listeners";
-import { observe } from "./engine/observed";
 import { createNews } from "./engine/news";
+import { observe } from "./engine/observed";
 import { createPodRegister } from "./engine/pods";
 import { createReports, type EngineReports } from "./engine/reports";
 import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
@@ -79,6 +79,8 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   describe(podUid: string): PolicyDescription | undefined;
   /** What happens to a call of a pod's application, and which objects decide; undefined as for `describe`. */
   explain(podUid: string, call: Omit<Call, "from">): Decision | undefined;
+  /** While snapshots are delivered: the kinds whose events led to this flush, with when the first came, epoch milliseconds. */
+  news(): ReadonlyMap<string, number>;
   stats(): EngineStats;
 }
 
@@ -171,6 +173,7 @@ export function createEngine(options: EngineOptions): Engine {
     onDiagnostics: listener => findings.onChange(listener),
     describe: podUid => graph.peek(compiler.description(podUid)),
     explain: (podUid, call) => explain(compiler, podUid, call),
+    news: news.present,
     stats: () => ({ ...counters, subscribers: subscribers.count, ...computed(graph) }),
   };
 }

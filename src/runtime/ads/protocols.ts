@@ -48,9 +48,9 @@ export class DeltaProtocol implements Protocol {
   constructor(
     private readonly diffs: DiffCache,
     private readonly onRejection: OnRejection,
+    private readonly observer: () => AdsObserver | undefined = () => undefined,
   ) {}
 
-    private readonly observer: () => AdsObserver | undefined = () => undefined,
   onRequest(bytes: Buffer, now: number): readonly Uint8Array[] {
     const request = decoded(decodeDeltaRequest, bytes);
     this.node.check(request.nodeId);
@@ -103,9 +103,6 @@ export class DeltaProtocol implements Protocol {
     return this.onSnapshot(new Map(snapshot).set(TYPE_URLS.secret, secrets), now);
   }
 
-  private run(input: StreamInput): readonly Uint8Array[] {
-    const [state, effects] = step(this.state, input, this.diffs);
-    this.state = state;
   private observe({ typeUrl, nonce, error }: DeltaRequest, now: number): void {
     const observer = this.observer();
     if (observer === undefined || !isServedType(typeUrl)) return;
@@ -114,12 +111,15 @@ export class DeltaProtocol implements Protocol {
     if (inFlight?.nonce === nonce) observer.answered(typeUrl, error === undefined, now - inFlight.sentAt);
   }
 
+  private run(input: StreamInput): readonly Uint8Array[] {
+    const [state, effects] = step(this.state, input, this.diffs);
+    this.state = state;
     this.wakeAt = effects.wakeAt;
     for (const rejection of effects.rejections) this.onRejection(rejection.typeUrl, rejection);
+    for (const { typeUrl } of effects.responses) this.observer()?.sent(typeUrl);
     return effects.responses.map(response => response.bytes);
   }
 }
-    for (const { typeUrl } of effects.responses) this.observer()?.sent(typeUrl);
 
 /** State of the world. */
 export class SotwProtocol implements Protocol {

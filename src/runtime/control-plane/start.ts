@@ -8,14 +8,14 @@ import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { OpenIssuer } from "../issuers/issuer";
 import { createOpenIssuer } from "../issuers/open";
 import type { KubeClient } from "../kube";
+import { earliestEnd, readCertificates } from "../issuers/chain";
 import { fleetTrust } from "../ledger/trust";
 import type { RootLog } from "../log";
-import { earliestEnd, readCertificates } from "../issuers/chain";
-import type { Clock } from "../ports";
-import type { Role } from "../role";
 import type { Metrics } from "../metrics";
 import { createMetrics } from "../metrics";
 import { countReviews, observeExpiry, observeFleet, repairCounter } from "../observe";
+import type { Clock } from "../ports";
+import type { Role } from "../role";
 import { serves, writes } from "../role";
 import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
@@ -147,9 +147,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     serving,
     ledgers,
     endpoints,
+    metrics,
     admitPod,
   });
-    metrics,
 }
 
 /** A world whose proxies accept names of the trust domains of all roots that are trusted, before they are given one. */
@@ -170,12 +170,10 @@ interface Parts extends Foundation {
   readonly serving: Serving | undefined;
   readonly ledgers: Ledgers;
   readonly endpoints: { stop(): void };
+  readonly metrics: Metrics;
   readonly admitPod: MeshActions["admitPod"];
 }
-  readonly metrics: Metrics;
 
-/** The rotation of the workloads' root, driven by what all replicas tell of their proxies. */
-function rotateRoots(
 /** Shows when certificates end. */
 function showExpiry(parts: Parts, identity: () => WebhookIdentity): void {
   const { metrics, authority, roots, serving } = parts;
@@ -190,6 +188,8 @@ function showExpiry(parts: Parts, identity: () => WebhookIdentity): void {
   });
 }
 
+/** The rotation of the workloads' root, driven by what all replicas tell of their proxies. */
+function rotateRoots(
   options: ControlPlaneOptions,
   parts: Parts,
   gateway: () => GatewayTrust | undefined,
@@ -205,16 +205,13 @@ function showExpiry(parts: Parts, identity: () => WebhookIdentity): void {
   });
 }
 
-/** The tick of the single writer; it never rejects. */
-async function renewOrSay(
-  { kube, settings, clock, log }: ControlPlaneOptions,
-  identity: WebhookIdentity,
-): Promise<void> {
-  try {
-    await renewWebhookIdentity(kube, settings, identity, clock.now());
-  } catch (error) {
-    log.error("renewal failed, tried again in a minute", { error: String(error) });
-  }
+/** Hands everything over when this pod is being deleted; outside of a cluster there is none. */
+function watchOwn(options: ControlPlaneOptions, parts: Parts): { stop(): void } | undefined {
+  const { podName } = options.settings;
+  if (podName === "") return undefined;
+  return watchOwnPod(podName, options, () => {
+    void leave({ ...options, ...parts }).finally(options.exit);
+  });
 }
 
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
@@ -231,15 +228,6 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
     server.present(next);
     duties?.present(next);
   });
-/** Hands everything over when this pod is being deleted; outside of a cluster there is none. */
-function watchOwn(options: ControlPlaneOptions, parts: Parts): { stop(): void } | undefined {
-  const { podName } = options.settings;
-  if (podName === "") return undefined;
-  return watchOwnPod(podName, options, () => {
-    void leave({ ...options, ...parts }).finally(options.exit);
-  });
-}
-
   const duty = { ...options, ...parts, engine, inCluster: role !== "dev", onRepair: repairCounter(metrics) };
   showExpiry(parts, () => identity);
   const own = watchOwn(options, parts);
@@ -251,15 +239,15 @@ function watchOwn(options: ControlPlaneOptions, parts: Parts): { stop(): void } 
         reporting?.reconcile(object);
       },
       tick: () => renewOrSay(options, identity),
-    },
+    }),
     constructed() {
       log.info("ready");
       if (!writes(role)) return;
       keeper = rotateRoots(options, parts, () => duties?.gateway.trust());
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
-      duties = startDuties({ ...options, ...parts, engine, identity, inCluster: role !== "dev" });
-    }),
+      duties = startDuties({ ...duty, identity });
+    },
     stop: () => {
       for (const part of [
         keeper,
@@ -278,7 +266,6 @@ function watchOwn(options: ControlPlaneOptions, parts: Parts): { stop(): void } 
       ])
         part?.stop();
       return Promise.resolve();
-        api,
     },
   };
 }
