@@ -73,6 +73,8 @@ export interface Inputs extends PolicyTables {
   /** The object that settings of the whole mesh come from. */
   readonly meshConfigRef: ObjectRef;
   readonly trustDomain: Input<TrustDomain>;
+  /** By whose names callers are known: the trust domain, and past ones while connections of them may be open. */
+  readonly callerDomain: Input<TrustDomain>;
 }
 
 /** By `label`: {@link labelKey} of each of its labels; by `externalIn`: namespace of what runs outside of the cluster and has joined; `external`: all of it, under "". */
@@ -87,6 +89,8 @@ export function externalKey(key: string): string {
 export interface InputSettings {
   readonly osmNamespace?: string;
   readonly trustDomain?: TrustDomain;
+  /** Default: the same. */
+  readonly callerDomain?: TrustDomain;
 }
 
 /** Index key of one label. */
@@ -162,6 +166,11 @@ export function createInputs(graph: GraphInternals, settings: InputSettings = {}
     trustDomain: graph.input<TrustDomain>(
       "trustDomain",
       settings.trustDomain ?? DEFAULT_TRUST_DOMAIN,
+      structurallyEqual,
+    ),
+    callerDomain: graph.input<TrustDomain>(
+      "callerDomain",
+      settings.callerDomain ?? settings.trustDomain ?? DEFAULT_TRUST_DOMAIN,
       structurallyEqual,
     ),
     ...createPolicyTables(graph),

@@ -47,6 +47,12 @@ export interface RotationState {
    * expired for sure, epoch milliseconds.
    */
   readonly absent: Readonly<Record<string, number>>;
+  /**
+   * Trust domains of roots that have been dropped, by name: until when callers are still known by names of them, epoch
+   * milliseconds. Nobody completes a handshake with such a name any more, but connections may be open; see
+   * {@link callerDomainsOf}. Absent: none.
+   */
+  readonly past?: Readonly<Record<string, number>>;
   /** The last moves, oldest first. */
   readonly made: readonly MadeMove[];
   /** Since when the proof for a move has stood without a break; not persisted, so a new writer waits once more. */
@@ -106,6 +112,14 @@ export function trustDomainsOf(
   return [...new Set(roots.map(({ trustDomain }) => trustDomain ?? own))];
 }
 
+/** Trust domains by whose names callers are known: those of all roots, and past ones. */
+export function callerDomainsOf(
+  { roots, past }: Pick<RotationState, "roots" | "past">,
+  own: string,
+): readonly string[] {
+  return [...new Set([...trustDomainsOf(roots, own), ...Object.keys(past ?? {})])];
+}
+
 /** The trust bundle, PEM; roots may share an anchor. */
 export function bundlePem(roots: readonly Pick<TrustedRoot, "anchorsPem">[]): string {
   return [...new Set(roots.map(({ anchorsPem }) => `${anchorsPem.trimEnd()}\n`))].join("");
@@ -125,13 +139,14 @@ export function nextMove({ roots, issuing }: RotationState, wanted: WantedRoots)
 }
 
 /** Makes at most one move: the next one, where its proof has stood long enough. */
-export function stepRotation(before: RotationState, wanted: WantedRoots, facts: RotationFacts): RotationStep {
+export function stepRotation(last: RotationState, wanted: WantedRoots, facts: RotationFacts): RotationStep {
+  const before = withoutOldNames(last, facts.now);
   const next = nextMove(before, wanted);
   if (next === undefined) {
     const state = { ...persisted(before), absent: {} };
     return { state, made: undefined, next, proof: undefined, text: "Settled." };
   }
-  if (next.kind === "trust") return makeMove(before, next, { now: facts.now, without: [] });
+  if (next.kind === "trust") return makeMove(before, next, { facts, without: [] });
   return stepToProof(before, next, facts);
 }
 
@@ -150,7 +165,7 @@ function stepToProof(before: RotationState, next: RootMove, facts: RotationFacts
     const state = { ...waiting, proven: { move: key, since } };
     return { state, made: undefined, next, proof, text: proof.text };
   }
-  return makeMove(waiting, next, { now: facts.now, without: proof.without });
+  return makeMove(waiting, next, { facts, without: proof.without });
 }
 
 /** How long the proof of a move must stand. */
@@ -168,8 +183,29 @@ function namesIn({ fleet }: RotationFacts): ReadonlySet<string> {
 }
 
 /** A state without what is not persisted. */
-function persisted({ roots, issuing, absent, made }: RotationState): RotationState {
-  return { roots, issuing, absent, made };
+function persisted({ roots, issuing, absent, made, past }: RotationState): RotationState {
+  return { roots, issuing, absent, made, ...(past === undefined ? {} : { past }) };
+}
+
+/** A state in which past trust domains have had their time. */
+function withoutOldNames({ past, ...state }: RotationState, now: number): RotationState {
+  const left = Object.entries(past ?? {}).filter(([, until]) => now < until);
+  return left.length === 0 ? state : { ...state, past: Object.fromEntries(left) };
+}
+
+/**
+ * A dropped root takes its names from handshakes, but not yet from those who are connected: their last certificates would
+ * have been valid for a leaf's life at most.
+ */
+function pastAfter(
+  { past, roots }: RotationState,
+  { kind, root }: RootMove,
+  { now, leafLifeMs, trustDomain: own }: RotationFacts,
+): RotationState["past"] {
+  const domain = root.trustDomain ?? own;
+  const others = roots.filter(({ fingerprint }) => fingerprint !== root.fingerprint);
+  const isPast = kind === "drop" && !trustDomainsOf(others, own).includes(domain);
+  return isPast ? { ...past, [domain]: now + leafLifeMs } : past;
 }
 
 /** Who is away, and until when each of them may still hold a leaf that is valid. */
@@ -189,10 +225,12 @@ const SENTENCES: Readonly<Record<RootMove["kind"], string>> = {
 function makeMove(
   before: RotationState,
   move: RootMove,
-  { now, without }: { readonly now: number; readonly without: readonly string[] },
+  { facts, without }: { readonly facts: RotationFacts; readonly without: readonly string[] },
 ): RotationStep {
+  const { now } = facts;
   const { kind, root } = move;
   const { fingerprint } = root;
+  const past = pastAfter(before, move, facts);
   const made = [...before.made, { at: now, kind, fingerprint, without }].slice(-MOVES_KEPT);
   const state: RotationState = {
     roots:
@@ -202,6 +240,7 @@ function makeMove(
     issuing: kind === "issue" ? fingerprint : before.issuing,
     absent: before.absent,
     made,
+    ...(past === undefined ? {} : { past }),
   };
   return { state, made: move, next: undefined, proof: undefined, text: SENTENCES[kind] };
 }

@@ -6,8 +6,8 @@ import type { MadeMove, RotationState, TrustedRoot } from "./root-rotation";
 const FINGERPRINT = /^[0-9a-f]{16}$/;
 
 /** A rotation as text; what need not survive is left out. */
-export function printRotation({ roots, issuing, absent, made }: RotationState): string {
-  return JSON.stringify({ version: 1, roots, issuing, absent, made });
+export function printRotation({ roots, issuing, absent, made, past }: RotationState): string {
+  return JSON.stringify({ version: 1, roots, issuing, absent, made, past });
 }
 
 /**
@@ -21,8 +21,10 @@ export function parseRotation(text: string): RotationState {
   if (record["version"] !== 1) throw new Error("the record of the root's rotation is of another version");
   if (!roots.some(({ fingerprint }) => fingerprint === issuing))
     throw new Error("the record of the root's rotation does not know the root that issues");
-  const absent = Object.entries(fieldsOf(record["absent"])).filter(isNumber);
-  return { roots, issuing, absent: Object.fromEntries(absent), made: itemsOf(record["made"]).map(readMove) };
+  const absent = Object.fromEntries(Object.entries(fieldsOf(record["absent"])).filter(isNumber));
+  const past = Object.entries(fieldsOf(record["past"])).filter(isNumber);
+  const state = { roots, issuing, absent, made: itemsOf(record["made"]).map(readMove) };
+  return past.length === 0 ? state : { ...state, past: Object.fromEntries(past) };
 }
 
 const isNumber = (entry: [string, unknown]): entry is [string, number] => typeof entry[1] === "number";

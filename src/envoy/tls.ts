@@ -1,4 +1,4 @@
-import { MESH_ALPN, SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../model/mesh-words";
+import { MESH_ALPN, SDS_PEERS, SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../model/mesh-words";
 import { spiffeIds, trustDomainsOf, type ServiceIdentity, type TrustDomain } from "../model/identity";
 import type { Permission, TlsParameters, UpstreamClusterLeaf } from "../policy/types";
 import { pack } from "./any";
@@ -51,19 +51,18 @@ function exactly(trustDomain: TrustDomain, identities: readonly ServiceIdentity[
   return identities.flatMap(identity => spiffeIds(trustDomain, identity).map(exactUri));
 }
 
-/** Any workload of the mesh: certificates of the control plane and of webhooks carry no such name. */
-function anyWorkload(trustDomain: TrustDomain): SubjectAltNameMatcher[] {
-  return trustDomainsOf(trustDomain).map(domain => ({
-    sanType: SubjectAltNameMatcher_SanType.URI,
-    matcher: { matchPattern: { $case: "prefix", value: `spiffe://${domain}/ns/` } },
-  }));
-}
-
-function commonContext(tls: TlsParameters, peers: SubjectAltNameMatcher[]): CommonTlsContext {
-  const rules: CertificateValidationContext = { matchTypedSubjectAltNames: peers };
+function ownContext(tls: TlsParameters): CommonTlsContext {
   return {
     tlsParams: parameters(tls),
     tlsCertificateSdsSecretConfigs: [{ name: SDS_SERVICE_CERT, sdsConfig: ADS }],
+  };
+}
+
+/** Peers with one of these names alone. */
+function namedContext(tls: TlsParameters, peers: SubjectAltNameMatcher[]): CommonTlsContext {
+  const rules: CertificateValidationContext = { matchTypedSubjectAltNames: peers };
+  return {
+    ...ownContext(tls),
     validationContextType: {
       $case: "combinedValidationContext",
       value: {
@@ -74,11 +73,25 @@ function commonContext(tls: TlsParameters, peers: SubjectAltNameMatcher[]): Comm
   };
 }
 
+/**
+ * Any workload of the mesh: certificates of the control plane and of webhooks carry no such name. The names come with the
+ * roots, so another trust domain ends no connection.
+ */
+function anyWorkload(tls: TlsParameters): CommonTlsContext {
+  return {
+    ...ownContext(tls),
+    validationContextType: {
+      $case: "validationContextSdsSecretConfig",
+      value: { name: SDS_PEERS, sdsConfig: ADS },
+    },
+  };
+}
+
 /** Mutual TLS towards another workload; only the given server identities are talked to. */
 export function upstreamTls(leaf: UpstreamClusterLeaf): TransportSocket {
   const context: UpstreamTlsContext = {
     commonTlsContext: {
-      ...commonContext(leaf.tls, exactly(leaf.trustDomain, leaf.serverIdentities)),
+      ...namedContext(leaf.tls, exactly(leaf.trustDomain, leaf.serverIdentities)),
       alpnProtocols: [MESH_ALPN],
     },
     sni: leaf.sni,
@@ -89,16 +102,16 @@ export function upstreamTls(leaf: UpstreamClusterLeaf): TransportSocket {
 }
 
 /** Whose certificates complete a handshake. What cannot be decided there lets nobody in; so will a kind to come. */
-function peersOf(trustDomain: TrustDomain, permission: Permission): SubjectAltNameMatcher[] {
+function peersOf(trustDomain: TrustDomain, tls: TlsParameters, permission: Permission): CommonTlsContext {
   switch (permission.kind) {
     case "allow":
-      return exactly(trustDomain, permission.identities);
+      return namedContext(tls, exactly(trustDomain, permission.identities));
     case "any-mesh-identity":
     case "anyone":
-      return anyWorkload(trustDomain);
+      return anyWorkload(tls);
     case "grants":
     case "principals":
-      return exactly(trustDomain, []);
+      return namedContext(tls, exactly(trustDomain, []));
   }
 }
 
@@ -113,7 +126,7 @@ export function inboundTls(
   permission: Permission,
 ): TransportSocket {
   const context: DownstreamTlsContext = {
-    commonTlsContext: commonContext(tls, peersOf(trustDomain, permission)),
+    commonTlsContext: peersOf(trustDomain, tls, permission),
     requireClientCertificate: true,
     sessionTicketKeysType: { $case: "disableStatelessSessionResumption", value: true },
     disableStatefulSessionResumption: true,
@@ -126,11 +139,9 @@ export function inboundTls(
  * is wanted, must be of the mesh's authority; whose it is, the rules look at. HTTP/2 is offered.
  */
 export function ingressTls(tls: TlsParameters, verifyClient: boolean): TransportSocket {
-  const { tlsParams, tlsCertificateSdsSecretConfigs } = commonContext(tls, []);
   const context: DownstreamTlsContext = {
     commonTlsContext: {
-      tlsParams,
-      tlsCertificateSdsSecretConfigs,
+      ...ownContext(tls),
       alpnProtocols: ["h2", "http/1.1"],
       ...(verifyClient
         ? {

@@ -13,6 +13,11 @@ export function identityKey(id: ServiceIdentity): string {
   return `${id.namespace}/${id.serviceAccount}`;
 }
 
+/** How the SPIFFE URIs of all workloads in a trust domain begin. */
+export function workloadPrefix(trustDomain: string): string {
+  return `spiffe://${trustDomain}/ns/`;
+}
+
 /** The SPIFFE URI of a workload in a trust domain. */
 export function spiffeId(trustDomain: string, id: ServiceIdentity): string {
   return `spiffe://${trustDomain}/ns/${id.namespace}/sa/${id.serviceAccount}`;

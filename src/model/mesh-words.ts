@@ -77,8 +77,13 @@ export const RESERVED_PORTS: readonly number[] = [
 
 /** ALPN protocol that mesh clients offer and inbound chains require. */
 export const MESH_ALPN = "osm";
-/** SDS name of the validation context for all mesh TLS. */
+/** SDS name of the roots by which clients verify servers. */
 export const SDS_ROOT_CERT = "root-cert-for-mtls";
+/**
+ * SDS name of what servers accept of any workload: the roots, and the trust domains of its name. Both change without a change
+ * of a listener, which would end connections.
+ */
+export const SDS_PEERS = "root-cert-for-mtls-inbound";
 /**
  * SDS name of the proxy's own workload certificate. Constant, because a stream only ever receives the certificate of
  * the identity it has proven; so clusters and listeners are the same bytes for every identity.

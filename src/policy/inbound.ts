@@ -52,6 +52,8 @@ export type EgressMode = { readonly kind: "all" } | ({ readonly kind: "some" } &
 export interface GroupContext extends CarriedBytes {
   readonly meshConfig: ObjectRef;
   readonly transport: Transport;
+  /** By whose names callers are known. */
+  readonly callerDomain: TrustDomain;
   readonly egress: EgressMode;
   readonly tracing: Tracing | undefined;
   /** Absent: paths with an escaped slash are refused. */
@@ -210,7 +212,7 @@ function inboundSide(group: NodeGroup, ports: readonly Port[], context: GroupCon
       }),
     ),
     ...ports.flatMap(port => (port.protocol === "tcp" ? [] : inboundTables(port, group, context))),
-    ...ports.flatMap(port => callerGates(port, trustDomain)),
+    ...ports.flatMap(port => callerGates(port, context.callerDomain)),
     {
       kind: "inbound-listener",
       name: INBOUND_LISTENER,
@@ -305,7 +307,7 @@ function formerlyOf({ formerly }: Port, group: NodeGroup, context: GroupContext)
 
 /** The rules of an HTTP port: of mesh identities and, where others are let in, of callers that have none. */
 function inboundTables(port: Port, group: NodeGroup, context: GroupContext): readonly RouteTableLeaf[] {
-  const { trustDomain } = context.transport;
+  const { callerDomain: trustDomain } = context;
   const table = (name: string, access: PortAccess): RouteTableLeaf => {
     const origins = unique([...port.services, ...grantOrigins(access.grants)]);
     const backends = [{ cluster: localClusterName(port.port), weight: 1 }];

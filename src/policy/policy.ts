@@ -287,6 +287,7 @@ function ownLeaves(sources: Sources): Policy["own"] {
       groupLeaves(group, {
         meshConfig: settings.origin,
         transport: transportOf(read, settings),
+        callerDomain: read(settings.callerDomain),
         egress: egressOf(read, sources, group),
         tracing: read(settings.tracing),
         escapedSlashes: read(settings.escapedSlashes),

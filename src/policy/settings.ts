@@ -20,6 +20,8 @@ export type AuthorizationMode =
 export interface Settings {
   readonly origin: ObjectRef;
   readonly trustDomain: Cell<TrustDomain>;
+  /** By whose names callers are known; see {@link Inputs.callerDomain}. */
+  readonly callerDomain: Cell<TrustDomain>;
   readonly tls: Cell<TlsParameters>;
   readonly egress: Cell<boolean>;
   readonly tracing: Cell<Tracing | undefined>;
@@ -75,12 +77,14 @@ const ESCAPED_SLASHES: Readonly<
 > = { RejectRequest: undefined, KeepUnchanged: "keep", UnescapeAndForward: "unescape" };
 
 /** Settings as cells. */
-export function createSettings({ graph, meshConfig, meshConfigRef, trustDomain }: Inputs): Settings {
+export function createSettings(inputs: Inputs): Settings {
+  const { graph, meshConfig, meshConfigRef, trustDomain, callerDomain } = inputs;
   const setting = <T>(label: string, of: (spec: MeshConfigSpec) => T): Cell<T> =>
     graph.derive(label, read => of(read(meshConfig)), structurallyEqual);
   return {
     origin: meshConfigRef,
     trustDomain,
+    callerDomain,
     tls: setting("tls", tlsOf),
     egress: setting("egress", spec => spec.traffic.enableEgress),
     tracing: setting("tracing", tracingOf),

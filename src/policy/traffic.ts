@@ -79,7 +79,7 @@ export function createTraffic(inputs: Inputs, catalog: Catalog, settings: Settin
         const { ingressBackends } = inputs;
         const keys = at.services.flatMap(service => read(ingressBackends.by("service", service)));
         const policies = [...new Set(keys)].flatMap(key => read(ingressBackends.row(key)) ?? []);
-        const trustDomain = read(settings.trustDomain);
+        const trustDomain = read(settings.callerDomain);
         return ingressParts(
           oldestFirst(policies),
           { ...at, trustDomain },

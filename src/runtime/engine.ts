@@ -63,8 +63,11 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   meshConfig(): MeshConfigSpec;
   /** Called in the flush after the mesh configuration changed. */
   onMeshConfig(listener: (spec: MeshConfigSpec) => void): Subscription;
-  /** In which trust domains workloads are known from now on; what follows is delivered when this returns. */
-  setTrustDomain(trustDomain: TrustDomain): void;
+  /**
+   * In which trust domains workloads are known from now on, and by whose names callers are (default: the same); what
+   * follows is delivered when this returns.
+   */
+  setTrustDomain(trustDomain: TrustDomain, callerDomain?: TrustDomain): void;
   /** The trust domain in force. */
   trustDomain(): TrustDomain;
   /** All namespaces seen, by name. */
@@ -98,12 +101,13 @@ function guardedEncoder(options: EngineOptions, counters: { encodes: number }, l
 }
 
 function trustDomainOf(
-  { graph, trustDomain }: Inputs,
+  { graph, trustDomain, callerDomain }: Inputs,
   timer: FlushTimer,
 ): Pick<Engine, "setTrustDomain" | "trustDomain"> {
   return {
-    setTrustDomain: next => {
+    setTrustDomain: (next, callers = next) => {
       trustDomain.set(next);
+      callerDomain.set(callers);
       // Only what has been asked for is flushed.
       timer.request();
       timer.flushNow();

@@ -34,6 +34,29 @@ export function certificateSecret(name: string, version: string, pair: KeyPair):
   return secret(name, version, message(2, tls));
 }
 
+/** `SAN_TYPE` of a URI. */
+const SAN_URI = 3;
+
+/** `match_typed_subject_alt_names`: a URI that begins so. */
+function uriPrefix(prefix: string): Uint8Array {
+  const matcher = new BinaryWriter().tag(2, WireType.LengthDelimited).string(prefix).finish();
+  const name = new BinaryWriter().tag(1, WireType.Varint).int32(SAN_URI).raw(message(2, matcher)).finish();
+  return message(15, name);
+}
+
+/** The roots by which a server verifies its clients, and how the URI names of those begin; there is at least one. */
+export function peersSecret(
+  name: string,
+  version: string,
+  accepted: { readonly roots: string; readonly uriPrefixes: readonly string[] },
+): EncodedResource {
+  // A context without any name accepts every name.
+  if (accepted.uriPrefixes.length === 0) throw new Error("no names are accepted");
+  const context = new BinaryWriter().raw(inline(1, accepted.roots));
+  for (const prefix of accepted.uriPrefixes) context.raw(uriPrefix(prefix));
+  return secret(name, version, message(4, context.finish()));
+}
+
 /** The roots a proxy trusts, PEM bundle. */
 export function trustSecret(name: string, version: string, roots: string): EncodedResource {
   return secret(name, version, message(4, inline(1, roots)));

@@ -5,9 +5,9 @@ import path from "node:path";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { envoyBinary } from "../../hack/envoy/binary";
 import { planWorkload } from "../../src/certificate/plan";
-import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
+import { SDS_PEERS, SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
 import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
-import { certificateSecret, trustSecret } from "../../src/xds/secret";
+import { certificateSecret, peersSecret, trustSecret } from "../../src/xds/secret";
 import { type EncodedResource, TYPE_URLS } from "../../src/xds/resource";
 import { resourceJson } from "./envoy-json";
 
@@ -56,7 +56,7 @@ function inlined(value: JsonValue, tables: ReadonlyMap<string, JsonObject>): Jso
   return copy;
 }
 
-/** The two secrets that every mesh TLS context names, of a throw-away authority. */
+/** The secrets that mesh TLS contexts name, of a throw-away authority. */
 function someSecrets(): EncodedResource[] {
   const now = Date.now();
   const root = createRoot(now);
@@ -66,6 +66,7 @@ function someSecrets(): EncodedResource[] {
   return [
     certificateSecret(SDS_SERVICE_CERT, "1", { certificateChain: leaf.certPem, privateKey: leaf.keyPem }),
     trustSecret(SDS_ROOT_CERT, "1", root.certPem),
+    peersSecret(SDS_PEERS, "1", { roots: root.certPem, uriPrefixes: ["spiffe://cluster.local/ns/"] }),
   ];
 }
 

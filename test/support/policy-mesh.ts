@@ -3,9 +3,12 @@ import path from "node:path";
 import tls from "node:tls";
 import { encodeLeaf } from "../../src/envoy/encode";
 import type { ServiceIdentity } from "../../src/model/identity";
-import { ADS_SAN } from "../../src/model/mesh-words";
+import { ADS_SAN, SDS_SERVICE_CERT } from "../../src/model/mesh-words";
 import { LINGER_MS } from "../../src/runtime/engine";
 import type { Authority } from "../../src/runtime/secrets/authority";
+import type { WorkloadRoots } from "../../src/runtime/secrets/workload-secrets";
+import { heldOf } from "../../src/xds/ledger";
+import { TYPE_URLS } from "../../src/xds/resource";
 import { systemClock } from "../../src/runtime/clock";
 import { createAuthenticator } from "../../src/runtime/identity/authenticator";
 import { silentLog } from "../../src/runtime/log";
@@ -154,6 +157,20 @@ export class PolicyMesh {
   /** What the engine has logged as errors. */
   get errors(): readonly string[] {
     return this.world.errors;
+  }
+
+  /** Whom workloads trust from now on, who issues to them, and by which names they are known. */
+  trust(roots: WorkloadRoots): void {
+    this.rig.secrets.setRoots(roots);
+    this.world.engine.setTrustDomain(roots.trustDomains ?? "cluster.local", roots.callerDomains);
+  }
+
+  /** Fingerprints of the roots of which the sidecars have leaves, as acknowledged. */
+  get issuers(): readonly (string | undefined)[] {
+    const leaves = [...this.rig.server.ledger.newest()].map(({ state }) =>
+      heldOf(state, TYPE_URLS.secret, SDS_SERVICE_CERT),
+    );
+    return leaves.map(version => (version ?? undefined)?.split(".")[0]);
   }
 
   place(name: string): NetworkPod {

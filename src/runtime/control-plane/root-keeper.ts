@@ -162,7 +162,8 @@ export class RootKeeper {
     { state, made }: RotationStep,
   ): Promise<boolean> {
     const { settings, authority, kube, log } = this.options;
-    if (made === undefined && sameKeys(known.state.absent, state.absent)) {
+    const same = sameKeys(known.state.absent, state.absent) && sameKeys(known.state.past, state.past);
+    if (made === undefined && same) {
       this.known = { text: known.text, state };
       return true;
     }
@@ -229,7 +230,7 @@ function restOf(state: RotationState): RotationStep {
  * from any other the way back begins when the flag is set again, which nobody tells.
  */
 function isAtRest({ next, made, state }: RotationStep, enabled: boolean): boolean {
-  if (next !== undefined || made !== undefined) return false;
+  if (next !== undefined || made !== undefined || state.past !== undefined) return false;
   return enabled || state.roots.every(({ owner }) => owner === undefined);
 }
 
@@ -237,7 +238,7 @@ function countOf(fleet: FleetTrust | undefined): number {
   return fleet === undefined ? 0 : fleet.proxies.length + fleet.absent.size;
 }
 
-function sameKeys(a: object, b: object): boolean {
+function sameKeys(a: object = {}, b: object = {}): boolean {
   const [one, other] = [Object.keys(a), Object.keys(b)];
   return one.length === other.length && one.every(key => key in b);
 }

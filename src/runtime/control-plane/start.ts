@@ -155,10 +155,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 /** A world whose proxies accept names of the trust domains of all roots that are trusted, before they are given one. */
 function startMeshWorld(options: ControlPlaneOptions, { roots, meshConfig }: Foundation): World {
   const { settings } = options;
-  const trustDomain = (): TrustDomain => roots.roots().trustDomains ?? settings.trustDomain;
-  const world = startWorld(settings, { ...options, trustDomain: trustDomain() }, meshConfig);
+  const domains = (): { readonly trustDomain: TrustDomain; readonly callerDomain: TrustDomain } => {
+    const { trustDomains: trustDomain = settings.trustDomain, callerDomains } = roots.roots();
+    return { trustDomain, callerDomain: callerDomains ?? trustDomain };
+  };
+  const world = startWorld(settings, { ...options, ...domains() }, meshConfig);
   roots.onRoots(() => {
-    world.engine.setTrustDomain(trustDomain());
+    const { trustDomain, callerDomain } = domains();
+    world.engine.setTrustDomain(trustDomain, callerDomain);
   });
   return world;
 }

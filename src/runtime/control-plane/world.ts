@@ -35,7 +35,7 @@ export interface World {
  */
 export function startWorld(
   settings: Settings,
-  options: KeeperOptions & { readonly trustDomain?: TrustDomain },
+  options: KeeperOptions & { readonly trustDomain?: TrustDomain; readonly callerDomain?: TrustDomain },
   initial: MeshConfigSpec = CLOSED_MESH_CONFIG,
 ): World {
   const { osmNamespace, meshName } = settings;

@@ -1,5 +1,5 @@
-import type { ProxyTrust, ReplicaTrust } from "../../certificate/root-proof";
-import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../model/mesh-words";
+import { trusts, type ProxyTrust, type ReplicaTrust } from "../../certificate/root-proof";
+import { SDS_PEERS, SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../model/mesh-words";
 import { objectRefKey, type ObjectRef } from "../../model/object-ref";
 import type { DiffCache } from "../../xds/diff";
 import { heldOf, isSettled, isSynced, lagOf } from "../../xds/ledger";
@@ -190,8 +190,20 @@ export class ReplicaLedger {
   }
 }
 
+/** Version of the roots that a proxy trusts as a client and as a server: those in both, where it asks for both. */
+function trustedBy(state: StreamState): string | null | undefined {
+  const asked = [SDS_ROOT_CERT, SDS_PEERS]
+    .map(name => heldOf(state, TYPE_URLS.secret, name))
+    .filter(version => version !== undefined);
+  const held = asked.filter(version => version !== null);
+  const [first, ...rest] = held;
+  if (first === undefined || held.length < asked.length) return asked.length === 0 ? undefined : null;
+  const roots = first.split("+").filter(root => rest.every(version => trusts(version, root)));
+  return roots.join("+");
+}
+
 function trustOf(name: string, state: StreamState): ProxyTrust {
-  const trust = heldOf(state, TYPE_URLS.secret, SDS_ROOT_CERT);
+  const trust = trustedBy(state);
   const leaf = heldOf(state, TYPE_URLS.secret, SDS_SERVICE_CERT);
   return {
     name,

@@ -3,6 +3,7 @@ import { IssuerError } from "../../certificate/issuer";
 import {
   bundlePem,
   bundleVersion,
+  callerDomainsOf,
   trustDomainsOf,
   type RotationState,
   type TrustedRoot,
@@ -157,14 +158,16 @@ class Follower implements RootFollower {
       trustPem: bundlePem(roots),
       trustDomain: root?.trustDomain ?? own,
       trustDomains: trustDomainsOf(roots, own),
+      callerDomains: callerDomainsOf(this.state, own),
     };
   }
 
   private publish(): void {
     const next = this.compose();
-    const { issuer, trustVersion } = this.current;
+    const { issuer, trustVersion, callerDomains } = this.current;
     this.current = next;
-    if (next.issuer === issuer && next.trustVersion === trustVersion) return;
+    const same = next.trustVersion === trustVersion && String(next.callerDomains) === String(callerDomains);
+    if (next.issuer === issuer && same) return;
     for (const listener of [...this.listeners]) listener(next);
   }
 }

@@ -1,8 +1,8 @@
 /** Workload certificates for SDS: one leaf per identity, shared by its streams, renewed at half its life. */
 import { jitterOf, planRotation } from "../../certificate/rotation";
 import { planWorkload } from "../../certificate/plan";
-import { identityKey, type ServiceIdentity } from "../../model/identity";
-import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../model/mesh-words";
+import { identityKey, workloadPrefix, type ServiceIdentity } from "../../model/identity";
+import { SDS_PEERS, SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../model/mesh-words";
 import {
   resourceSet,
   TYPE_URLS,
@@ -10,7 +10,7 @@ import {
   type Layer,
   type ResourceSet,
 } from "../../xds/resource";
-import { certificateSecret, trustSecret } from "../../xds/secret";
+import { certificateSecret, peersSecret, trustSecret } from "../../xds/secret";
 import type { ReplicaTrust } from "../../certificate/root-proof";
 import type { IssuedPair, Issuer } from "../issuers/issuer";
 import { Backoff } from "../kube/backoff";
@@ -36,6 +36,8 @@ export interface WorkloadRoots {
   readonly trustDomain?: string;
   /** Trust domains of all roots in the bundle; absent: that of the mesh. */
   readonly trustDomains?: readonly string[];
+  /** Trust domains by whose names callers are known: those, and past ones. Absent: the same. */
+  readonly callerDomains?: readonly string[];
 }
 
 /** What the source issues with. */
@@ -131,7 +133,7 @@ class Source implements WorkloadSecrets {
 
   constructor(private readonly options: WorkloadSecretsOptions) {
     this.roots = options.roots;
-    this.trust = trustOf(options.roots);
+    this.trust = trustOf(options.roots, options.trustDomain);
     this.validityMs = options.validityMs;
     this.slices = new Slices({
       clock: options.clock,
@@ -170,7 +172,7 @@ class Source implements WorkloadSecrets {
   setRoots(roots: WorkloadRoots): void {
     const trustChanged = roots.trustVersion !== this.roots.trustVersion;
     this.roots = roots;
-    if (trustChanged) this.trust = trustOf(roots);
+    if (trustChanged) this.trust = trustOf(roots, this.options.trustDomain);
     for (const [key, entry] of this.entries) {
       if (trustChanged) this.publish(entry);
       if (entry.leaf === undefined) this.ask(entry);
@@ -340,12 +342,17 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function trustOf({ trustVersion, trustPem }: WorkloadRoots): Layer {
-  return layerOf(trustSecret(SDS_ROOT_CERT, trustVersion, trustPem));
+/** What clients trust, and what servers accept; of one version, as roots have a trust domain each. */
+function trustOf({ trustVersion, trustPem, trustDomains }: WorkloadRoots, own: string): Layer {
+  const uriPrefixes = (trustDomains ?? [own]).map(workloadPrefix);
+  return layerOf(
+    trustSecret(SDS_ROOT_CERT, trustVersion, trustPem),
+    peersSecret(SDS_PEERS, trustVersion, { roots: trustPem, uriPrefixes }),
+  );
 }
 
-function layerOf(resource: EncodedResource): Layer {
-  return new Map([[resource.name, resource]]);
+function layerOf(...resources: readonly EncodedResource[]): Layer {
+  return new Map(resources.map(resource => [resource.name, resource]));
 }
 
 /** An issuer alone: its own root is all that is trusted. */

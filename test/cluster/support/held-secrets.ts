@@ -48,14 +48,14 @@ export async function heldSecrets(admin: SidecarAdmin): Promise<HeldSecrets | un
   return trust && leaf && { trust: held(trust), leaf: held(leaf) };
 }
 
-/** Trust domains of the names that a sidecar's clusters and listeners speak of, those that are draining left out. */
+/** Trust domains of the names that complete a sidecar's handshakes, of either end; what is draining is left out. */
 export async function acceptedDomains(admin: SidecarAdmin): Promise<readonly string[]> {
-  const parts = ["dynamic_active_clusters", "dynamic_listeners"];
+  const parts = ["dynamic_active_clusters", "dynamic_listeners", "dynamic_active_secrets"];
   const pages = await Promise.all(parts.map(part => admin.get(`/config_dump?resource=${part}`)));
   const active = pages.map(page =>
     JSON.stringify(JSON.parse(page, (key, value: unknown) => (key === "draining_state" ? undefined : value))),
   );
-  const names = active.join().matchAll(/spiffe:\/\/([^/"]+)\//g);
+  const names = active.join().matchAll(/"(?:exact|prefix)":"spiffe:\/\/([^/"]+)\//g);
   return [...new Set([...names].map(([, domain = ""]) => domain))].sort();
 }
 

@@ -3,10 +3,12 @@ import { GATEWAY_TAKES_MS, type RotationFacts } from "../../../src/certificate/r
 import {
   bundlePem,
   bundleVersion,
+  callerDomainsOf,
   initialRotation,
   NAMES_STAND_MS,
   PROOF_STANDS_MS,
   stepRotation,
+  trustDomainsOf,
   type RotationState,
   type TrustedRoot,
 } from "../../../src/certificate/root-rotation";
@@ -45,6 +47,33 @@ function afterProof(state: RotationState, given: RotationFacts): ReturnType<type
 }
 
 describe("the rotation of roots", () => {
+  it("knows callers by names of a dropped trust domain for as long as a leaf of it could live, also after a kill", () => {
+    const other: TrustedRoot = { ...B, trustDomain: "other" };
+    const left: RotationState = { ...START, roots: [other, A], issuing: A.fingerprint };
+    const only = { issuing: A.fingerprint, roots: [A] };
+    const dropping = stepRotation(left, only, facts());
+    const { state, made } = stepRotation(dropping.state, only, facts({ now: PROOF_STANDS_MS }));
+    expect([made?.kind, trustDomainsOf(state.roots, "mesh")]).to.deep.equal(["drop", ["mesh"]]);
+    const read = parseRotation(printRotation(state));
+    expect(callerDomainsOf(read, "mesh")).to.deep.equal(["mesh", "other"]);
+    const until = PROOF_STANDS_MS + LEAF_MS;
+    const later = (now: number): readonly string[] =>
+      callerDomainsOf(stepRotation(read, only, facts({ now })).state, "mesh");
+    expect(later(until - 1)).to.deep.equal(["mesh", "other"]);
+    expect(later(until)).to.deep.equal(["mesh"]);
+  });
+
+  it("has nothing past where the trust domain stays", () => {
+    const left: RotationState = { ...START, roots: [B, A], issuing: A.fingerprint };
+    const only = { issuing: A.fingerprint, roots: [A] };
+    const { state } = stepRotation(
+      stepRotation(left, only, facts()).state,
+      only,
+      facts({ now: PROOF_STANDS_MS }),
+    );
+    expect([state.roots, state.past]).to.deep.equal([[A], undefined]);
+  });
+
   it("names who is waited for, and how many are ready", () => {
     const proxies = ["a", "b", "c", "d", "e"].map(name => ({ name: `shop/${name}`, trust: A.fingerprint }));
     const ready = { name: "shop/ready", trust: given.trust };

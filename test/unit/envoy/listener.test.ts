@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { SDS_PEERS } from "../../../src/model/mesh-words";
 import type { OutboundListenerLeaf, Permission } from "../../../src/policy/types";
 import { all, at, built } from "./json-path";
 import { CART, HTTP_PORT, INBOUND, origins, TCP_PORT } from "./leaves";
@@ -120,6 +121,10 @@ const EVERY_SOURCE = ["0.0.0.0", "128.0.0.0", "::", "8000::"].map(addressPrefix 
 describe("the inbound listener for Envoy", () => {
   const chain = (leaf: typeof INBOUND, index = 0): ReturnType<typeof at> =>
     at(built(leaf), "filterChains", index);
+  const tls = (leaf: typeof INBOUND): unknown =>
+    at(chain(leaf), "transportSocket", "typedConfig", "commonTlsContext");
+  const byRoots = (leaf: typeof INBOUND): unknown =>
+    at(tls(leaf), "validationContextSdsSecretConfig", "name");
   const names = (leaf: typeof INBOUND, index = 0): unknown =>
     at(
       chain(leaf, index),
@@ -150,19 +155,17 @@ describe("the inbound listener for Envoy", () => {
     expect(all(listener, "disableStatefulSessionResumption")).to.deep.equal([true, true]);
   });
 
-  it("accepts workloads of its trust domain only", () => {
-    expect(names({ ...INBOUND, trustDomain: "mesh.example" })).to.deep.equal([
-      { sanType: "URI", matcher: { prefix: "spiffe://mesh.example/ns/" } },
-    ]);
+  it("accepts the workloads that come with the roots, so another trust domain does not change it", () => {
+    const listener = built(INBOUND);
+    expect(names(INBOUND)).to.equal(undefined);
+    expect(byRoots(INBOUND)).to.equal(SDS_PEERS);
+    for (const trustDomain of ["mesh.example", ["mesh.example", "other.example"]])
+      expect(built({ ...INBOUND, trustDomain })).to.deep.equal(listener);
   });
 
-  it("accepts workloads of both trust domains while a rotation leads from one to the other", () => {
+  it("accepts a caller by its names of both trust domains while a rotation leads from one to the other", () => {
     const trustDomain = ["mesh.example", "other.example"];
     const uri = (matcher: object): object => ({ sanType: "URI", matcher });
-    expect(names({ ...INBOUND, trustDomain })).to.deep.equal([
-      uri({ prefix: "spiffe://mesh.example/ns/" }),
-      uri({ prefix: "spiffe://other.example/ns/" }),
-    ]);
     const allow = (identities: (typeof CART)[]): unknown =>
       names({ ...INBOUND, trustDomain, ports: [{ ...TCP_PORT, permission: { kind: "allow", identities } }] });
     expect(allow([CART])).to.deep.equal([
@@ -193,9 +196,7 @@ describe("the inbound listener for Envoy", () => {
 
   it("lets every workload shake hands for HTTP, whose rules decide by route", () => {
     const ports = [{ ...HTTP_PORT, permission: { kind: "allow" as const, identities: [] } }];
-    expect(names({ ...INBOUND, ports })).to.deep.equal([
-      { sanType: "URI", matcher: { prefix: "spiffe://cluster.local/ns/" } },
-    ]);
+    expect(byRoots({ ...INBOUND, ports })).to.equal(SDS_PEERS);
   });
 
   it("connects to a TCP application only after the handshake", () => {

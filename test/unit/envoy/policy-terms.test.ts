@@ -159,7 +159,7 @@ describe("traffic policy for Envoy", () => {
     expect(all(at(listener, "filterChains", 0, "filters", 1), "cluster")).to.deep.equal([
       "inbound|3306|nobody",
     ]);
-    expect(all(listener, "prefix")).to.deep.equal(["spiffe://cluster.local/ns/"]);
+    expect(all(listener, "matchTypedSubjectAltNames"), "any workload shakes hands").to.deep.equal([]);
   });
 
   it("leads an HTTP request to the gate its listener names, and past gates where there is none, under one permission", () => {

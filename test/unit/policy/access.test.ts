@@ -266,6 +266,7 @@ describe("modes of a namespace", () => {
         trustDomain: "cluster.local",
         tls: { minVersion: "TLSv1_2", maxVersion: "TLSv1_3", cipherSuites: [], ecdhCurves: [] },
       },
+      callerDomain: "cluster.local",
       egress: { kind: "some", ports: [], leaves: [] },
       tracing: undefined,
       authorization: meshAuthorization({ kind: "deny" }),

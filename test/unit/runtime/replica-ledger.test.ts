@@ -5,7 +5,7 @@ import {
   stepRotation,
   type TrustedRoot,
 } from "../../../src/certificate/root-rotation";
-import { SDS_ROOT_CERT } from "../../../src/model/mesh-words";
+import { SDS_PEERS, SDS_ROOT_CERT } from "../../../src/model/mesh-words";
 import type { LedgerStream } from "../../../src/runtime/ads/ledger";
 import { ReplicaLedger } from "../../../src/runtime/ledger/replica";
 import { createDiffCache } from "../../../src/xds/diff";
@@ -21,7 +21,7 @@ function rootOf(letter: string, trustDomain?: string): TrustedRoot {
 }
 
 /** A stream that has just begun and holds all but the listener, which it refused. */
-function refusing(trust: string): StreamState {
+function refusing(trust: string, accepted = trust): StreamState {
   const diffs = createDiffCache();
   let state = initialStreamState();
   const go = (input: StreamInput): void => {
@@ -38,11 +38,12 @@ function refusing(trust: string): StreamState {
     testResource(cluster, "web", "1"),
     testResource(listener, "web", "1"),
     testResource(secret, SDS_ROOT_CERT, trust),
+    testResource(secret, SDS_PEERS, accepted),
   ];
   go({ kind: "snapshot", now: 0, snapshot: snapshotOf(resources) });
   ask(cluster);
   ask(listener);
-  ask(secret, [SDS_ROOT_CERT]);
+  ask(secret, [SDS_ROOT_CERT, SDS_PEERS]);
   return state;
 }
 
@@ -83,13 +84,18 @@ describe("a replica's ledger", () => {
   });
 
   it("holds up a rotation for a new stream's refused listener only where names come that are new", () => {
-    const waiting = (next: TrustedRoot): readonly string[] | undefined => {
+    const waiting = (next: TrustedRoot, asServer?: string): readonly string[] | undefined => {
       const now = rootOf("a");
       const roots = [now, next];
       const trust = bundleVersion(roots);
       const given = { trust, issuing: now.fingerprint, domains: ["mesh", "other"] };
       const proxy = { identity: { namespace: "shop", serviceAccount: "web" }, podName: "web", podUid: "uid" };
-      const stream = { proxy, openedAt: 1, bytesSent: 0, state: refusing(trust) } as unknown as LedgerStream;
+      const stream = {
+        proxy,
+        openedAt: 1,
+        bytesSent: 0,
+        state: refusing(trust, asServer),
+      } as unknown as LedgerStream;
       const none = { close: () => undefined };
       const ledger = new ReplicaLedger({
         streams: {
@@ -105,7 +111,7 @@ describe("a replica's ledger", () => {
         clock: { now: () => 0, setTimeout: () => ({ cancel: () => undefined }) },
       });
       const proxies = [...ledger.rows().trust.values()];
-      expect(proxies).to.deep.equal([{ name: "shop/web", trust, domains: [] }]);
+      expect(proxies).to.deep.equal([{ name: "shop/web", trust: asServer ?? trust, domains: [] }]);
       const facts = {
         now: 0,
         fleet: { complete: true, replicas: [given], proxies, absent: new Map<string, string>() },
@@ -119,5 +125,8 @@ describe("a replica's ledger", () => {
     };
     expect(waiting(rootOf("b"))).to.deep.equal([]);
     expect(waiting(rootOf("b", "other"))).to.deep.equal(["shop/web"]);
+    expect(waiting(rootOf("b"), rootOf("a").fingerprint), "trusted as a client alone").to.deep.equal([
+      "shop/web",
+    ]);
   });
 });
