@@ -3,7 +3,7 @@ import { MANAGER_MESH, MANAGER_PEPR } from "./names";
 import { meshConfigPolicy } from "./mesh-config-policy";
 import type { InstallObject } from "./object";
 import { bindingOf } from "./policy-binding";
-import { adsService, disruptionBudget, webhookService } from "./services";
+import { adsService, disruptionBudget, viewerAccount, webhookService } from "./services";
 import { sidecarPolicy } from "./sidecar-policy";
 import type { WebhookMaterial } from "./webhooks";
 import { injectionWebhook, validationWebhook } from "./webhooks";
@@ -25,10 +25,12 @@ export function guards(settings: InstallSettings): readonly OwnedObject[] {
 export function ownedObjects(settings: InstallSettings, material: WebhookMaterial): readonly OwnedObject[] {
   return [
     ...guards(settings),
-    ...[adsService(settings), webhookService(settings), disruptionBudget(settings)].map(object => ({
-      object,
-      manager: MANAGER_MESH,
-    })),
+    ...[
+      adsService(settings),
+      webhookService(settings),
+      disruptionBudget(settings),
+      viewerAccount(settings),
+    ].map(object => ({ object, manager: MANAGER_MESH })),
     { object: injectionWebhook(settings, material), manager: MANAGER_PEPR },
     { object: validationWebhook(settings, material), manager: MANAGER_PEPR },
   ];

@@ -1,4 +1,4 @@
-import { ADS_PORT, ADS_SERVICE, PEPR_NAMESPACE } from "../model/mesh-words";
+import { ADS_PORT, ADS_SERVICE, PEPR_NAMESPACE, VIEWER_ACCOUNT } from "../model/mesh-words";
 import type { InstallSettings } from "./names";
 import { ADMISSION_PODS, DISRUPTION_BUDGET, meshLabels, WEBHOOK_PORT, WEBHOOK_SERVICE } from "./names";
 import type { InstallObject } from "./object";
@@ -30,6 +30,19 @@ export function webhookService(settings: InstallSettings): InstallObject {
     targetPort: WEBHOOK_PORT,
     protocol: "TCP",
   });
+}
+
+/**
+ * Whoever may create a token of this account may read the mesh's state, and nothing else with it: nobody binds a role to it,
+ * and no pod runs as it.
+ */
+export function viewerAccount(settings: InstallSettings): InstallObject {
+  return {
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: { name: VIEWER_ACCOUNT, namespace: PEPR_NAMESPACE, labels: meshLabels(settings) },
+    automountServiceAccountToken: false,
+  };
 }
 
 /** Keeps one admission pod through voluntary disruptions, so that pods can start and proxies can be configured. */

@@ -43,6 +43,12 @@ export const ADS_SERVICE = "osm-controller";
 export const ADS_PORT = 15128;
 /** The only name the ADS server's certificate is verified against. */
 export const ADS_SAN = `${ADS_SERVICE}.${PEPR_NAMESPACE}.svc`;
+/** Port of the read-only API, in the pod that writes. */
+export const API_PORT = 15130;
+/** ServiceAccount of {@link PEPR_NAMESPACE} whose tokens the read-only API takes; it has no rights at all. */
+export const VIEWER_ACCOUNT = "osm-viewer";
+/** Audience of those tokens. */
+export const API_AUDIENCE = "osm-api";
 export const DEFAULT_TRUST_DOMAIN = "cluster.local";
 
 export const SIDECAR_CONTAINER = "envoy";

@@ -15,6 +15,7 @@ import { createFindings } from "./engine/findings";
 import { type Candidate, foresee } from "./engine/foresight";
 import { createFlushTimer, type FlushTimer } from "./engine/flush-timer";
 import { lingeringSubscribers } from "./engine/lingering";
+import { createInventory, type Inventory } from "./engine/inventory";
 import { createListeners } from "./engine/listeners";
 import { createNews } from "./engine/news";
 import { observe } from "./engine/observed";
@@ -82,6 +83,8 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   describe(podUid: string): PolicyDescription | undefined;
   /** What happens to a call of a pod's application, and which objects decide; undefined as for `describe`. */
   explain(podUid: string, call: Omit<Call, "from">): Decision | undefined;
+  /** What there is, to be shown. */
+  readonly inventory: Inventory;
   /** While snapshots are delivered: the kinds whose events led to this flush, with when the first came, epoch milliseconds. */
   news(): ReadonlyMap<string, number>;
   stats(): EngineStats;
@@ -177,6 +180,7 @@ export function createEngine(options: EngineOptions): Engine {
     onDiagnostics: listener => findings.onChange(listener),
     describe: podUid => graph.peek(compiler.description(podUid)),
     explain: (podUid, call) => explain(compiler, podUid, call),
+    inventory: createInventory(compiler),
     news: news.present,
     stats: () => ({ ...counters, subscribers: subscribers.count, ...computed(graph) }),
   };

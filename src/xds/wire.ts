@@ -9,6 +9,8 @@ import type { EncodedResource, TypeUrl } from "./resource";
 export interface DeltaRequest {
   /** `node.id`, a claim; undefined when the request carries no node. */
   readonly nodeId: string | undefined;
+  /** `major.minor.patch` of the node's `user_agent_build_version`, a claim; absent: the request says nothing of it. */
+  readonly build?: string;
   readonly typeUrl: string;
   readonly subscribe: readonly string[];
   readonly unsubscribe: readonly string[];
@@ -57,8 +59,25 @@ function readStatus(bytes: Uint8Array): string {
   return readStrings(bytes, [2]).get(2) ?? "rejected without a message";
 }
 
+/** Of a `config.core.v3.BuildVersion`, its `type.v3.SemanticVersion`. */
+function readVersion(bytes: Uint8Array): string {
+  const parts = [0, 0, 0];
+  readMessage(bytes, (field, reader) => {
+    if (field !== 1) return false;
+    const version = new BinaryReader(reader.bytes());
+    while (version.pos < version.len) {
+      const [part, wire] = version.tag();
+      if (wire !== WireType.Varint) break;
+      parts[part - 1] = version.uint32();
+    }
+    return true;
+  });
+  return parts.slice(0, 3).join(".");
+}
+
 /** The scalar fields of a request, filled while reading. */
 interface Texts {
+  build?: string;
   nodeId: string | undefined;
   typeUrl: string;
   nonce: string;
@@ -72,7 +91,15 @@ export function decodeDeltaRequest(bytes: Uint8Array): DeltaRequest {
   const unsubscribe: string[] = [];
   const initialVersions = new Map<string, string>();
   const readers: Record<number, (reader: BinaryReader) => void> = {
-    1: reader => (text.nodeId = readStrings(reader.bytes(), [1]).get(1) ?? ""),
+    1: reader => {
+      text.nodeId = "";
+      readMessage(reader.bytes(), (field, node) => {
+        if (field === 1) text.nodeId = node.string();
+        else if (field === 8) text.build = readVersion(node.bytes());
+        else return false;
+        return true;
+      });
+    },
     2: reader => (text.typeUrl = reader.string()),
     3: reader => subscribe.push(reader.string()),
     4: reader => unsubscribe.push(reader.string()),

@@ -60,6 +60,8 @@ export interface LedgerStream {
   readonly proxy: AuthenticatedProxy;
   readonly openedAt: number;
   readonly bytesSent: number;
+  /** Version that the proxy says it is of; a claim, only to be shown. */
+  readonly build?: string | undefined;
   /** With the newest configuration as its snapshot, also while some of that is kept back. Another object if it changed. */
   readonly state: StreamState;
 }

@@ -38,6 +38,8 @@ class NodeIdGuard {
 /** Delta ADS. */
 export class DeltaProtocol implements Protocol {
   state: StreamState = initialStreamState();
+  /** Version that the proxy says it is of. */
+  build: string | undefined;
   wakeAt: number | undefined;
   refreshAt: number | undefined;
   private readonly node = new NodeIdGuard();
@@ -54,6 +56,7 @@ export class DeltaProtocol implements Protocol {
   onRequest(bytes: Buffer, now: number): readonly Uint8Array[] {
     const request = decoded(decodeDeltaRequest, bytes);
     this.node.check(request.nodeId);
+    this.build = request.build ?? this.build;
     const before: Uint8Array[] = [];
     if (
       request.typeUrl === TYPE_URLS.secret &&

@@ -377,9 +377,9 @@ class RunningServer implements AdsServer {
   }
 
   private *ledgerStreams(): Generator<LedgerStream> {
-    for (const [session, { state }] of this.deltas) {
+    for (const [session, { state, build }] of this.deltas) {
       const { proxy, openedAt, bytesSent } = session;
-      yield { proxy, openedAt, bytesSent, state: this.meant(state, this.barrier.wanted(session)) };
+      yield { proxy, openedAt, bytesSent, build, state: this.meant(state, this.barrier.wanted(session)) };
     }
   }
 

@@ -26,6 +26,8 @@ export interface LedgerOptions extends KeeperOptions {
   readonly serving: Serving | undefined;
   /** Whom workloads trust. */
   readonly roots: RootFollower;
+  /** Of this release. */
+  readonly version?: string;
 }
 
 /** The ledger's side of a pod: what it tells, and what it is told. */
@@ -129,6 +131,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
           given: () => ({ ...serving.secrets.given(), domains: domains() }),
           domains,
           clock,
+          ...(options.version === undefined ? {} : { version: options.version }),
         });
   const changed = (): void => own?.givenChanged();
   const given = [options.roots.onRoots(changed), serving?.secrets.onTrouble(changed)];

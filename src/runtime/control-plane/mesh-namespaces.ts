@@ -1,4 +1,4 @@
-import { CA_ROOT_CONFIGMAP, CA_ROOT_KEY } from "../../model/mesh-words";
+import { CA_ROOT_CONFIGMAP, CA_ROOT_KEY, PEPR_NAMESPACE } from "../../model/mesh-words";
 import { isMeshNamespace, mirroring } from "../../install/namespace-facts";
 import type { InstallSettings } from "../../install/names";
 import { MANAGER_MESH, MANAGER_MIRROR, meshLabels } from "../../install/names";
@@ -96,7 +96,8 @@ export class MeshNamespaceKeeper {
     if (facts === undefined || facts.terminating) return;
     const object = rootConfigMap(settings, name, rootsPem());
     const live = this.configMaps.get(name);
-    if (isMeshNamespace(facts, settings)) {
+    // Beside the control plane it is for those who ask the read-only API.
+    if (isMeshNamespace(facts, settings) || name === PEPR_NAMESPACE) {
       if (live !== rootsPem()) await applyObject(kube, { object, manager: MANAGER_MESH });
       return;
     }

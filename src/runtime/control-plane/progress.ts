@@ -37,7 +37,7 @@ export function subjectKey({ kind, namespace, name }: StatusSubject): string {
 }
 
 /** The custom object of a key; undefined when it is none. */
-function subjectOfKey(key: string): StatusSubject | undefined {
+export function subjectOfKey(key: string): StatusSubject | undefined {
   const [type = "", namespace, name] = key.split("/");
   const kind = type.split(".")[0] ?? "";
   return name === undefined || namespace === undefined || apiKind(kind) === undefined

@@ -37,6 +37,8 @@ export interface Reporting {
   readonly events: EventWriter;
   /** Pepr's level trigger. Without it no status is ever written, nor is a deleted MeshConfig made again. */
   reconcile(object: ObjectName): void;
+  /** How far the proxies are with an object; undefined: nobody counts. */
+  readonly progress: Progress["of"];
   stop(): void;
 }
 
@@ -152,6 +154,7 @@ export function startReporting(options: ReportingOptions): Reporting {
   });
   return {
     events,
+    progress: (subject, generation) => progress?.of(subject, generation),
     reconcile(object) {
       triggered.set(subjectKey(object), object);
       touch(object);

@@ -1,6 +1,6 @@
 import { Backoff } from "../kube/backoff";
 import type { Clock, LivePod, Log, Subscription } from "../ports";
-import { ReceivedRows, type LedgerMessage, type RefusedRow } from "./rows";
+import { ReceivedRows, type LedgerMessage, type RefusedRow, type ReplicaRows } from "./rows";
 import type { FleetView } from "./sum";
 
 /** A pod that serves ADS. */
@@ -79,6 +79,11 @@ export class Fleet {
       complete: connected.length > 0 && !waiting,
       missing: (this.absent ??= this.findMissing(connected)),
     };
+  }
+
+  /** The replicas there are, and what each has said; undefined: it cannot be asked. */
+  replicas(): readonly { readonly replica: Replica; readonly rows: ReplicaRows | undefined }[] {
+    return [...this.links.values()].map(({ replica, rows }) => ({ replica, rows }));
   }
 
   onChange(listener: (changed: ChangedObjects) => void): Subscription {

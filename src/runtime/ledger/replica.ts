@@ -9,7 +9,7 @@ import { tallyOf, type Lag } from "../../xds/tally";
 import type { LedgerStream, RefusedResource } from "../ads/ledger";
 import type { EngineReports } from "../engine/reports";
 import type { Clock, Subscription } from "../ports";
-import { leafRoot } from "../secrets/leaf-version";
+import { leafDue, leafRoot } from "../secrets/leaf-version";
 import {
   GIVEN,
   messageBetween,
@@ -18,6 +18,7 @@ import {
   type ProxyRow,
   type RefusedRow,
   type ReplicaRows,
+  type StandRow,
 } from "./rows";
 
 /** What the ADS server tells of its streams. */
@@ -40,6 +41,8 @@ export interface ReplicaLedgerOptions {
   readonly given?: () => ReplicaTrust;
   /** Trust domains that the configuration delivered last accepts; undefined: nobody rotates roots here. */
   readonly domains?: () => readonly string[];
+  /** Release of this replica, to be shown. */
+  readonly version?: string;
   readonly clock: Clock;
 }
 
@@ -54,6 +57,7 @@ interface Known {
   readonly lag: Lag;
   readonly row: ProxyRow;
   readonly trust: ProxyTrust;
+  readonly stand: StandRow;
   /** Trust domains of the last configuration that it has held in full, as JSON, to be compared. */
   readonly domains: string;
 }
@@ -129,6 +133,8 @@ export class ReplicaLedger {
       refused: this.refused(next),
       trust: new Map([...next].map(([uid, { trust }]) => [uid, trust])),
       given: new Map(this.options.given === undefined ? [] : [[GIVEN, this.options.given()]]),
+      stand: new Map([...next].map(([uid, { stand }]) => [uid, stand])),
+      about: new Map(this.about),
     };
   }
 
@@ -145,8 +151,7 @@ export class ReplicaLedger {
 
   private look(stream: LedgerStream, before: Known | undefined, now: Delivered): Known {
     const { proxy, state, openedAt } = stream;
-    if (before?.state === state && before.row.config === now.config && before.domains === now.domains)
-      return before;
+    if (before !== undefined && isStill(before, state, now)) return before;
     const { diffs } = this.options.streams;
     const name = `${proxy.identity.namespace}/${proxy.podName}`;
     // A new stream may be of a new process, which holds nothing.
@@ -159,7 +164,17 @@ export class ReplicaLedger {
     // What was refused may be the very listener that has to know another trust domain.
     const { domains } = settled && isSynced(state, diffs) ? now : earlier;
     const trust = { ...trustOf(name, state), ...this.accepted(domains) };
-    return { openedAt, state, lag: lagOf(state, diffs), row: { name, config }, trust, domains };
+    const stand = standOf(stream, settled ? undefined : this.lateSince(before));
+    return { openedAt, state, lag: lagOf(state, diffs), row: { name, config }, trust, stand, domains };
+  }
+
+  private lateSince(before: Known | undefined): number {
+    return before?.stand.lateSince ?? this.options.clock.now();
+  }
+
+  private get about(): readonly (readonly [string, { version: string }])[] {
+    const { version } = this.options;
+    return version === undefined ? [] : [[GIVEN, { version }]];
   }
 
   private accepted(domains: string): Pick<ProxyTrust, "domains"> {
@@ -171,7 +186,7 @@ export class ReplicaLedger {
       this.options.streams.refusals().map(({ typeUrl, name, version, message, origins, podUids }) => {
         const proxy = podUids.map(uid => proxies.get(uid)?.row.name).find(known => known !== undefined) ?? "";
         const row = { typeUrl, name, version, message, origins, count: podUids.length, proxy };
-        return [`${typeUrl} ${name} ${version}`, row];
+        return [refusalKey(typeUrl, row), row];
       }),
     );
   }
@@ -209,6 +224,31 @@ function trustOf(name: string, state: StreamState): ProxyTrust {
     name,
     ...(trust === undefined ? {} : { trust }),
     ...(leaf === undefined ? {} : { issuer: leaf && leafRoot(leaf) }),
+  };
+}
+
+function isStill(before: Known, state: StreamState, now: Delivered): boolean {
+  return before.state === state && before.row.config === now.config && before.domains === now.domains;
+}
+
+/** Refusals that are named of one proxy. */
+const MOST_REFUSED = 3;
+
+function refusalKey(typeUrl: string, { name, version }: { name: string; version: string }): string {
+  return `${typeUrl} ${name} ${version}`;
+}
+
+function standOf({ openedAt, build, state }: LedgerStream, late: number | undefined): StandRow {
+  const renewAt = leafDue(heldOf(state, TYPE_URLS.secret, SDS_SERVICE_CERT) ?? "");
+  const refused = [...state.types.values()]
+    .flatMap(({ typeUrl, rejected }) => [...rejected.values()].map(one => refusalKey(typeUrl, one)))
+    .slice(0, MOST_REFUSED);
+  return {
+    since: openedAt,
+    ...(late === undefined ? {} : { lateSince: late }),
+    ...(build === undefined ? {} : { envoy: build }),
+    ...(renewAt === undefined ? {} : { renewAt }),
+    ...(refused.length === 0 ? {} : { refused }),
   };
 }
 

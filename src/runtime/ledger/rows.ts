@@ -25,6 +25,20 @@ export interface RefusedRow {
   readonly proxy: string;
 }
 
+/** How a connected proxy stands, to be shown: nothing depends on it. Times in epoch milliseconds. */
+export interface StandRow {
+  /** Since when it is connected to this replica. */
+  readonly since: number;
+  /** Since when it lacks something of what it should hold, refusals aside; absent: it holds everything. */
+  readonly lateSince?: number;
+  /** Version of Envoy, as the proxy says. */
+  readonly envoy?: string;
+  /** When its certificate is renewed; absent: it has none of this mesh. */
+  readonly renewAt?: number;
+  /** Keys of {@link ReplicaRows.refused} that it refuses, a few; absent: none. */
+  readonly refused?: readonly string[];
+}
+
 /** All rows of one replica. */
 export interface ReplicaRows {
   /** Generation of custom objects as compiled, by object. */
@@ -39,9 +53,13 @@ export interface ReplicaRows {
   readonly trust: ReadonlyMap<string, ProxyTrust>;
   /** What the replica gives to proxies that connect now: one row, {@link GIVEN}; none from an older release. */
   readonly given: ReadonlyMap<string, ReplicaTrust>;
+  /** By pod uid. */
+  readonly stand: ReadonlyMap<string, StandRow>;
+  /** The replica itself: one row, {@link GIVEN}; none from an older release. */
+  readonly about: ReadonlyMap<string, { /** Release. */ readonly version: string }>;
 }
 
-/** Key of the one row of {@link ReplicaRows.given}. */
+/** Key of the one row of {@link ReplicaRows.given} and of {@link ReplicaRows.about}. */
 export const GIVEN = "given";
 
 /** The kinds of rows. */
@@ -52,6 +70,8 @@ const ROW_KINDS = [
   "refused",
   "trust",
   "given",
+  "stand",
+  "about",
 ] as const satisfies readonly (keyof ReplicaRows)[];
 /** One of {@link ROW_KINDS}. */
 type RowKind = (typeof ROW_KINDS)[number];
@@ -109,6 +129,8 @@ export class ReceivedRows implements ReplicaRows {
   readonly refused = new Map<string, RefusedRow>();
   readonly trust = new Map<string, ProxyTrust>();
   readonly given = new Map<string, ReplicaTrust>();
+  readonly stand = new Map<string, StandRow>();
+  readonly about = new Map<string, { version: string }>();
 
   /** Takes in a message; returns what changed. */
   take(message: LedgerMessage): ReadonlyMap<RowKind, ReadonlySet<string>> {

@@ -1,0 +1,144 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Lifetime } from "../../certificate/plan";
+import { ADS_SAN } from "../../model/mesh-words";
+import { TokenBucket } from "../ads/limits";
+import type { IssuedPair } from "../issuers/issuer";
+import { redact } from "../log/redact";
+import type { Clock, Log } from "../ports";
+import type { Authority } from "../secrets/authority";
+import { issueServing } from "../secrets/authority";
+import { keepServingRenewed } from "../secrets/serving-renewal";
+import type { ViewerCheck } from "./viewer";
+
+/** A page: what it answers to a query; undefined: there is nothing of that name. */
+export type ApiPage = (query: URLSearchParams) => unknown;
+
+/** What the API is served with. */
+export interface ApiServerOptions {
+  readonly authority: Authority;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly allowed: ViewerCheck;
+  /** By path. */
+  readonly pages: Readonly<Record<string, ApiPage>>;
+}
+
+/** A query that makes no sense; the message is for who asked. */
+export class BadQuery extends Error {}
+
+/** It is for those who may forward a port of the pod, and not for every pod of the cluster. */
+const HOST = "127.0.0.1";
+/** Life of its certificate, milliseconds. */
+const VALIDITY_MS = 86_400_000;
+const MOST_CONNECTIONS = 32;
+/** Requests that are answered at the same time. */
+const MOST_AT_ONCE = 8;
+/** Requests per second, after some at once. */
+const RATE = 20;
+const BURST = 40;
+const MOST_URL = 2_048;
+/** A page may be long, but not endless. */
+const BOUNDS = { depth: 12, items: 20_000 };
+
+type Answer = readonly [status: number, content: unknown];
+
+/** Serves GET of exact paths to viewers, over TLS 1.3 with a certificate of the control plane. */
+export async function serveApi(options: ApiServerOptions): Promise<{ readonly port: number; stop(): void }> {
+  const { authority, clock, log } = options;
+  const issue = ({ now }: Lifetime): IssuedPair =>
+    issueServing(authority, [ADS_SAN], { now, validityMs: VALIDITY_MS });
+  const context = ({ certPem, keyPem }: IssuedPair): { cert: string; key: string } => ({
+    cert: certPem,
+    key: keyPem,
+  });
+  const first = issue({ now: clock.now(), validityMs: VALIDITY_MS });
+  const timeouts = { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 30_000 };
+  const answered = answering(options);
+  const server = createServer(
+    { ...context(first), minVersion: "TLSv1.3", ...timeouts },
+    (request, response) => {
+      void answered(request).then(answer => {
+        send(response, answer);
+      });
+    },
+  );
+  server.maxConnections = MOST_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, HOST, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  server.on("error", error => {
+    log.error("the read-only API failed", { error: error.message });
+  });
+  server.unref();
+  const renewal = keepServingRenewed(first, {
+    clock,
+    validityMs: VALIDITY_MS,
+    present: lifetime => {
+      const next = issue(lifetime);
+      server.setSecureContext({ ...context(next), minVersion: "TLSv1.3" });
+      return next;
+    },
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () => {
+      renewal.stop();
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Never rejects. */
+function answering({
+  allowed,
+  clock,
+  log,
+  pages,
+}: ApiServerOptions): (request: IncomingMessage) => Promise<Answer> {
+  const bucket = new TokenBucket(RATE, BURST, clock.now());
+  let atOnce = 0;
+  const look = async ({ method, url = "", headers }: IncomingMessage): Promise<Answer> => {
+    if (method !== "GET") return [405, { error: "only GET" }];
+    if (url.length > MOST_URL) return [414, { error: "the query is too long" }];
+    if (!(await allowed(headers.authorization)))
+      return [401, { error: "needs a token of the viewer's ServiceAccount" }];
+    if (!bucket.tryTake(clock.now())) return [429, { error: "too many requests" }];
+    const [path = "", query] = url.split("?", 2);
+    const content = Object.hasOwn(pages, path) ? await pages[path]?.(new URLSearchParams(query)) : undefined;
+    return content === undefined ? [404, { error: "not found" }] : [200, redact(content, BOUNDS)];
+  };
+  return async request => {
+    if (atOnce >= MOST_AT_ONCE) return [503, { error: "too many requests at once" }];
+    atOnce += 1;
+    try {
+      return await look(request);
+    } catch (error) {
+      if (error instanceof BadQuery) return [400, { error: error.message }];
+      log.warn("the read-only API could not answer", { error });
+      return [503, { error: "cannot be answered now" }];
+    } finally {
+      atOnce -= 1;
+    }
+  };
+}
+
+function send(response: ServerResponse, [status, content]: Answer): void {
+  const body = `${JSON.stringify(content)}\n`;
+  response.writeHead(status, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(body),
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    ...(status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
+  });
+  response.end(body);
+}
