@@ -5,8 +5,6 @@ import { WEBHOOK_PORT } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
 import type { TrustDomain } from "../../model/identity";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
-import type { Api } from "../api/start";
-import { startApi } from "../api/start";
 import type { OpenIssuer } from "../issuers/issuer";
 import { createOpenIssuer } from "../issuers/open";
 import type { KubeClient } from "../kube";
@@ -211,18 +209,6 @@ function rotateRoots(
   });
 }
 
-/** What is known of the mesh, for those who may read it; undefined: nobody counts. */
-function openApi(
-  options: ControlPlaneOptions,
-  parts: Parts,
-  told: { readonly reporting: Reporting; readonly keeper: RootKeeper },
-): Api | undefined {
-  const { fleet } = parts.ledgers;
-  const { engine } = parts.world;
-  const { progress } = told.reporting;
-  return fleet && startApi({ ...options, ...parts, engine, fleet, progress, roots: () => told.keeper.view });
-}
-
 /** The tick of the single writer; it never rejects. */
 async function renewOrSay(
   { kube, settings, clock, log }: ControlPlaneOptions,
@@ -253,7 +239,6 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   let reporting: Reporting | undefined;
   let skipped: { stop(): void } | undefined;
   let keeper: RootKeeper | undefined;
-  let api: Api | undefined;
   const follower = followWebhookIdentity(settings, options, next => {
     identity = next;
     server.present(next);
@@ -278,11 +263,9 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...duty, identity });
-      api = openApi(options, parts, { reporting, keeper });
     },
     stop: () => {
       for (const part of [
-        api,
         keeper,
         duties,
         reporting,

@@ -82,12 +82,12 @@ describe("news that proxies take up", () => {
     let now = 100;
     const news = createNews({ now: () => now } as Parameters<typeof createNews>[0]);
     const seen: unknown[] = [];
-    const apply = news.noting(event => seen.push(event.key));
+    const apply = news.noting(event => seen.push(event));
     const event = { kind: "Egress", type: "delete", key: "a/b" } as const;
     apply(event);
     now = 150;
     apply(event);
-    expect(seen).to.deep.equal(["a/b", "a/b"]);
+    expect(seen).to.deep.equal([event, event]);
     expect([...news.present()]).to.deep.equal([]);
     news.during(() => {
       expect([...news.present()]).to.deep.equal([["Egress", 100]]);
