@@ -40,6 +40,8 @@ export interface CliContext {
   /** What `-o` holds, undefined where it was not given. */
   readonly givenOutput: string | undefined;
   readonly verbose: boolean;
+  /** Writes to standard output as it is, whatever `-o` says. */
+  write(text: string): void;
   /** Progress in one line: to standard output beside a table, else to standard error. */
   say(line: string): void;
   /** A warning in one line, to standard error. */
@@ -127,6 +129,9 @@ class Context implements RunContext {
   }
   get env(): Host["env"] {
     return this.host.env;
+  }
+  write(text: string): void {
+    this.host.write(text);
   }
   say(line: string): void {
     const { output } = this.options;

@@ -43,7 +43,10 @@ class PodPortStream extends Duplex {
 
   private failure(why: string): CommandError {
     const { namespace, pod, port } = this.target;
-    return new CommandError(`port ${port} of pod ${namespace}/${pod}: ${why.trim()}`);
+    const short = why.includes("connection refused")
+      ? "nobody listens"
+      : (why.trim().split("\n", 1)[0] ?? "");
+    return new CommandError(`port ${port} of pod ${namespace}/${pod}: ${short}`);
   }
 
   override _read(): void {

@@ -32,6 +32,8 @@ export interface AdminCall {
   readonly page: string;
 }
 
+const firstLine = (text: string): string => text.split("\n", 1)[0] ?? "";
+
 /** How long a page may take. */
 const ANSWER_MS = 60_000;
 
@@ -91,7 +93,7 @@ function exchange(
         else
           reject(
             new CommandError(
-              `Envoy of pod ${namespace}/${pod} answers ${path} with ${status}: ${text.trim().slice(0, 200)}`,
+              `Envoy of pod ${namespace}/${pod} answers ${path} with ${status}: ${firstLine(text)}`,
             ),
           );
       });
