@@ -31,6 +31,9 @@ export interface Network {
 /** Runs the rest of the command line with another /etc/resolv.conf, which nobody else sees. */
 const WITH_RESOLVER = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"'];
 
+/** After so many seconds a connection that nobody has answered is forgotten by the kernel. */
+const FORGET_SECONDS = 2;
+
 /** Ends with its parent, however the parent ends. */
 const WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"];
 
@@ -107,6 +110,9 @@ class Pod implements NetworkPod {
     this.run(["ip", "-force", "-batch", "-"], `${commands.join("\n")}\n`);
     // As in a pod: what the mesh sends to the pod's own loopback address may come from its outer address.
     this.run(["sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1"]);
+    // Nobody answers at Service addresses here. What a sidecar has passed on to one, before it knew of it, the kernel would
+    // remember for two minutes, and let a connection of the application from the same port go the same way past the sidecar.
+    this.run(["sysctl", "-eqw", `net.netfilter.nf_conntrack_tcp_timeout_syn_sent=${FORGET_SECONDS}`]);
   }
 
   start(command: readonly [string, ...string[]], options: RunOptions = {}): ChildProcess {

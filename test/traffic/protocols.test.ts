@@ -82,12 +82,15 @@ describe("traffic through two sidecars", () => {
     await mesh.app("client").serveHttp(8080);
     await mesh.app("outside").serveHttp(8080);
     await mesh.app("outside").serveTcp(3306, "welcome to");
-    await waitFor("configuration in the client", async () => {
-      const answer = await mesh
-        .app("client")
-        .callHttp({ host: SHOP, port: 80 })
-        .catch(() => undefined);
-      return answer?.status === 200;
+    await waitFor("configuration in the client and in both servers", async () => {
+      const pods = new Set<string>();
+      for (let n = 0; n < 12; n += 1) {
+        const call = mesh.app("client").callHttp({ host: SHOP, port: 80 });
+        const answer = await call.catch(() => undefined);
+        if (answer?.status !== 200) return false;
+        pods.add(echo(answer.body).pod);
+      }
+      return pods.size === 2;
     });
   });
 
@@ -156,10 +159,15 @@ describe("traffic through two sidecars", () => {
   });
 
   it("carries TCP where the server speaks first, without delay", async () => {
-    const started = Date.now();
-    const answer = await client().callTcp({ host: SHOP, port: 84, until: "\n" });
-    expect(answer.received).to.match(/^welcome to (server|other)\n$/);
-    expect(Date.now() - started).to.be.below(2000);
+    const tries: number[] = [];
+    // A filter that waited for the client's first bytes would hold up each of them for five seconds.
+    while (tries.length < 3 && !tries.some(took => took < 4000)) {
+      const started = Date.now();
+      const answer = await client().callTcp({ host: SHOP, port: 84, until: "\n" });
+      expect(answer.received).to.match(/^welcome to (server|other)\n$/);
+      tries.push(Date.now() - started);
+    }
+    expect(Math.min(...tries)).to.be.below(4000);
   });
 
   it("reaches the very pod that was dialled, over HTTP and TCP", async () => {
