@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import type { LocalHttpLimit } from "../../src/model/traffic";
+import { rateLimitClusterName } from "../../src/policy/names";
 import type { HttpRule, Leaf } from "../../src/policy/types";
 import { type Mesh, startMesh } from "../support/mesh";
 import { everyRequest, inboundLeaves, outboundLeaves } from "../support/mesh-leaves";
@@ -12,6 +13,8 @@ const CALLER = { namespace: "shoppers", serviceAccount: "caller" };
 const SERVER = { namespace: "shop", serviceAccount: "server" };
 const HOUR_MS = 3_600_000;
 const LIMITS_PORT = 9005;
+/** A name as the mesh gives it: with characters that no `:authority` may have, so that a server that is called so resets streams. */
+const LIMITS = rateLimitClusterName("limits.shop.svc.cluster.local", LIMITS_PORT);
 const origins: [] = [];
 
 const limit = (count: number, burst: number): LocalHttpLimit => ({
@@ -31,12 +34,12 @@ function rule(prefix: string, part: Partial<HttpRule>): HttpRule {
 
 function serverLeaves(limits: string): Leaf[] {
   const external = { kind: "external-cluster" as const, origins, address: limits };
-  const server = { cluster: "limits", host: limits, port: LIMITS_PORT };
+  const server = { cluster: LIMITS, host: limits, port: LIMITS_PORT };
   const service = { ...server, domain: "shop", timeoutMs: 1000, failOpen: false };
   const http = { ...service, xRateLimitHeaders: false, status: 429 };
   return [
     ...outboundLeaves(true),
-    { ...external, name: "limits", port: LIMITS_PORT, http2: true },
+    { ...external, name: LIMITS, port: LIMITS_PORT, http2: true },
     { ...external, name: "no-limits", port: LIMITS_PORT + 1, http2: true },
     ...inboundLeaves(SERVER, [
       {
