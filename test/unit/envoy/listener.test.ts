@@ -231,7 +231,7 @@ describe("the inbound listener for Envoy", () => {
       "envoy.filters.http.router",
     ]);
     expect(at(manager(guarded), "httpFilters", 2, "typedConfig")).to.deep.include({
-      grpcService: { envoyGrpc: { clusterName: "authz" }, timeout: "1.500s" },
+      grpcService: { envoyGrpc: { clusterName: "authz", authority: "authz" }, timeout: "1.500s" },
       failureModeAllow: true,
       statPrefix: "s",
       withRequestBody: { maxRequestBytes: 8192, allowPartialMessage: true },
