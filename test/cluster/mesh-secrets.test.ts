@@ -51,7 +51,7 @@ describe("what can be read without the right to read Secrets", function () {
     shop = await TestNamespace.create(mesh, "secrets", true);
     const server = deployment("server", { program: "server-app" });
     await shop.apply(server, service("server"), deployment("client", { program: "client-app" }));
-    await shop.rolledOut("server", "client");
+    await tracing("server", "client");
     await useSecrets();
     await rememberSecrets();
   });
@@ -60,6 +60,17 @@ describe("what can be read without the right to read Secrets", function () {
     await setLogLevels(levels.observability?.osmLogLevel ?? null, levels.sidecar?.logLevel ?? null);
     await TestNamespace.removeAll();
   });
+
+  /** Each replica of the webhook hears of the level by itself, so the first pods may still be of the one before. */
+  async function tracing(...names: readonly string[]): Promise<void> {
+    await until("sidecars at the level of traces", 240_000, async () => {
+      await shop.rolledOut(...names);
+      const pods = (await shop.pods()).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+      if (pods.every(pod => JSON.stringify(pod.spec).includes('"trace"'))) return true;
+      await shop.kubectl(["rollout", "restart", ...names.map(name => `deployment/${name}`)]);
+      return undefined;
+    });
+  }
 
   /** Has each secret used in good and in bad ways, so that whoever is careless with one says it now. */
   async function useSecrets(): Promise<void> {

@@ -121,7 +121,7 @@ describe("gRPC's own xDS client as an independent peer", () => {
 
   const ask = (): Promise<string> =>
     new Promise((resolve, reject) => {
-      const deadline = Date.now() + 5_000;
+      const deadline = Date.now() + 60_000;
       client.makeUnaryRequest(
         NAME_METHOD.path,
         bytes,

@@ -263,7 +263,7 @@ describe("the ADS server's limits", () => {
     first.cancel();
     const second = rig.connect("b", { beside: first });
     await configured(second);
-    await waitFor("the reset", () => rig.server.stats().connections === 1, 9_000);
+    await waitFor("the reset", () => rig.server.stats().connections === 1, 60_000);
     expect(second.ended).to.equal(undefined);
     expect(rig.server.stats().streams).to.equal(1);
   });
@@ -298,7 +298,7 @@ describe("the ADS server's limits", () => {
     const mute = tcp(rig.server.port, "127.0.0.1");
     await once(mute, "connect");
     expect(rig.server.stats().connections).to.equal(1);
-    await waitFor("the end of the connection", () => rig.server.stats().connections === 0, 8_000);
+    await waitFor("the end of the connection", () => rig.server.stats().connections === 0, 60_000);
   });
 
   it("sends all proxies elsewhere when it drains", async () => {
