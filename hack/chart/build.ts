@@ -4,6 +4,7 @@ import { gzipSync } from "node:zlib";
 import { parseAllDocuments, stringify } from "yaml";
 import { DEFAULT_POD_SIZE, sizedDeployment } from "../../src/install/deployments";
 import type { LiveDeployment } from "../../src/install/deployments";
+import { buildAddonsChart, writeManifests } from "../addons/chart";
 import { chartValues, schemaTree, valuesYaml } from "./values";
 import type { Manifest } from "./templates";
 import { deploymentTemplate, expand, moduleFiles, moduleTemplate, plainTemplate } from "./templates";
@@ -91,6 +92,8 @@ function main(): void {
     version: string;
   };
   buildChart(manifest, path.join(ROOT, "dist", "chart", "osm-pepr"), version);
+  buildAddonsChart(path.join(ROOT, "dist", "chart", "osm-addons"), version);
+  writeManifests(path.join(ROOT, "dist", "addons"));
 }
 
 if (require.main === module) main();

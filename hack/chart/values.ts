@@ -3,7 +3,7 @@ import { DEFAULT_MESH_NAME, DEFAULT_OSM_NAMESPACE, DEFAULT_TRUST_DOMAIN } from "
 import { DEFAULT_IMAGES } from "../../src/runtime/settings";
 
 /** A value of the chart: its default, its JSON schema and the comment in values.yaml. */
-interface Value {
+export interface Value {
   readonly path: readonly [string, ...string[]];
   readonly default: unknown;
   readonly schema: object;
