@@ -1,11 +1,13 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import type { MeshWorld } from "../../src/cli/offline/world";
 import type { TestObject } from "../support/objects";
 import { aCall, aMesh, CAST } from "../support/random-mesh";
 import { Scene } from "../support/scene";
 import type { ResolvedCall } from "../support/scene-calls";
 import { answerTo, decided, isHttp } from "../support/scene-calls";
 import { SceneNetwork } from "../support/scene-network";
+import { explained, offlineWorld } from "../support/offline-scene";
 import { podAddresses, podName } from "../support/scene";
 import type { AppAnswer } from "../support/scene-operations";
 import { verdict } from "../support/verdict";
@@ -46,7 +48,17 @@ function endsOf(scene: Scene, call: ResolvedCall): readonly End[] {
   });
 }
 
-describe("the evaluator and real Envoys (P-05)", () => {
+/** Every end that `osm explain` speaks of, given the objects as a file. */
+function endsOfCommand(world: MeshWorld, call: ResolvedCall): readonly End[] {
+  return explained(world, call).cases.map(one => {
+    const said = answerTo(one, isHttp(call));
+    const seen = said === "passthrough" ? (isHttp(call) ? 200 : "answered") : said;
+    const several = one.steps.some(({ at, text }) => at === "backend" && text.includes(", one of "));
+    return { seen, pods: reaches(seen) && one.pod !== undefined && !several ? [one.pod] : undefined };
+  });
+}
+
+describe("the evaluator, osm explain and real Envoys (P-05)", () => {
   let network: SceneNetwork;
 
   before(async () => {
@@ -63,31 +75,51 @@ describe("the evaluator and real Envoys (P-05)", () => {
     return fits ? undefined : `seen ${JSON.stringify(answer)}, possible ${JSON.stringify(ends)}`;
   }
 
-  async function compare(scene: Scene, call: ResolvedCall): Promise<string | undefined> {
-    const ends = endsOf(scene, call);
+  async function compare(
+    scene: Scene,
+    world: MeshWorld,
+    call: ResolvedCall,
+  ): Promise<{ readonly evaluator?: string | undefined; readonly command?: string | undefined }> {
+    const [ends, said] = [endsOf(scene, call), endsOfCommand(world, call)];
     const until = Date.now() + PATIENCE_MS;
     for (;;) {
-      const wrong = judge(ends, await network.call(call));
-      if (wrong === undefined || Date.now() > until) return wrong;
+      const answer = await network.call(call);
+      const evaluator = judge(ends, answer);
+      const command = judge(said, answer) ?? unlike(call, said, ends);
+      if ((evaluator === undefined && command === undefined) || Date.now() > until)
+        return { evaluator, command };
     }
+  }
+
+  /** In what the command says something else than the evaluator, which follows one pod of several where a node chooses. */
+  function unlike(call: ResolvedCall, said: readonly End[], ends: readonly End[]): string | undefined {
+    const wordsOf = (all: readonly End[]): string[] =>
+      [...new Set(all.map(({ seen }) => String(seen)))].sort();
+    const [command, evaluator] = [wordsOf(said), wordsOf(ends)];
+    const isPlain = podName(call.from) === "web/plain";
+    const alike = isPlain
+      ? evaluator.every(word => command.includes(word))
+      : command.join() === evaluator.join();
+    return alike ? undefined : `the command says ${command.join()}, the evaluator ${evaluator.join()}`;
   }
 
   it(`agree about ${MESHES} random meshes, ${CALLS} calls each`, async () => {
     const meshes = fc.sample(aMesh, { numRuns: MESHES, seed: SEED });
     const calls = fc.sample(aCall, { numRuns: MESHES * CALLS, seed: SEED });
     const wrong: string[] = [];
+    const misled: string[] = [];
     const outcomes = new Map<string, number>();
     for (const [index, objects] of meshes.entries()) {
       const scene = new Scene(objects);
       await (index === 0 ? network.begin(scene, calls) : network.turn(scene));
+      const world = offlineWorld(objects);
       for (const call of calls.slice(index * CALLS, (index + 1) * CALLS)) {
         const { outcome } = decided(scene, call);
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-        const found = await compare(scene, call);
-        if (found === undefined) continue;
-        wrong.push(
-          `mesh ${index}, ${call.title} ${JSON.stringify(call.headers)}: ${found}\n${policyOf(objects)}`,
-        );
+        const { evaluator, command } = await compare(scene, world, call);
+        const title = `mesh ${index}, ${call.title} ${JSON.stringify(call.headers)}`;
+        if (evaluator !== undefined) wrong.push(`${title}: ${evaluator}\n${policyOf(objects)}`);
+        if (command !== undefined) misled.push(`${title}: osm explain: ${command}\n${policyOf(objects)}`);
       }
     }
     const compared = [...outcomes.values()].reduce((sum, count) => sum + count, 0);
@@ -96,7 +128,13 @@ describe("the evaluator and real Envoys (P-05)", () => {
       failed: wrong.length,
       bound: `0 of ${MESHES * CALLS} unequal`,
     });
+    verdict("osm explain, offline, and Envoys decide alike", misled.length === 0, {
+      count: compared,
+      failed: misled.length,
+      bound: `0 of ${MESHES * CALLS} unequal`,
+    });
     expect(wrong.join("\n\n")).to.equal("");
+    expect(misled.join("\n\n")).to.equal("");
     expect(network.nacks).to.deep.equal([]);
     expect(outcomes.get("delivered"), "calls that are let through").to.be.greaterThan(MESHES);
     expect(outcomes.get("forbidden"), "calls that are refused").to.be.greaterThan(MESHES);
