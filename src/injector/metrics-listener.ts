@@ -1,5 +1,5 @@
-import { PORT_METRICS } from "../model/mesh-words";
-import { STAT_PREFIX } from "../model/request-metrics";
+import { PATH_REQUESTS, PORT_METRICS } from "../model/mesh-words";
+import { STAT_PREFIX, STAT_TOTAL } from "../model/request-metrics";
 import type { EnvoyJson } from "./envoy-json";
 import { exactListener, typed } from "./envoy-json";
 import { ADMIN_CLUSTER } from "./kubelet-listeners";
@@ -36,13 +36,25 @@ function envoy_on_response(response)
 end
 `;
 
+/** By Envoy's own names: requests between workloads, and at each Service how they were answered and how long they took. */
+const REQUESTS = `^(${STAT_PREFIX}\\.${STAT_TOTAL}|http\\.outbound.+\\.downstream_rq_(.xx|time)$)`;
+
 /** The listener that Prometheus scrapes, on {@link PORT_METRICS}: all of the sidecar's metrics, and nothing else. */
 export function metricsListener(ipv6: boolean): EnvoyJson {
   return exactListener({
     name: "osm_metrics_listener",
     port: PORT_METRICS,
     ipv6,
-    routes: [{ path: METRICS_PATH, methods: "GET|HEAD", cluster: ADMIN_CLUSTER, timeoutSeconds: 10 }],
+    routes: [
+      { path: METRICS_PATH, methods: "GET|HEAD", cluster: ADMIN_CLUSTER, timeoutSeconds: 10 },
+      {
+        path: PATH_REQUESTS,
+        target: `${METRICS_PATH}?usedonly&filter=${encodeURIComponent(REQUESTS)}`,
+        methods: "GET|HEAD",
+        cluster: ADMIN_CLUSTER,
+        timeoutSeconds: 10,
+      },
+    ],
     filters: [
       {
         name: "envoy.filters.http.lua",

@@ -65,6 +65,8 @@ export const PORT_ADMIN = 15000;
 export const PORT_OUTBOUND = 15001;
 export const PORT_INBOUND = 15003;
 export const PORT_METRICS = 15010;
+/** Path at {@link PORT_METRICS} with what the control plane shows of requests, a small part of all metrics. */
+export const PATH_REQUESTS = "/stats/requests";
 export const PORT_LIVENESS = 15901;
 export const PORT_READINESS = 15902;
 export const PORT_STARTUP = 15903;

@@ -1,4 +1,5 @@
 /** What the read-only API answers, as JSON. Times in epoch milliseconds; objects, pods and Services as `namespace/name`. */
+import type { Decision } from "../../policy/decide";
 
 /** Answer of `/v1/status`. */
 export interface StatusPage {
@@ -117,4 +118,91 @@ export interface RootsLine {
     readonly waiting?: readonly string[];
   };
   readonly errors: Readonly<Record<string, string>>;
+}
+
+/** Answer of `/v1/topology`. */
+export interface TopologyPage {
+  readonly at: number;
+  readonly workloads: readonly WorkloadLine[];
+  readonly services: readonly ServiceLine[];
+}
+
+/** What runs pods in a namespace of the mesh. */
+export interface WorkloadLine {
+  /** `namespace/Kind/name`, by which the other pages name it. */
+  readonly workload: string;
+  readonly pods: number;
+  /** Those of them with a sidecar. */
+  readonly proxies: number;
+  /** `namespace/account`; of pods without a sidecar as well, though those prove none. */
+  readonly identities: readonly string[];
+  readonly external?: true;
+  /** Everybody in the mesh may call it; without a sidecar: anybody. */
+  readonly open: boolean;
+  /** It takes calls without mutual TLS as well. */
+  readonly plaintext: boolean;
+  /** Who may call it otherwise, and by which TrafficTarget. */
+  readonly allows: readonly { readonly by: string; readonly sources: readonly string[] }[];
+}
+
+/** A Service of the mesh. */
+export interface ServiceLine {
+  readonly service: string;
+  readonly ports: readonly number[];
+  /** Those that serve it through their sidecars. */
+  readonly workloads: readonly string[];
+  readonly splits: readonly {
+    readonly by: string;
+    /** HTTPRouteGroups that it is for; none: all requests. */
+    readonly matches: readonly string[];
+    readonly backends: readonly { readonly service: string; readonly weight: number }[];
+  }[];
+}
+
+/** Answer of `/v1/traffic`: HTTP as sidecars count it that serve metrics. Rates per second. */
+export interface TrafficPage {
+  readonly at: number;
+  /** The time that the rates are of, milliseconds; 0: counting has just begun. */
+  readonly windowMs: number;
+  /** Pods that were asked, and those of them that have no metrics. */
+  readonly asked: number;
+  readonly silent: readonly string[];
+  /** What workloads send to Services, as their own sidecars answer them. */
+  readonly calls: readonly CallLine[];
+  /** Which workload was reached in the end; `unknown`: none, or a caller from outside. */
+  readonly pairs: readonly PairLine[];
+}
+
+/** Requests by what became of them. */
+export interface Rates {
+  readonly rate: number;
+  /** Of {@link Rates.rate}, answered 5xx or not at all. */
+  readonly failed: number;
+  /** Of {@link Rates.rate}, answered 4xx. */
+  readonly refused: number;
+}
+
+/** Requests of a workload to a port of a Service. */
+export interface CallLine extends Rates {
+  readonly from: string;
+  readonly service: string;
+  readonly port: number;
+  /** Milliseconds; absent: none was measured in the window. */
+  readonly p50?: number;
+  readonly p99?: number;
+}
+
+/** Requests between two workloads. */
+export interface PairLine extends Rates {
+  readonly from: string;
+  readonly to: string;
+  /** Of {@link Rates.refused}, answered 403. */
+  readonly forbidden: number;
+}
+
+/** Answer of `/v1/explain`. */
+export interface ExplainPage {
+  readonly from: string;
+  readonly to: string;
+  readonly decision: Decision;
 }

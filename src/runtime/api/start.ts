@@ -2,8 +2,11 @@ import { API_PORT } from "../../model/mesh-words";
 import type { KubeClient } from "../kube";
 import type { Authority } from "../secrets/authority";
 import type { Clock, Log } from "../ports";
+import { explainPage } from "./explain";
 import { serveApi } from "./serve";
 import { statusPage, type StatusSources } from "./status";
+import { topologyPage } from "./topology";
+import { Traffic } from "./traffic";
 import { createViewerCheck } from "./viewer";
 
 /** What the read-only API works with. */
@@ -25,7 +28,9 @@ export interface Api {
 
 /** Starts the read-only API of the single writer, where the sum over all replicas is. */
 export function startApi(options: ApiOptions): Api {
+  const { engine, clock } = options;
   const log = options.log.child("api");
+  const traffic = new Traffic(engine, clock);
   const server = serveApi({
     ...options,
     log,
@@ -33,6 +38,9 @@ export function startApi(options: ApiOptions): Api {
     allowed: createViewerCheck(options),
     pages: {
       "/v1/status": () => statusPage(options),
+      "/v1/topology": () => topologyPage(engine, clock.now()),
+      "/v1/traffic": () => traffic.page(),
+      "/v1/explain": query => explainPage(engine, query),
     },
   }).catch((error: unknown) => {
     log.error("the read-only API cannot be opened", { error: String(error) });
