@@ -89,6 +89,9 @@ export const RIVAL_MAY = trafficTarget({
   rules: ["TCPRoute/bytes"],
 });
 
+/** What lets the caller in at both servers, as in {@link firstPolicy}. */
+export const CALLER_MAY: readonly TestObject[] = [always("a"), always("b")];
+
 /** One rewriting. */
 export interface Rewriting {
   readonly what: string;
