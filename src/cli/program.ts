@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { DEFAULT_MESH_NAME, DEFAULT_OSM_NAMESPACE } from "../model/mesh-words";
 import { COMMANDS } from "./commands";
+import { answerCompletion } from "./commands/completion";
 import { readConfig } from "./config-file";
 import { createContext, formatOf, type GlobalOptions, type RunContext } from "./context";
 import { EXIT, exitCodeOf, failureWords, type ExitCode } from "./failure";
@@ -89,7 +90,9 @@ export async function runProgram(args: readonly string[], host: Host, name = "os
   try {
     const built = buildProgram(host, name);
     ({ context } = built);
-    await built.root.parseAsync([...args], { from: "user" });
+    const [first, ...rest] = args;
+    if (first === "__complete") await answerCompletion(built.root, built.context, rest);
+    else await built.root.parseAsync([...args], { from: "user" });
     return context.exitCode ?? EXIT.ok;
   } catch (error) {
     return report(error, host, context?.verbose ?? false);

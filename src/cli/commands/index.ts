@@ -1,10 +1,13 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context";
+import { addCompletionCommands } from "./completion";
 import { addEnvCommand } from "./env";
+import { addExplainCommand } from "./explain";
 import { addMeshCommands } from "./mesh";
 import { addMetricsCommands } from "./metrics";
 import { addNamespaceCommands } from "./namespace";
 import { addProxyCommands } from "./proxy";
+import { addStatusCommand } from "./status";
 import { addVersionCommand } from "./version";
 
 /** Adds the commands of one family to the root command. */
@@ -12,10 +15,13 @@ export type CommandFamily = (program: Command, context: CliContext) => void;
 
 /** Every family, one file each. */
 export const COMMANDS: readonly CommandFamily[] = [
+  addCompletionCommands,
   addEnvCommand,
+  addExplainCommand,
   addMeshCommands,
   addMetricsCommands,
   addNamespaceCommands,
   addProxyCommands,
+  addStatusCommand,
   addVersionCommand,
 ];
