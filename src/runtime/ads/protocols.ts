@@ -57,6 +57,7 @@ export class DeltaProtocol implements Protocol {
     const request = decoded(decodeDeltaRequest, bytes);
     this.node.check(request.nodeId);
     this.build = request.build ?? this.build;
+    this.observe(request, now);
     const before: Uint8Array[] = [];
     if (
       request.typeUrl === TYPE_URLS.secret &&
