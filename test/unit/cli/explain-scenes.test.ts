@@ -34,7 +34,8 @@ function ask(scene: Scene, calls: readonly SceneCall[]): number {
   return asked.length;
 }
 
-describe("osm explain, offline, about every scene", () => {
+describe("osm explain, offline, about every scene", function () {
+  this.timeout(120_000);
   let count = 0;
 
   for (const name of sceneNames()) {
