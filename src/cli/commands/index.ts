@@ -6,6 +6,7 @@ import { addExplainCommand } from "./explain";
 import { addMeshCommands } from "./mesh";
 import { addMetricsCommands } from "./metrics";
 import { addNamespaceCommands } from "./namespace";
+import { addPlanCommand } from "./plan";
 import { addProxyCommands } from "./proxy";
 import { addStatusCommand } from "./status";
 import { addVersionCommand } from "./version";
@@ -21,6 +22,7 @@ export const COMMANDS: readonly CommandFamily[] = [
   addMeshCommands,
   addMetricsCommands,
   addNamespaceCommands,
+  addPlanCommand,
   addProxyCommands,
   addStatusCommand,
   addVersionCommand,
