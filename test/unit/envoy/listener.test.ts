@@ -121,7 +121,7 @@ const EVERY_SOURCE = ["0.0.0.0", "128.0.0.0", "::", "8000::"].map(addressPrefix 
 describe("the inbound listener for Envoy", () => {
   const chain = (leaf: typeof INBOUND, index = 0): ReturnType<typeof at> =>
     at(built(leaf), "filterChains", index);
-  const tls = (leaf: typeof INBOUND): unknown =>
+  const tls = (leaf: typeof INBOUND): ReturnType<typeof at> =>
     at(chain(leaf), "transportSocket", "typedConfig", "commonTlsContext");
   const byRoots = (leaf: typeof INBOUND): unknown =>
     at(tls(leaf), "validationContextSdsSecretConfig", "name");
