@@ -106,11 +106,11 @@ export function planExternal(proxy: ExternalProxyName, lifetime: Lifetime): Cert
   };
 }
 
-/** The built-in root. */
-export function planRoot(now: number): CertificatePlan {
+/** A root; `commonName`: by default that of OSM's. */
+export function planRoot(now: number, commonName = ROOT_COMMON_NAME): CertificatePlan {
   return {
     purpose: "root",
-    commonName: ROOT_COMMON_NAME,
+    commonName,
     organisation: ORGANISATION,
     uris: [],
     dnsNames: [],

@@ -10,6 +10,8 @@ export interface ProxyTrust {
   readonly issuer?: string | null;
   /** Trust domains whose names its configuration accepts; undefined: that of the mesh alone. */
   readonly domains?: readonly string[];
+  /** Root of the control plane that it has been shown alone by its replica; null: another along with it. */
+  readonly own?: string | null;
 }
 
 /** What a replica hands out to proxies that connect now. */
@@ -20,6 +22,8 @@ export interface ReplicaTrust {
   readonly issuing: string;
   /** Trust domains whose names its configuration accepts; undefined: that of the mesh alone. */
   readonly domains?: readonly string[];
+  /** The same of the control plane's own root. */
+  readonly own?: Pick<ReplicaTrust, "trust" | "issuing">;
   /** Why it has no certificate for somebody, as its issuer said last; undefined: everybody has one that is not overdue. */
   readonly trouble?: string;
 }

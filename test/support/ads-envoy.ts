@@ -14,6 +14,8 @@ import { waitFor } from "./wait";
 export interface AdsEnvoy extends EnvoyAdmin {
   /** Puts another token in place, as the kubelet does. */
   setToken(token: string): void;
+  /** Puts other roots of the control plane in place, as the kubelet does. */
+  setRoot(root: string): void;
   log(): string;
   stop(): Promise<void>;
 }
@@ -92,6 +94,9 @@ export async function startAdsEnvoy(options: AdsEnvoyOptions): Promise<AdsEnvoy>
     ...admin,
     setToken: token => {
       put(FILE_TOKEN, token);
+    },
+    setRoot: root => {
+      put(CA_ROOT_KEY, root);
     },
     log: readLog,
     stop,

@@ -30,7 +30,7 @@ export interface ListenerOptions {
 }
 
 /** As grpc-js prints a peer: without brackets also for IPv6. */
-function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
+export function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
   return `${remoteAddress}:${remotePort}`;
 }
 

@@ -11,6 +11,10 @@ export interface ServingMaterial {
   readonly keyPem: string;
   /** Roots of client certificates. A certificate of another root counts as none: it proves nothing. */
   readonly clientRoots: string;
+  /** Name of the root that the chain leads to; undefined: nobody asks. */
+  readonly root?: string;
+  /** Certificates by which the root before that verifies the chain too; absent: there is none. */
+  readonly crossPem?: string;
 }
 
 function contextOf(material: ServingMaterial): SecureContextOptions {

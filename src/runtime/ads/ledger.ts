@@ -62,6 +62,8 @@ export interface LedgerStream {
   readonly bytesSent: number;
   /** Version that the proxy says it is of; a claim, only to be shown. */
   readonly build?: string | undefined;
+  /** Root of the control plane that its handshake was shown alone; null: another could verify it; undefined: not known. */
+  readonly root?: string | null;
   /** With the newest configuration as its snapshot, also while some of that is kept back. Another object if it changed. */
   readonly state: StreamState;
 }

@@ -14,10 +14,11 @@ import type {
   SecretSource,
 } from "../ports";
 import { Barrier } from "./barrier";
-import { listen, type Listener } from "./connections";
+import { listen, peerOf, type Listener } from "./connections";
 import { RotatingCredentials, type ServingMaterial } from "./credentials";
 import { StreamLedger, type Ledger, type LedgerStream } from "./ledger";
 import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
+import { Handshakes, type Shown } from "./handshakes";
 import { Convergence, type AdsObserver, type News } from "./observer";
 import { DeltaProtocol, SotwProtocol, type OnRejection } from "./protocols";
 import { refusalOf, StreamRefused } from "./refusal";
@@ -31,6 +32,9 @@ const CUT_GRACE_MS = 5_000;
 
 /** Time for a status to be read before its connection is closed, milliseconds. */
 const HANG_UP_MS = 100;
+
+/** At most this share of the streams is ended in each {@link SWEEP_MS} for the sake of a new handshake. */
+const ANEW_SHARE = 0.05;
 
 const NO_NEWS: News = new Map();
 
@@ -50,6 +54,8 @@ export interface AdsOptions {
   readonly news?: () => News;
   /** Streams of this replica; 0 is unlimited (MeshConfig `maxDataPlaneConnections`). */
   readonly maxStreams?: number;
+  /** Whether a client certificate is of the present root; default: yes. */
+  readonly isOwn?: (certificate: Uint8Array) => boolean;
   readonly limits?: Partial<AdsLimits>;
 }
 
@@ -95,10 +101,14 @@ export async function startAds(options: AdsOptions): Promise<AdsServer> {
 class RunningServer implements AdsServer {
   private readonly limits: AdsLimits;
   private readonly credentials: RotatingCredentials;
+  /** The same with a chain that the root before the present one verifies too. */
+  private readonly crossed: RotatingCredentials;
+  private readonly handshakes: Handshakes;
   private readonly grpc: Server;
   private readonly diffs = createDiffCache();
   private readonly sessions = new Set<Session>();
   private readonly deltas = new Map<Session, DeltaProtocol>();
+  private readonly calls = new WeakMap<Session, ByteStream>();
   private readonly byPod = new Map<string, Set<Session>>();
   private readonly barrier: Barrier<Session>;
   /** Of streams that are kept from something, so that who counts them sees the same object until something changes. */
@@ -112,7 +122,7 @@ class RunningServer implements AdsServer {
   private sweeper: { cancel(): void } | undefined;
   private maxStreams: number;
   private leaving = false;
-  private injector: ReturnType<Server["createConnectionInjector"]> | undefined;
+  private injectors: Readonly<Record<Shown, Injector>> | undefined;
   private readonly totals = { responses: 0, bytes: 0, rejections: 0, reconnects: 0, tooMany: 0 };
   /** Live pods that have been here. */
   private readonly known = new Set<string>();
@@ -124,6 +134,9 @@ class RunningServer implements AdsServer {
     this.limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
     this.maxStreams = options.maxStreams ?? 0;
     this.credentials = new RotatingCredentials(options.serving);
+    this.crossed = new RotatingCredentials(crossedOf(options.serving));
+    this.handshakes = new Handshakes(options.clock);
+    this.handshakes.present(options.serving.root, options.serving.crossPem !== undefined);
     this.grpc = new Server(channelOptions(this.limits));
     this.grpc.addService(AGGREGATED_DISCOVERY, {
       DeltaAggregatedResources: (call: ByteStream) => {
@@ -154,8 +167,11 @@ class RunningServer implements AdsServer {
   }
 
   async start(): Promise<void> {
-    const injector = this.grpc.createConnectionInjector(this.credentials);
-    this.injector = injector;
+    const injectors = {
+      alone: this.grpc.createConnectionInjector(this.credentials),
+      crossed: this.grpc.createConnectionInjector(this.crossed),
+    };
+    this.injectors = injectors;
     const { host, port, clock } = this.options;
     this.listener = await listen({
       host,
@@ -163,7 +179,11 @@ class RunningServer implements AdsServer {
       clock,
       limits: this.limits,
       onConnection: socket => {
-        injector.injectConnection(socket);
+        const peer = peerOf(socket);
+        socket.on("close", () => {
+          this.handshakes.ended(peer);
+        });
+        injectors[this.handshakes.begin(peer, socket.remoteAddress ?? "")].injectConnection(socket);
       },
     });
     this.sweep();
@@ -188,6 +208,9 @@ class RunningServer implements AdsServer {
 
   setServing(material: ServingMaterial): void {
     this.credentials.rotate(material);
+    this.crossed.rotate(crossedOf(material));
+    this.handshakes.present(material.root, material.crossPem !== undefined);
+    this.ledger.touch();
   }
 
   setMaxStreams(maxStreams: number): void {
@@ -201,7 +224,7 @@ class RunningServer implements AdsServer {
   async drain(graceMs: number): Promise<void> {
     this.leaving = true;
     this.listener?.stop();
-    this.injector?.drain(graceMs);
+    for (const injector of Object.values(this.injectors ?? {})) injector.drain(graceMs);
     const open = [...this.sessions];
     const pace = graceMs / Math.max(1, open.length);
     for (const [index, session] of open.entries()) {
@@ -227,6 +250,7 @@ class RunningServer implements AdsServer {
     const client = { gone: false };
     call.once("cancelled", () => (client.gone = true));
     const evidence = evidenceOf(call);
+    this.handshakes.believed(call.getPeer());
     try {
       const proxy = await this.options.authenticator.authenticate(evidence);
       if (client.gone) return;
@@ -312,6 +336,7 @@ class RunningServer implements AdsServer {
       },
     });
     this.sessions.add(session);
+    this.calls.set(session, call);
     if (kind === "delta") this.deltas.set(session, delta);
     const siblings = this.byPod.get(proxy.podUid) ?? new Set();
     this.byPod.set(proxy.podUid, siblings.add(session));
@@ -370,16 +395,44 @@ class RunningServer implements AdsServer {
   private sweep(): void {
     const now = this.options.clock.now();
     for (const session of [...this.sessions]) session.sweep(now);
+    this.shakeHandsAnew();
     for (const [uid, bucket] of this.openings) if (bucket.isFull(now)) this.openings.delete(uid);
     this.sweeper = this.options.clock.setTimeout(() => {
       this.sweep();
     }, SWEEP_MS);
   }
 
+  /** Connections that were shown another root are closed, a few at a time: their proxies come again at once. */
+  private shakeHandsAnew(): void {
+    let left = Math.ceil(this.sessions.size * ANEW_SHARE);
+    for (const session of [...this.sessions]) {
+      const call = this.calls.get(session);
+      if (call === undefined || !this.handshakes.isStale(call.getPeer())) continue;
+      session.end(status.UNAVAILABLE, "the control plane has another root");
+      this.hangUp(call);
+      left -= 1;
+      if (left <= 0) return;
+    }
+  }
+
+  /** The root that a stream has been shown alone, and of which its client certificate is, where it came by one. */
+  private rootOf(session: Session): string | null {
+    const call = this.calls.get(session);
+    if (call === undefined) return null;
+    const { bearerToken, clientCertificate } = evidenceOf(call);
+    const root = this.handshakes.rootOf(call.getPeer());
+    const { isOwn = (): boolean => true } = this.options;
+    return bearerToken === undefined && clientCertificate !== undefined && !isOwn(clientCertificate)
+      ? null
+      : root;
+  }
+
   private *ledgerStreams(): Generator<LedgerStream> {
     for (const [session, { state, build }] of this.deltas) {
       const { proxy, openedAt, bytesSent } = session;
-      yield { proxy, openedAt, bytesSent, build, state: this.meant(state, this.barrier.wanted(session)) };
+      const root = this.rootOf(session);
+      const measured = this.meant(state, this.barrier.wanted(session));
+      yield { proxy, openedAt, bytesSent, build, root, state: measured };
     }
   }
 
@@ -392,6 +445,12 @@ class RunningServer implements AdsServer {
     this.measured.set(state, { wanted, state: measured });
     return measured;
   }
+}
+
+type Injector = ReturnType<Server["createConnectionInjector"]>;
+
+function crossedOf(material: ServingMaterial): ServingMaterial {
+  return { ...material, certPem: material.certPem + (material.crossPem ?? "") };
 }
 
 function evidenceOf(call: ByteStream): Parameters<Authenticator["authenticate"]>[0] {

@@ -4,7 +4,7 @@ import type { Keeper, KeeperOptions } from "../ownership";
 import { keep, keptAs } from "../ownership";
 import type { Settings } from "../settings";
 import type { Engine } from "../engine";
-import type { Authority } from "../secrets/authority";
+import type { OwnAuthority } from "../secrets/own-authority";
 import type { RootFollower } from "../secrets/root-follower";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import { makeMeshConfig } from "./bootstrap";
@@ -20,8 +20,8 @@ export interface DutyOptions extends KeeperOptions {
   readonly settings: Settings;
   readonly namespaces: Namespaces;
   readonly identity: WebhookIdentity;
-  /** Its root verifies the ADS server. */
-  readonly authority: Authority;
+  /** Its roots verify the ADS server. */
+  readonly authority: OwnAuthority;
   /** Whom workloads trust; the ingress gateway's certificate is issued like theirs. */
   readonly roots: RootFollower;
   readonly engine: Engine;
@@ -50,10 +50,15 @@ function keepMeshConfig(options: DutyOptions): { stop(): void } {
 /** Starts keeping Services, webhook configurations, the admission policy, Deployment sizes and mesh namespaces. */
 export function startDuties(options: DutyOptions): Duties {
   const { settings } = options;
-  const rootsPem = (): string => options.authority.certPem;
+  const { authority } = options;
+  const rootsPem = (): string => authority.anchorsPem;
   const meshNamespaces = new MeshNamespaceKeeper({ ...options, rootsPem });
   const gateway = new GatewaySecretKeeper(options);
   const externalProxies = new ExternalProxyKeeper({ ...options, rootsPem });
+  const changed = authority.onChange(() => {
+    meshNamespaces.lookAtAll();
+    externalProxies.lookAtAll();
+  });
   const meshConfig = keepMeshConfig(options);
   const keepOwned = (identity: WebhookIdentity): Keeper => {
     const material = { caPem: identity.caCertPem, path: identity.path };
@@ -73,6 +78,7 @@ export function startDuties(options: DutyOptions): Duties {
       keeper = keepOwned(identity);
     },
     stop: () => {
+      changed.close();
       keeper.stop();
       gateway.stop();
       externalProxies.stop();

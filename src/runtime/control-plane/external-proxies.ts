@@ -73,7 +73,8 @@ export class ExternalProxyKeeper {
     this.worker.stop();
   }
 
-  private lookAtAll(): void {
+  /** To be called when the authority has changed. */
+  lookAtAll(): void {
     for (const [key, request] of this.informer.values()) this.lookAt(key, request);
   }
 

@@ -1,3 +1,4 @@
+import type { ReplicaTrust } from "../../certificate/root-proof";
 import { ADMISSION_PODS } from "../../install/names";
 import { trustDomainsOf } from "../../model/identity";
 import { MESH_CONFIG_NAME, PEPR_NAMESPACE } from "../../model/mesh-words";
@@ -11,7 +12,7 @@ import { LEDGER_PORT, startLedgerServer, watchLedger } from "../ledger/transport
 import type { KeeperOptions } from "../ownership";
 import type { Role } from "../role";
 import { serves, writes } from "../role";
-import type { Authority } from "../secrets/authority";
+import type { OwnAuthority } from "../secrets/own-authority";
 import type { RootFollower } from "../secrets/root-follower";
 import type { Settings } from "../settings";
 import type { Serving } from "./serving";
@@ -20,7 +21,8 @@ import type { Serving } from "./serving";
 export interface LedgerOptions extends KeeperOptions {
   readonly role: Role;
   readonly settings: Settings;
-  readonly authority: Authority;
+  /** The control plane's own CA. */
+  readonly authority: OwnAuthority;
   readonly engine: Engine;
   /** undefined: this pod serves no proxies. */
   readonly serving: Serving | undefined;
@@ -128,17 +130,23 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
           streams: serving.ads.ledger,
           engine,
           meshConfig,
-          given: () => ({ ...serving.secrets.given(), domains: domains() }),
+          given: () => ({ ...serving.secrets.given(), domains: domains(), own: ownOf(options.authority) }),
           domains,
           clock,
           ...(options.version === undefined ? {} : { version: options.version }),
         });
   const changed = (): void => own?.givenChanged();
-  const given = [options.roots.onRoots(changed), serving?.secrets.onTrouble(changed)];
+  const given = [
+    options.roots.onRoots(changed),
+    serving?.secrets.onTrouble(changed),
+    options.authority.onChange(changed),
+  ];
   const server =
     own === undefined || !serves(role) || role === "dev"
       ? undefined
-      : await listenOnFirst(host => startLedgerServer({ ...options, host, port: LEDGER_PORT, ledger: own }));
+      : await listenOnFirst(host =>
+          startLedgerServer({ ...options, host, port: LEDGER_PORT, ledger: own }),
+        );
   const following = writes(role) ? openFleet(options, own) : undefined;
   return {
     fleet: following?.fleet,
@@ -149,6 +157,10 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
       own?.stop();
     },
   };
+}
+
+function ownOf({ trustVersion, fingerprint }: OwnAuthority): NonNullable<ReplicaTrust["own"]> {
+  return { trust: trustVersion, issuing: fingerprint };
 }
 
 /** `::` takes both families where the kernel has IPv6. */

@@ -68,6 +68,16 @@ export class MeshNamespaceKeeper {
     for (const name of this.options.namespaces.all().keys()) this.worker.enqueue(name);
   }
 
+  /** Whether every namespace of the mesh has the roots as they are now. */
+  isDone(): boolean {
+    const { namespaces, settings, rootsPem } = this.options;
+    const roots = rootsPem();
+    return [...namespaces.all()].every(
+      ([name, facts]) =>
+        facts.terminating || !isMeshNamespace(facts, settings) || this.configMaps.get(name) === roots,
+    );
+  }
+
   stop(): void {
     this.configMaps.stop();
     this.worker.stop();

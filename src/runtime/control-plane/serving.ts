@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import type { MeshConfigSpec } from "../../api/mesh-config";
 import type { Lifetime } from "../../certificate/plan";
 import { parseDuration } from "../../model/duration";
@@ -71,7 +72,23 @@ async function listenOnFirst(
 }
 
 function materialOf({ certPem, keyPem }: IssuedPair, authority: Authority): ServingMaterial {
-  return { certPem, keyPem, clientRoots: authority.certPem };
+  const { anchorsPem: clientRoots, fingerprint: root, crossPem = "" } = authority;
+  if (crossPem === "") return { certPem, keyPem, clientRoots, root };
+  return { certPem: certPem.slice(0, -crossPem.length), keyPem, clientRoots, root, crossPem };
+}
+
+/** A certificate of the ADS server, and what is shown with it. */
+export function presentedBy(
+  authority: Authority,
+  lifetime: Lifetime,
+): { readonly pair: IssuedPair; readonly material: ServingMaterial } {
+  const pair = issueServing(authority, [ADS_SAN, `${ADS_SAN}.cluster.local`], lifetime);
+  return { pair, material: materialOf(pair, authority) };
+}
+
+/** Whether the authority has signed a certificate, DER. */
+export function signedBy({ certPem }: Authority, certificate: Uint8Array): boolean {
+  return new X509Certificate(certificate).verify(new X509Certificate(certPem).publicKey);
 }
 
 /** Starts ADS; resolves when its port is open. What MeshConfig says about it takes effect while it runs. */
@@ -92,11 +109,9 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   });
   const authenticator = createAuthenticator({ kube, pods: engine, trustDomain, clock, log });
   const validityMs = SERVING_VALIDITY_MS;
-  const issue = (lifetime: Lifetime): IssuedPair =>
-    issueServing(authority, [ADS_SAN, `${ADS_SAN}.cluster.local`], lifetime);
-  const first = issue({ now: clock.now(), validityMs });
+  const { pair: first, material } = presentedBy(authority, { now: clock.now(), validityMs });
   const parts = {
-    serving: materialOf(first, authority),
+    serving: material,
     config: engine,
     news: () => engine.news(),
     secrets,
@@ -105,24 +120,27 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     clock,
     log,
   };
+  const isOwn = (certificate: Uint8Array): boolean => signedBy(authority, certificate);
   const maxStreams = spec.sidecar.maxDataPlaneConnections;
   const port = options.port ?? ADS_PORT;
   const ads = await listenOnFirst(options.hosts ?? ["::", "0.0.0.0"], host =>
-    startAds({ ...parts, host, port, maxStreams }),
+    startAds({ ...parts, host, port, maxStreams, isOwn }),
   );
   let { notAfter } = first;
   const present = (lifetime: Lifetime): IssuedPair => {
-    const next = issue(lifetime);
-    notAfter = next.notAfter;
-    ads.setServing(materialOf(next, authority));
-    return next;
+    const next = presentedBy(authority, lifetime);
+    notAfter = next.pair.notAfter;
+    ads.setServing(next.material);
+    return next.pair;
   };
   const renewal = keepServingRenewed(first, { clock, validityMs, present });
+  const changed = authority.onChange?.(() => present({ now: clock.now(), validityMs }));
   const subscription = engine.onMeshConfig(next => {
     secrets.setValidity(leafValidity(next));
     ads.setMaxStreams(next.sidecar.maxDataPlaneConnections);
   });
   const stop = (): void => {
+    changed?.close();
     renewal.stop();
     rotation?.close();
     subscription.close();

@@ -1,5 +1,5 @@
 import type { MeshConfigSpec } from "../../api/mesh-config";
-import type { GatewayTrust } from "../../certificate/root-proof";
+import type { FleetTrust, GatewayTrust } from "../../certificate/root-proof";
 import { EMBEDDED_CRDS } from "../../install/crds";
 import { WEBHOOK_PORT } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
@@ -19,6 +19,8 @@ import type { Role } from "../role";
 import { serves, writes } from "../role";
 import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
+import type { OwnAuthority } from "../secrets/own-authority";
+import { followOwnAuthority } from "../secrets/own-authority";
 import type { RootFollower } from "../secrets/root-follower";
 import { followRoots } from "../secrets/root-follower";
 import type { Settings } from "../settings";
@@ -38,6 +40,7 @@ import { followNamespaces } from "./namespaces";
 import { watchOwnPod } from "./own-pod";
 import type { Reporting } from "./reporting";
 import { startReporting } from "./reporting";
+import { OwnRootKeeper } from "./own-root-keeper";
 import { RootKeeper } from "./root-keeper";
 import type { Serving } from "./serving";
 import { leafValidity, startServing } from "./serving";
@@ -80,7 +83,11 @@ type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
 
 /** What every pod of the control plane shares through the API: made by whichever comes first. */
 interface Foundation {
-  readonly authority: Authority;
+  /** The CA that the mesh began with: it issues to workloads, where nobody else does. */
+  readonly builtIn: Authority;
+  /** Issues what the control plane itself presents: the same until its root has been rotated. */
+  readonly authority: OwnAuthority;
+  readonly following: { stop(): void };
   /** Opens who issues to workloads. */
   readonly openIssuer: OpenIssuer;
   readonly roots: RootFollower;
@@ -99,12 +106,15 @@ async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation>
   await run("custom resource definitions", () => ensureDefinitions(bootstrap, EMBEDDED_CRDS));
   await run("default MeshConfig", () => ensureMeshConfig(bootstrap));
   const meshConfig = await run("MeshConfig", () => readMeshConfig(kube, settings));
-  const authority = await run("root certificate", () => ensureAuthority(root));
+  const builtIn = await run("root certificate", () => ensureAuthority(root));
+  const ownOptions = { ...options, namespace: osmNamespace, builtIn };
+  const following = await run("root of the control plane", () => followOwnAuthority(ownOptions));
   const openIssuer = createOpenIssuer({ ...options, osmNamespace, trustDomain });
-  const follow = { ...options, ...root, openIssuer, authority, trustDomain };
+  const follow = { ...options, ...root, openIssuer, authority: builtIn, trustDomain };
   const roots = await run("roots of the workloads", () => followRoots(follow));
   const identity = await run("webhook identity", () => ensureWebhookIdentity(kube, settings, clock));
-  return { authority, openIssuer, roots, identity, meshConfig };
+  const { authority } = following;
+  return { authority, builtIn, following, openIssuer, roots, identity, meshConfig };
 }
 
 /** Starts everything a role needs, each step within its time; resolves when this process is ready to serve. */
@@ -202,6 +212,7 @@ function rotateRoots(
   return new RootKeeper({
     ...options,
     ...parts,
+    authority: parts.builtIn,
     gateway,
     isEnabled: () => parts.world.engine.meshConfig().featureFlags.enableMeshRootCertificate,
     fleet: () => fleet && fleetTrust(fleet.view()),
@@ -219,6 +230,17 @@ async function renewOrSay(
   } catch (error) {
     log.error("renewal failed, tried again in a minute", { error: String(error) });
   }
+}
+
+/** The rotation of the control plane's own root. */
+function rotateOwnRoot(
+  options: ControlPlaneOptions,
+  parts: Parts,
+  isDistributed: () => boolean,
+): OwnRootKeeper {
+  const { ledgers, authority, builtIn } = parts;
+  const fleet = (): FleetTrust | undefined => ledgers.fleet && fleetTrust(ledgers.fleet.view());
+  return new OwnRootKeeper({ ...options, builtIn, authority, fleet, isDistributed });
 }
 
 /** Hands everything over when this pod is being deleted; outside of a cluster there is none. */
@@ -239,6 +261,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   let reporting: Reporting | undefined;
   let skipped: { stop(): void } | undefined;
   let keeper: RootKeeper | undefined;
+  let ownRoot: OwnRootKeeper | undefined;
   const follower = followWebhookIdentity(settings, options, next => {
     identity = next;
     server.present(next);
@@ -263,10 +286,13 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...duty, identity });
+      ownRoot = rotateOwnRoot(options, parts, () => duties?.meshNamespaces.isDone() === true);
     },
     stop: () => {
       for (const part of [
         keeper,
+        ownRoot,
+        parts.following,
         duties,
         reporting,
         skipped,

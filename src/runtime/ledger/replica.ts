@@ -151,7 +151,8 @@ export class ReplicaLedger {
 
   private look(stream: LedgerStream, before: Known | undefined, now: Delivered): Known {
     const { proxy, state, openedAt } = stream;
-    if (before !== undefined && isStill(before, state, now)) return before;
+    const own = stream.root;
+    if (before !== undefined && before.trust.own === own && isStill(before, state, now)) return before;
     const { diffs } = this.options.streams;
     const name = `${proxy.identity.namespace}/${proxy.podName}`;
     // A new stream may be of a new process, which holds nothing.
@@ -163,7 +164,8 @@ export class ReplicaLedger {
     const { config } = settled ? now : earlier;
     // What was refused may be the very listener that has to know another trust domain.
     const { domains } = settled && isSynced(state, diffs) ? now : earlier;
-    const trust = { ...trustOf(name, state), ...this.accepted(domains) };
+    const shown = own === undefined ? {} : { own };
+    const trust = { ...trustOf(name, state), ...this.accepted(domains), ...shown };
     const stand = standOf(stream, settled ? undefined : this.lateSince(before));
     return { openedAt, state, lag: lagOf(state, diffs), row: { name, config }, trust, stand, domains };
   }

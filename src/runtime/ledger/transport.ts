@@ -70,7 +70,7 @@ function issueOwn(authority: Authority, now: number): IssuedPair {
 }
 
 function materialOf({ certPem, keyPem }: IssuedPair, authority: Authority): ServingMaterial {
-  return { certPem, keyPem, clientRoots: authority.certPem };
+  return { certPem, keyPem, clientRoots: authority.anchorsPem };
 }
 
 /** Whether a verified certificate is the control plane's own: exactly this one name, and no identity of a workload. */
@@ -112,7 +112,9 @@ export async function startLedgerServer(options: LedgerServerOptions): Promise<L
     return next;
   };
   const renewal = keepServingRenewed(first, { clock, validityMs: VALIDITY_MS, present });
+  const changed = options.authority.onChange?.(() => present({ now: clock.now(), validityMs: VALIDITY_MS }));
   const stop = (): void => {
+    changed?.close();
     renewal.stop();
     listener.stop();
     grpc.forceShutdown();
@@ -150,7 +152,7 @@ export function watchLedger(options: LedgerClientOptions): Subscription {
   const { address, authority, clock } = options;
   const { certPem, keyPem } = issueOwn(authority, clock.now());
   const secure = credentials.createSsl(
-    Buffer.from(authority.certPem),
+    Buffer.from(authority.anchorsPem),
     Buffer.from(keyPem),
     Buffer.from(certPem),
   );

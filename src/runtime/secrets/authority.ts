@@ -19,6 +19,7 @@ import {
 import { planRoot, planServing, type CertificatePlan } from "../../certificate/plan";
 import { climb, earliestEnd, pemOf, readCertificates } from "../issuers/chain";
 import type { IssuedPair, Issuer } from "../issuers/issuer";
+import type { Subscription } from "../ports";
 
 /** An issuer whose key is in this process: its certificate and the use of its key. */
 export interface Authority extends Issuer {
@@ -33,6 +34,12 @@ export interface Authority extends Issuer {
    * outlives its issuer, and the plan of a root throws.
    */
   certify(plan: CertificatePlan, publicKey: Uint8Array): string;
+  /** Certifies another CA, so that who trusts this one believes its chains; PEM. `plan` is that of the other's own root. */
+  crossSign(plan: CertificatePlan, publicKey: Uint8Array): string;
+  /** Certificates that {@link Authority.issue} appends so that the CA before this one verifies them too; absent: none. */
+  readonly crossPem?: string;
+  /** Called when it has become another, or trusts others; absent: it never does. */
+  onChange?(listener: () => void): Subscription;
 }
 
 function pem(label: string, der: Uint8Array): string {
@@ -100,7 +107,7 @@ function signed(plan: CertificatePlan, issuance: Issuance, keys: Keys): IssuedPa
 }
 
 /** A new self-signed root with a fresh P-256 key. */
-export function createRoot(now: number): IssuedPair {
+export function createRoot(now: number, commonName?: string): IssuedPair {
   const { publicKey, privateKey } = newKey();
   const issuance: Issuance = {
     issuerName: undefined,
@@ -110,7 +117,7 @@ export function createRoot(now: number): IssuedPair {
     publicKey,
     keyId: keyIdOf(publicKey),
   };
-  return signed(planRoot(now), issuance, { issuer: privateKey, own: privateKey });
+  return signed(planRoot(now, commonName), issuance, { issuer: privateKey, own: privateKey });
 }
 
 /**
@@ -145,11 +152,15 @@ export function loadAuthority(certsPem: string, keyPem: string): Authority {
   };
   const certify = (plan: CertificatePlan, publicKey: Uint8Array): string =>
     certificatePem(bounded(plan), issuanceFor(publicKey), key) + above;
+  const crossSign = (plan: CertificatePlan, publicKey: Uint8Array): string => {
+    const within = { ...plan, notAfter: Math.min(plan.notAfter, notAfter) };
+    return certificatePem(within, issuanceFor(publicKey), key);
+  };
   const fingerprint = createHash("sha256").update(certificate.raw).digest("hex").slice(0, 16);
   // A single certificate stays as it is written: the Secret's bytes are what proxies, gateways and versions have seen.
   const [certPem, anchorsPem] =
     all.length === 1 ? [certsPem, certsPem] : [pemOf([certificate]), pemOf([anchor])];
-  return { certPem, anchorsPem, fingerprint, notAfter, issue, certify };
+  return { certPem, anchorsPem, fingerprint, notAfter, issue, certify, crossSign };
 }
 
 /** A certificate for one of the control plane's own servers (ADS, webhook). */
