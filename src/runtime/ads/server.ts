@@ -14,11 +14,11 @@ import type {
   SecretSource,
 } from "../ports";
 import { Barrier } from "./barrier";
-import { listen, peerOf, type Listener } from "./connections";
-import { RotatingCredentials, type ServingMaterial } from "./credentials";
+import { listen, type Listener } from "./connections";
+import type { ServingMaterial } from "./credentials";
+import { Entrance, type EntranceOptions } from "./entrance";
 import { StreamLedger, type Ledger, type LedgerStream } from "./ledger";
 import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
-import { Handshakes, type Shown } from "./handshakes";
 import { Convergence, type AdsObserver, type News } from "./observer";
 import { DeltaProtocol, SotwProtocol, type OnRejection } from "./protocols";
 import { refusalOf, StreamRefused } from "./refusal";
@@ -39,11 +39,10 @@ const ANEW_SHARE = 0.05;
 const NO_NEWS: News = new Map();
 
 /** What the server works with. */
-export interface AdsOptions {
+export interface AdsOptions extends EntranceOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly serving: ServingMaterial;
   readonly config: ConfigSource;
   readonly secrets: SecretSource;
   readonly pods: PodDirectory;
@@ -54,8 +53,6 @@ export interface AdsOptions {
   readonly news?: () => News;
   /** Streams of this replica; 0 is unlimited (MeshConfig `maxDataPlaneConnections`). */
   readonly maxStreams?: number;
-  /** Whether a client certificate is of the present root; default: yes. */
-  readonly isOwn?: (certificate: Uint8Array) => boolean;
   readonly limits?: Partial<AdsLimits>;
 }
 
@@ -100,10 +97,7 @@ export async function startAds(options: AdsOptions): Promise<AdsServer> {
 
 class RunningServer implements AdsServer {
   private readonly limits: AdsLimits;
-  private readonly credentials: RotatingCredentials;
-  /** The same with a chain that the root before the present one verifies too. */
-  private readonly crossed: RotatingCredentials;
-  private readonly handshakes: Handshakes;
+  private readonly entrance: Entrance;
   private readonly grpc: Server;
   private readonly diffs = createDiffCache();
   private readonly sessions = new Set<Session>();
@@ -122,7 +116,6 @@ class RunningServer implements AdsServer {
   private sweeper: { cancel(): void } | undefined;
   private maxStreams: number;
   private leaving = false;
-  private injectors: Readonly<Record<Shown, Injector>> | undefined;
   private readonly totals = { responses: 0, bytes: 0, rejections: 0, reconnects: 0, tooMany: 0 };
   /** Live pods that have been here. */
   private readonly known = new Set<string>();
@@ -133,10 +126,7 @@ class RunningServer implements AdsServer {
   constructor(private readonly options: AdsOptions) {
     this.limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
     this.maxStreams = options.maxStreams ?? 0;
-    this.credentials = new RotatingCredentials(options.serving);
-    this.crossed = new RotatingCredentials(crossedOf(options.serving));
-    this.handshakes = new Handshakes(options.clock);
-    this.handshakes.present(options.serving.root, options.serving.crossPem !== undefined);
+    this.entrance = new Entrance(options);
     this.grpc = new Server(channelOptions(this.limits));
     this.grpc.addService(AGGREGATED_DISCOVERY, {
       DeltaAggregatedResources: (call: ByteStream) => {
@@ -167,11 +157,7 @@ class RunningServer implements AdsServer {
   }
 
   async start(): Promise<void> {
-    const injectors = {
-      alone: this.grpc.createConnectionInjector(this.credentials),
-      crossed: this.grpc.createConnectionInjector(this.crossed),
-    };
-    this.injectors = injectors;
+    this.entrance.open(this.grpc);
     const { host, port, clock } = this.options;
     this.listener = await listen({
       host,
@@ -179,11 +165,7 @@ class RunningServer implements AdsServer {
       clock,
       limits: this.limits,
       onConnection: socket => {
-        const peer = peerOf(socket);
-        socket.on("close", () => {
-          this.handshakes.ended(peer);
-        });
-        injectors[this.handshakes.begin(peer, socket.remoteAddress ?? "")].injectConnection(socket);
+        this.entrance.admit(socket);
       },
     });
     this.sweep();
@@ -207,9 +189,7 @@ class RunningServer implements AdsServer {
   }
 
   setServing(material: ServingMaterial): void {
-    this.credentials.rotate(material);
-    this.crossed.rotate(crossedOf(material));
-    this.handshakes.present(material.root, material.crossPem !== undefined);
+    this.entrance.present(material);
     this.ledger.touch();
   }
 
@@ -224,7 +204,7 @@ class RunningServer implements AdsServer {
   async drain(graceMs: number): Promise<void> {
     this.leaving = true;
     this.listener?.stop();
-    for (const injector of Object.values(this.injectors ?? {})) injector.drain(graceMs);
+    this.entrance.drain(graceMs);
     const open = [...this.sessions];
     const pace = graceMs / Math.max(1, open.length);
     for (const [index, session] of open.entries()) {
@@ -250,7 +230,7 @@ class RunningServer implements AdsServer {
     const client = { gone: false };
     call.once("cancelled", () => (client.gone = true));
     const evidence = evidenceOf(call);
-    this.handshakes.believed(call.getPeer());
+    this.entrance.handshakes.believed(call.getPeer());
     try {
       const proxy = await this.options.authenticator.authenticate(evidence);
       if (client.gone) return;
@@ -407,7 +387,7 @@ class RunningServer implements AdsServer {
     let left = Math.ceil(this.sessions.size * ANEW_SHARE);
     for (const session of [...this.sessions]) {
       const call = this.calls.get(session);
-      if (call === undefined || !this.handshakes.isStale(call.getPeer())) continue;
+      if (call === undefined || !this.entrance.handshakes.isStale(call.getPeer())) continue;
       session.end(status.UNAVAILABLE, "the control plane has another root");
       this.hangUp(call);
       left -= 1;
@@ -415,16 +395,12 @@ class RunningServer implements AdsServer {
     }
   }
 
-  /** The root that a stream has been shown alone, and of which its client certificate is, where it came by one. */
+  /** What its handshake was shown alone. */
   private rootOf(session: Session): string | null {
     const call = this.calls.get(session);
     if (call === undefined) return null;
     const { bearerToken, clientCertificate } = evidenceOf(call);
-    const root = this.handshakes.rootOf(call.getPeer());
-    const { isOwn = (): boolean => true } = this.options;
-    return bearerToken === undefined && clientCertificate !== undefined && !isOwn(clientCertificate)
-      ? null
-      : root;
+    return this.entrance.rootOf(call.getPeer(), bearerToken === undefined ? clientCertificate : undefined);
   }
 
   private *ledgerStreams(): Generator<LedgerStream> {
@@ -445,12 +421,6 @@ class RunningServer implements AdsServer {
     this.measured.set(state, { wanted, state: measured });
     return measured;
   }
-}
-
-type Injector = ReturnType<Server["createConnectionInjector"]>;
-
-function crossedOf(material: ServingMaterial): ServingMaterial {
-  return { ...material, certPem: material.certPem + (material.crossPem ?? "") };
 }
 
 function evidenceOf(call: ByteStream): Parameters<Authenticator["authenticate"]>[0] {

@@ -144,9 +144,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
   const server =
     own === undefined || !serves(role) || role === "dev"
       ? undefined
-      : await listenOnFirst(host =>
-          startLedgerServer({ ...options, host, port: LEDGER_PORT, ledger: own }),
-        );
+      : await listenOnFirst(host => startLedgerServer({ ...options, host, port: LEDGER_PORT, ledger: own }));
   const following = writes(role) ? openFleet(options, own) : undefined;
   return {
     fleet: following?.fleet,

@@ -64,6 +64,17 @@ interface Candidate extends OwnKey {
   readonly root: TrustedRoot;
 }
 
+/** What a step was made from. */
+interface Origin {
+  readonly own: OwnRoots;
+  readonly asked: string;
+  readonly candidate: Candidate | undefined;
+}
+
+function annotationOf({ metadata }: CaSecret, name: string): string | undefined {
+  return textOf(fieldsOf(metadata.annotations)[name]);
+}
+
 /**
  * Duty of the single writer: another root for what the control plane itself presents, when it is asked for or the present one
  * comes to its end. Trust both, issue, drop, each persisted in the CA's Secret before anything follows from it.
@@ -109,7 +120,7 @@ export class OwnRootKeeper {
 
   /** Makes the next move, if there is one; whether something is under way. */
   private async advance(secret: CaSecret, own: OwnRoots): Promise<boolean> {
-    const asked = secret.metadata.annotations?.[ROTATE_OWN_ANNOTATION] ?? own.asked;
+    const asked = annotationOf(secret, ROTATE_OWN_ANNOTATION) ?? own.asked;
     const candidate = this.candidate(own, asked);
     const state = { ...this.memory, ...own.rotation };
     const newest = candidate?.root ?? newestOf(own.rotation);
@@ -122,14 +133,15 @@ export class OwnRootKeeper {
       return true;
     }
     const step = stepRotation(state, wanted, this.facts(secret, move.kind === "issue" ? "issue" : "drop"));
+    await this.take(secret, step, { own, asked, candidate });
+    return true;
+  }
+
+  private async take(secret: CaSecret, step: RotationStep, from: Origin): Promise<void> {
     this.memory = step.state;
     this.options.onStep?.(step);
-    if (step.made === undefined) {
-      await this.say(secret, step.proof === undefined ? step.text : ownText(step.proof));
-      return true;
-    }
-    await this.persist(secret, step, { own, asked, candidate });
-    return true;
+    if (step.made !== undefined) await this.persist(secret, step, from);
+    else await this.say(secret, step.proof === undefined ? step.text : ownText(step.proof));
   }
 
   /** Another CA, where one is asked for or the present one has little of its life left, and nothing is under way. */
@@ -166,7 +178,7 @@ export class OwnRootKeeper {
 
   private facts(secret: CaSecret, move: "issue" | "drop"): RotationFacts {
     const { clock, fleet } = this.options;
-    const ignored = (textOf(fieldsOf(secret.metadata.annotations)[OWN_WITHOUT_ANNOTATION]) ?? "")
+    const ignored = (annotationOf(secret, OWN_WITHOUT_ANNOTATION) ?? "")
       .split(",")
       .map(name => name.trim())
       .filter(name => name !== "");
@@ -183,11 +195,10 @@ export class OwnRootKeeper {
 
   private async persist(
     secret: CaSecret,
-    { state, made, text }: RotationStep,
-    { own, asked, candidate }: { own: OwnRoots; asked: string; candidate: Candidate | undefined },
+    { state: rotation, made, text }: RotationStep,
+    { own, asked, candidate }: Origin,
   ): Promise<void> {
     const { kube, log } = this.options;
-    const { past: _none, ...rotation } = state;
     const added =
       candidate === undefined
         ? {}
@@ -202,7 +213,7 @@ export class OwnRootKeeper {
     this.said = text;
     log.info(`the control plane's root: ${made?.kind ?? ""}`, {
       fingerprint: made?.root.fingerprint,
-      without: state.made.at(-1)?.without ?? [],
+      without: rotation.made.at(-1)?.without ?? [],
     });
   }
 

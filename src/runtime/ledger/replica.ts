@@ -151,8 +151,7 @@ export class ReplicaLedger {
 
   private look(stream: LedgerStream, before: Known | undefined, now: Delivered): Known {
     const { proxy, state, openedAt } = stream;
-    const own = stream.root;
-    if (before !== undefined && before.trust.own === own && isStill(before, state, now)) return before;
+    if (before !== undefined && isStill(before, stream, now)) return before;
     const { diffs } = this.options.streams;
     const name = `${proxy.identity.namespace}/${proxy.podName}`;
     // A new stream may be of a new process, which holds nothing.
@@ -164,8 +163,7 @@ export class ReplicaLedger {
     const { config } = settled ? now : earlier;
     // What was refused may be the very listener that has to know another trust domain.
     const { domains } = settled && isSynced(state, diffs) ? now : earlier;
-    const shown = own === undefined ? {} : { own };
-    const trust = { ...trustOf(name, state), ...this.accepted(domains), ...shown };
+    const trust = { ...trustOf(name, stream), ...this.accepted(domains) };
     const stand = standOf(stream, settled ? undefined : this.lateSince(before));
     return { openedAt, state, lag: lagOf(state, diffs), row: { name, config }, trust, stand, domains };
   }
@@ -219,18 +217,20 @@ function trustedBy(state: StreamState): string | null | undefined {
   return roots.join("+");
 }
 
-function trustOf(name: string, state: StreamState): ProxyTrust {
+function trustOf(name: string, { state, root }: LedgerStream): ProxyTrust {
   const trust = trustedBy(state);
   const leaf = heldOf(state, TYPE_URLS.secret, SDS_SERVICE_CERT);
   return {
     name,
+    ...(root === undefined ? {} : { own: root }),
     ...(trust === undefined ? {} : { trust }),
     ...(leaf === undefined ? {} : { issuer: leaf && leafRoot(leaf) }),
   };
 }
 
-function isStill(before: Known, state: StreamState, now: Delivered): boolean {
-  return before.state === state && before.row.config === now.config && before.domains === now.domains;
+function isStill(before: Known, { state, root }: LedgerStream, now: Delivered): boolean {
+  const isSame = before.state === state && before.trust.own === root;
+  return isSame && before.row.config === now.config && before.domains === now.domains;
 }
 
 /** Refusals that are named of one proxy. */
