@@ -78,18 +78,17 @@ export async function serveApi(options: ApiServerOptions): Promise<{ readonly po
     log.error("the read-only API failed", { error: error.message });
   });
   server.unref();
-  const renewal = keepServingRenewed(first, {
-    clock,
-    validityMs: VALIDITY_MS,
-    present: lifetime => {
-      const next = issue(lifetime);
-      server.setSecureContext({ ...context(next), minVersion: "TLSv1.3" });
-      return next;
-    },
-  });
+  const present = (lifetime: Lifetime): IssuedPair => {
+    const next = issue(lifetime);
+    server.setSecureContext({ ...context(next), minVersion: "TLSv1.3" });
+    return next;
+  };
+  const renewal = keepServingRenewed(first, { clock, validityMs: VALIDITY_MS, present });
+  const changed = authority.onChange?.(() => present({ now: clock.now(), validityMs: VALIDITY_MS }));
   return {
     port: (server.address() as AddressInfo).port,
     stop: () => {
+      changed?.close();
       renewal.stop();
       server.close();
       server.closeAllConnections();
