@@ -5,6 +5,7 @@ import path from "node:path";
 import { MESH_ALPN } from "../../src/model/mesh-words";
 import { spiffeId } from "../../src/model/identity";
 import type { BypassOperations, RawCall } from "../support/bypass-operations";
+import { goFiles, nginxFiles, pythonFiles } from "../support/file-servers";
 import { encodedBytes, forged, hosts, smuggled, traversals } from "../support/bypass-corpus";
 import { requestPath } from "../../src/policy/request-path";
 import { TRUST_DOMAIN } from "../support/mesh";
@@ -26,15 +27,18 @@ const THIEF = { namespace: "web", serviceAccount: "thief" };
 const CLERK = { namespace: "web", serviceAccount: "clerk" };
 const SERVER = { namespace: "shop", serviceAccount: "server" };
 const CAST = { server: SERVER, outside: undefined } as const;
-/** Application ports: a careless server of our own, Python's file server, bytes. */
+/** Application ports: a careless server of our own, file servers, bytes. */
 const LENIENT = 8080;
 const PYTHON = 8082;
+const GO = 8083;
+const NGINX = 8084;
+const HTTP_PORTS = [LENIENT, PYTHON, GO, ...(FULL ? [NGINX] : [])];
 const BYTES = 9000;
 const SECRET = "protected";
 
 /** The thief may GET below `/open`, and everything of Host `public.shop` that is below `/hosted`. */
 function policy({ server }: { readonly server: string }): readonly TestObject[] {
-  const ports = [LENIENT, PYTHON].map(port => ({ name: `http-${port}`, port }));
+  const ports = HTTP_PORTS.map(port => ({ name: `http-${port}`, port }));
   const all = [...ports, { name: "tcp-bytes", port: BYTES }];
   return [
     namespace("web"),
@@ -92,9 +96,12 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
     attacker = mesh.program("outside", "bypass-app.ts") as BypassOperations;
     const server = mesh.program("server", "bypass-app.ts") as BypassOperations;
     await Promise.all([server.serveLenient(LENIENT), server.serveLenient(BYTES)]);
-    const python = ["python3", "-m", "http.server", "--directory", files, String(PYTHON)] as const;
-    mesh.place("server").start([...python], { stdio: "ignore" });
-    for (const port of [LENIENT, PYTHON, BYTES])
+    const scratch = `${files}-scratch`;
+    mkdirSync(scratch);
+    const commands = [pythonFiles(files, PYTHON), goFiles(files, GO)];
+    if (FULL) commands.push(nginxFiles(files, NGINX, scratch));
+    for (const command of commands) mesh.place("server").start([...command], { stdio: "ignore" });
+    for (const port of [...HTTP_PORTS, BYTES])
       await waitFor(
         `the clerk let in at ${port}`,
         async () => (await ask(as(CLERK, port, get("/protected/secret")))).endsWith(SECRET),
@@ -104,7 +111,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
 
   after(async () => {
     await mesh.close();
-    rmSync(files, { recursive: true, force: true });
+    for (const folder of [files, `${files}-scratch`]) rmSync(folder, { recursive: true, force: true });
   });
 
   /** Prints how many of some attempts got through. */
@@ -130,6 +137,8 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
   for (const [name, port] of [
     ["a careless server", LENIENT],
     ["Python's file server", PYTHON],
+    ["Go's file server", GO],
+    ...(FULL ? ([["nginx", NGINX]] as const) : []),
   ] as const) {
     it(`by path, before ${name} (P-01)`, async () => {
       const paths = [...some(encodedBytes(), 11), ...some(traversals(), 2)];
@@ -137,7 +146,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
       const answers = await noneGetsThrough(`by path before ${name} (P-01)`, port, paths.map(get));
       const served = answers.filter(answer => / 200 /.test(answer.slice(0, 15))).length;
       console.log(`        ${paths.length} paths, ${served} of them taken for allowed ones`);
-    }).timeout(120_000);
+    }).timeout(FULL ? 900_000 : 120_000);
   }
 
   it("by Host, form or version (P-02)", async () => {
@@ -186,8 +195,7 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
     expect(await ask(as(THIEF, BYTES, get("/protected/secret")))).to.equal("");
     const { ip: host } = mesh.place("server");
     const ports = [
-      LENIENT,
-      PYTHON,
+      ...HTTP_PORTS,
       BYTES,
       15000,
       15001,
@@ -201,7 +209,9 @@ describe("bypasses of policy compiled from TrafficTargets", () => {
       15904,
     ];
     const plain = ports.map(port => ({ host, port, send: get("/protected/secret") }));
-    const encrypted = ports.slice(3).map(port => as(THIEF, port, get("/protected/secret")));
+    const encrypted = ports
+      .slice(HTTP_PORTS.length + 1)
+      .map(port => as(THIEF, port, get("/protected/secret")));
     const answers = await attacker.calls([...plain, ...encrypted]);
     const answered = answers.filter(answer => answer !== "");
     judged("by ports, with a TLS stack of one's own (P-09)", answers.length, answered);

@@ -6,6 +6,7 @@ import { expect } from "chai";
 import type { MeshConfigSpec } from "../../src/api/mesh-config";
 import { initScriptOf, injected, meshConfigWith, podOf, requestFor } from "../support/injection";
 import { createNetwork, type Network, type NetworkPod } from "../support/netns";
+import { verdict } from "../support/verdict";
 
 const PEER = path.join(__dirname, "../support/redirect-peer.cjs");
 const NODE = [process.execPath, PEER] as const;
@@ -104,6 +105,24 @@ describe("redirect rules of osm-init in a network namespace", function () {
       expect(call(pod, [1500, 0], [`${theirs},80`])).to.deep.equal({ [`${theirs},80`]: "15001" });
       expect(call(pod, [0, 1500], [`${theirs},80`])).to.deep.equal({ [`${theirs},80`]: "15001" });
     }
+  });
+
+  it("lead every port of both families to the sidecar, also for a caller of IPv4 in IPv6's form (P-08)", () => {
+    osmInit(pod, meshConfigWith({}));
+    const own = [15010, 15901];
+    const applications = [1, 22, 80, 443, 7070, 8080, 9000, 15001, 30_000, 65_535];
+    const closed = Array.from({ length: 200 }, (_, index) => 1 + index * 327);
+    const ports = [...new Set([...applications, ...closed])].filter(port => !own.includes(port));
+    const hosts = [pod.ip, pod.ip6, `::ffff:${pod.ip}`];
+    const targets = hosts.flatMap(host => ports.map(port => `${host},${port}`));
+    const answered = call(peer, APP, targets);
+    const through = targets.filter(target => answered[target] !== "15003");
+    verdict("P-08: plaintext callers, both families", through.length === 0, {
+      count: targets.length,
+      failed: through.length,
+      bound: "0 reach anything but the inbound listener",
+    });
+    expect(through.map(target => `${target}: ${answered[target] ?? ""}`)).to.deep.equal([]);
   });
 
   it("leave out what is excluded, also with more than 15 ports", () => {

@@ -6,6 +6,7 @@ import { PolicyMesh } from "../support/policy-mesh";
 import type { StreamOperations } from "../support/stream-operations";
 import { DENY, tcpRoute, trafficTarget } from "../support/traffic-objects";
 import { LINGER_MS } from "../../src/runtime/engine";
+import { verdict } from "../support/verdict";
 import { waitFor } from "../support/wait";
 
 const CAST = {
@@ -180,10 +181,23 @@ describe("a Service that moves under load", () => {
       });
       await called();
       for (const { begun } of results) expect(begun).to.be.above(0);
+      const failed = results.flatMap(({ failures }) => failures);
+      const sum = (of: (result: LoadResult) => number): number => results.map(of).reduce((a, b) => a + b, 0);
+      verdict(
+        `a Service moves, ${ROUNDS} times and back: ${what}, endpoints ${lateMs} ms later`,
+        failed.length === 0,
+        {
+          count: sum(({ begun }) => begun),
+          leftOut: sum(({ leftOut }) => leftOut),
+          failed: failed.length,
+          longestMs: Math.max(...results.map(({ slowestMs }) => slowestMs)),
+          bound: "0 failed of those that take less than a second",
+        },
+      );
       // Servers are waited for a second, and late endpoints five: who was held up longer than that says nothing.
       const held = results.some(({ slowestMs, heldUpMs }) => slowestMs > CALM_MS || heldUpMs > CALM_MS / 4);
       if (held || Math.max(...moves) > lateMs + CALM_MS / 2) return;
-      expect(results.flatMap(({ failures }) => failures.map(failure => failure.what))).to.deep.equal([]);
+      expect(failed.map(failure => failure.what)).to.deep.equal([]);
     }).timeout(60_000 + ROUNDS * 10_000);
   }
 

@@ -1,0 +1,3 @@
+module serve-files
+
+go 1.21
