@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { API_KINDS } from "../../api/kinds";
 import type { CliContext } from "../context";
+import { addUpgrade } from "./install";
 import { findMeshes, type FoundMesh } from "../mesh-found";
 import { listNamespaces } from "../namespaces";
 import { tableText } from "../output";
@@ -42,7 +43,7 @@ export function meshTable(meshes: readonly ListedMesh[]): string {
 
 /** `osm mesh …`. */
 export function addMeshCommands(program: Command, context: CliContext): void {
-  const group = program.command("mesh").description("list meshes of the cluster");
+  const group = program.command("mesh").description("list and upgrade meshes of the cluster");
   group
     .command("list")
     .description("list meshes of the cluster, their versions and namespaces")
@@ -55,4 +56,5 @@ export function addMeshCommands(program: Command, context: CliContext): void {
         return `${meshTable(meshes)}\n\n${tableText({ head: ["SMI KIND", "SERVED AS"], rows: support })}`;
       });
     });
+  if (context.config.kind !== "managed") addUpgrade(group, context);
 }

@@ -1,0 +1,179 @@
+import type { Command } from "commander";
+import type { CliContext } from "../context";
+import { CommandError } from "../failure";
+import { installMesh, installerOf, liveEnvironment, durationOf } from "../install/run";
+import { wantedBy } from "../install/set-values";
+import { helmRelease, uninstallMesh } from "../install/uninstall";
+import { findMeshes } from "../mesh-found";
+
+interface InstallOptions {
+  readonly osmChartPath?: string;
+  readonly namespace?: string;
+  readonly set: readonly string[];
+  readonly timeout: string;
+  readonly atomic: boolean;
+  readonly [flag: string]: unknown;
+}
+
+/** Flags of older versions of OSM's command, and the value each stands for. */
+const SHORTHANDS = [
+  ["--enable-permissive-traffic-policy", "enablePermissiveTrafficPolicy"],
+  ["--enable-egress", "enableEgress"],
+  ["--enable-debug-server", "enableDebugServer"],
+  ["--enable-prometheus", "deployPrometheus"],
+  ["--deploy-prometheus", "deployPrometheus"],
+  ["--enable-grafana", "deployGrafana"],
+  ["--deploy-grafana", "deployGrafana"],
+  ["--deploy-jaeger", "deployJaeger"],
+] as const;
+
+const repeated = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+
+function addSourceOptions(command: Command): Command {
+  return command
+    .option("--osm-chart-path <path>", "folder of a chart (needs Helm), or a manifest of pepr build")
+    .option("--set <name=value>", "a value, by OSM's names; repeatable, or several by comma", repeated, [])
+    .option("--timeout <duration>", "how long it may take", "5m");
+}
+
+/** The settings that flags and options stand for; `--set` wins. */
+function settingsOf(context: CliContext, options: InstallOptions): readonly string[] {
+  const shorthand = SHORTHANDS.flatMap(([flag, value]) => {
+    const name = flag.slice(2).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    const given = options[name];
+    return given === undefined ? [] : [`${value}=${given === true ? "true" : (given as string)}`];
+  });
+  const namespace = options.namespace ?? context.osmNamespace;
+  return [`meshName=${context.meshName}`, `namespace=${namespace}`, ...shorthand, ...options.set];
+}
+
+const INSTALL_HELP = `
+Before anything is changed it looks whether Kubernetes is new enough (1.30), whether you have the rights, and whether another mesh
+runs. The control plane lives in pepr-system; MeshConfig and the CA in --namespace. Values:
+  meshName, namespace, trustDomain, sidecarImage, initImage, controllerImage, imagePullSecrets[0].name,
+  osmController.replicaCount, osmController.resource.{requests,limits}.{cpu,memory},
+  deployPrometheus, deployGrafana, deployJaeger, and what MeshConfig has under OSM's names
+  (enableEgress, enablePermissiveTrafficPolicy, outboundIPRangeExclusionList={10.0.0.0/8}, tracing.address …).
+
+Examples:
+  osm install
+  osm install --set=OpenServiceMesh.enablePermissiveTrafficPolicy=false --set osm.trustDomain=example.org
+  osm install --mesh-name shop-mesh --namespace mesh-system --enable-grafana`;
+
+function addInstall(program: Command, context: CliContext): void {
+  const command = addSourceOptions(
+    program.command("install").description("install the mesh into the cluster"),
+  )
+    .option("--namespace <namespace>", "the same as --osm-namespace")
+    .option("--enforce-single-mesh [boolean]", "accepted: a cluster has one control plane")
+    .option("--atomic", "when it fails, delete what it made", false);
+  for (const [flag, value] of SHORTHANDS)
+    command.option(`${flag} [boolean]`, `the same as --set ${value}=true`);
+  command.addHelpText("after", INSTALL_HELP).action(async (options: InstallOptions) => {
+    const settings = settingsOf(context, options);
+    const wanted = wantedBy(settings);
+    const timeoutMs = durationOf(options.timeout, "timeout");
+    const { atomic, osmChartPath: source } = options;
+    await installMesh(context, { wanted, settings, timeoutMs, atomic, source });
+    const { OSM_NAMESPACE: namespace = "", OSM_MESH_NAME: mesh = "" } = wanted.environment;
+    context.say(`OSM installed successfully in namespace [${namespace}] with mesh name [${mesh}]`);
+  });
+}
+
+/** `osm mesh upgrade`, below the group of that name. */
+export function addUpgrade(group: Command, context: CliContext): void {
+  addSourceOptions(group.command("upgrade").description("bring the mesh to the version of this command"))
+    .addHelpText(
+      "after",
+      `
+What the mesh was installed with stays, unless --set says otherwise; MeshConfig stays as it is. Pods keep their sidecars, and the
+replicas of the control plane are replaced one after the other. To go back, run it from the older version.
+
+Example:
+  osm mesh upgrade --mesh-name osm --set osm.sidecarImage=registry.example.org/envoy:v2`,
+    )
+    .action(async (options: InstallOptions) => {
+      const before = Object.entries(await liveEnvironment(context));
+      const wanted = wantedBy(options.set);
+      const environment = { ...Object.fromEntries(before), ...wanted.environment };
+      const request = {
+        settings: options.set,
+        timeoutMs: durationOf(options.timeout, "timeout"),
+        atomic: false,
+      };
+      const { osmChartPath: source } = options;
+      await installMesh(
+        context,
+        { ...request, source, wanted: { ...wanted, environment } },
+        context.meshName,
+      );
+      context.say(`OSM successfully upgraded mesh [${context.meshName}]`);
+    });
+}
+
+interface UninstallOptions {
+  readonly force: boolean;
+  readonly deleteClusterWideResources: boolean;
+  readonly deleteNamespace: boolean;
+  readonly timeout: string;
+}
+
+async function uninstall(context: CliContext, options: UninstallOptions): Promise<void> {
+  const kube = await context.kube();
+  const [mesh] = (await findMeshes(kube)).filter(({ product }) => product === "osm-pepr");
+  if (mesh !== undefined && mesh.name !== context.meshName)
+    throw new CommandError(`mesh ${context.meshName} does not run in this cluster, ${mesh.name} does`);
+  const release = await helmRelease(kube);
+  if (release !== undefined)
+    throw new CommandError(`Helm installed this mesh: helm uninstall ${release} --wait`);
+  const question = `Uninstall mesh ${context.meshName}? Pods that keep a sidecar keep its last configuration until its certificate ends.`;
+  if (!options.force && !(await context.confirm(question, "--force"))) {
+    context.say("Nothing was changed.");
+    return;
+  }
+  const installer = await installerOf(context, durationOf(options.timeout, "timeout"));
+  await uninstallMesh(installer, {
+    osmNamespace: mesh?.namespace ?? context.osmNamespace,
+    namespaces: options.deleteNamespace,
+    clusterWide: options.deleteClusterWideResources,
+  });
+  context.say(`OSM [mesh name: ${context.meshName}] uninstalled`);
+  if (!options.deleteClusterWideResources)
+    context.say("Custom resource definitions and their objects were left; -a deletes them too.");
+}
+
+function addUninstall(program: Command, context: CliContext): void {
+  const group = program
+    .command("uninstall")
+    .aliases(["delete", "del"])
+    .description("take the mesh out of the cluster");
+  group
+    .command("mesh")
+    .description("take the mesh out of the cluster: first what would repair or refuse, then the rest")
+    .option("-f, --force", "do not ask", false)
+    .option(
+      "-a, --delete-cluster-wide-resources",
+      "custom resource definitions with all their objects too",
+      false,
+    )
+    .option("--delete-namespace", "the mesh's namespaces too, with MeshConfig and the CA", false)
+    .option("--timeout <duration>", "how long it may take", "5m")
+    .option("-p, --local-port <port>", "without effect: no local port is opened")
+    .option("--ca-bundle-secret-name <name>", "without effect: the Secret is called osm-ca-bundle")
+    .addHelpText(
+      "after",
+      `
+Take namespaces out first (osm namespace remove NS) and restart their pods.
+
+Examples:
+  osm uninstall mesh
+  osm uninstall mesh --force --delete-namespace -a     # nothing of it is left`,
+    )
+    .action((options: UninstallOptions) => uninstall(context, options));
+}
+
+/** `osm install` and `osm uninstall mesh`. */
+export function addInstallCommands(program: Command, context: CliContext): void {
+  if (context.config.kind !== "managed") addInstall(program, context);
+  addUninstall(program, context);
+}
