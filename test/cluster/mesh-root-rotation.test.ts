@@ -36,6 +36,8 @@ describe("rotation of the root of the real mesh, under traffic", function () {
   /** Every move that was seen in the record, and what it was made from. */
   const moves: MadeMove[] = [];
   let kills = 0;
+  /** Kills while a proof was under way, at full counts one for each move that needs one. */
+  let killsInProof = 0;
 
   before(async () => {
     mesh = await Mesh.open();
@@ -56,13 +58,27 @@ describe("rotation of the root of the real mesh, under traffic", function () {
   /** Notes new moves; the writer is killed after the first one, at full counts after every one. */
   const look = async ({ made }: RotationState): Promise<void> => {
     const fresh = made.filter(({ at }) => at > (moves.at(-1)?.at ?? began));
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) {
+      if (FULL) await killInProof();
+      return;
+    }
     moves.push(...fresh);
     if (!FULL && kills > 0) return;
     kills += 1;
     await killWriter(mesh);
   };
   let began = 0;
+
+  /** Once after each move, as soon as the next writer says that it waits for proxies: what it has counted is lost. */
+  const killInProof = async (): Promise<void> => {
+    if (moves.length === 0 || killedAfter === moves.length) return;
+    const { status } = (await own?.get()) ?? {};
+    if (!/ of \d+ proxies (trust|hold)/.test(status?.progress ?? "")) return;
+    killedAfter = moves.length;
+    killsInProof += 1;
+    await killWriter(mesh);
+  };
+  let killedAfter = 0;
 
   it("goes to a CA of the owner's and back with the writer killed on the way, and no request fails", async () => {
     began = Date.now();
@@ -90,7 +106,9 @@ describe("rotation of the root of the real mesh, under traffic", function () {
       history.seen.every(({ trust }) => trust.at(-1)?.version.includes("+") === false),
     );
     await history.stop();
-    report(`${moves.length} moves, the writer killed ${kills} times`);
+    report(
+      `${moves.length} moves, the writer killed ${kills} times, and ${killsInProof} times during a proof`,
+    );
     expect(counts.sent).to.be.at.least(REQUESTS);
   });
 
