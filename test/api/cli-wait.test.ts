@@ -1,0 +1,148 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import { until } from "../../hack/cluster/progress";
+import { API_KINDS } from "../../src/api/kinds";
+import { EMBEDDED_CRDS } from "../../src/install/crds";
+import type { KubeObject } from "../../src/runtime/kube";
+import type { ClosableKubeClient } from "../../src/runtime/kube/client";
+import { osm } from "../support/cli";
+import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+
+const DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const ROUTES = "/apis/specs.smi-spec.io/v1alpha4/namespaces/default/tcproutes";
+
+/** kubeconfig of a server of a test. */
+function kubeconfigOf(server: TestApiServer): string {
+  const ca = Buffer.from(server.ca).toString("base64");
+  return `apiVersion: v1
+kind: Config
+current-context: test
+contexts: [{ name: test, context: { cluster: test, user: test } }]
+clusters: [{ name: test, cluster: { server: "https://127.0.0.1:${server.port}", certificate-authority-data: ${ca} } }]
+users: [{ name: test, user: { token: ${server.token} } }]
+`;
+}
+
+describe("osm wait, explain and plan on a real API server", function () {
+  this.timeout(180_000);
+  let server: TestApiServer;
+  let kube: ClosableKubeClient;
+  let folder = "";
+  let env: Record<string, string> = {};
+
+  before(async () => {
+    folder = mkdtempSync(path.join(os.tmpdir(), "osm-wait-"));
+    server = await startApiServerForTest();
+    kube = server.client();
+    for (const definition of EMBEDDED_CRDS) {
+      await kube.apply(`${DEFINITIONS}/${definition.metadata.name}`, definition, "test");
+    }
+    await until("the kinds to be served", 60_000, async () => {
+      for (const { group, version, plural } of API_KINDS)
+        await kube.get(`/apis/${group}/${version}/${plural}`);
+      return true;
+    });
+    writeFileSync(path.join(folder, "config"), kubeconfigOf(server));
+    env = { KUBECONFIG: path.join(folder, "config") };
+  });
+
+  after(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    kube.close();
+    await server.stop();
+  });
+
+  async function create(name: string): Promise<KubeObject> {
+    return kube.create<KubeObject>(ROUTES, {
+      apiVersion: "specs.smi-spec.io/v1alpha4",
+      kind: "TCPRoute",
+      metadata: { name, namespace: "default" },
+      spec: { matches: { ports: [1234] } },
+    } as KubeObject);
+  }
+
+  /** Writes a status as the control plane does. */
+  function judge(object: KubeObject, type: string, status: string, message: string): Promise<unknown> {
+    const { name, generation } = object.metadata;
+    const lastTransitionTime = "2026-01-01T00:00:00Z";
+    const condition = {
+      type,
+      status,
+      reason: "Test",
+      message,
+      observedGeneration: generation,
+      lastTransitionTime,
+    };
+    return kube.mergePatch(`${ROUTES}/${name}/status`, { status: { conditions: [condition] } });
+  }
+
+  it("waits until an object is in force, and says for what", async () => {
+    const route = await create("a");
+    const waiting = osm(["wait", "TCPRoute/default/a", "--timeout", "2m"], { env });
+    await judge(route, "Programmed", "False", "1 of 2 proxies");
+    await judge(route, "Programmed", "True", "2 of 2 proxies");
+    const { code, stdout } = await waiting;
+    expect(code, stdout).to.equal(0);
+    expect(stdout.trim().split("\n").at(-1)).to.equal("TCPRoute/default/a: Programmed");
+  });
+
+  it("gives up in time, at once where it is of no use, and waits for deletions", async () => {
+    const route = await create("b");
+    const late = await osm(["wait", "TCPRoute/default/b", "--timeout", "1ms"], { env });
+    expect(late.code).to.equal(1);
+    expect(late.stderr).to.match(
+      /TCPRoute\/default\/b: still waiting after 1ms; the control plane has not looked/,
+    );
+    await judge(route, "Accepted", "False", "spec.matches: no");
+    const refused = await osm(["wait", "TCPRoute/default/b", "--timeout", "2m"], { env });
+    expect(refused.code).to.equal(1);
+    expect(refused.stderr).to.include("it is not accepted: spec.matches: no");
+    const gone = osm(["wait", "--for", "delete", "TCPRoute/default/b", "--timeout", "2m"], { env });
+    await kube.delete(`${ROUTES}/b`);
+    expect((await gone).code).to.equal(0);
+    expect((await osm(["wait"], { env })).code).to.equal(2);
+  });
+
+  it("explains and plans what the cluster has", async () => {
+    const apply = (place: string, object: object): Promise<unknown> => kube.apply(place, object, "test");
+    await apply("/api/v1/namespaces/shop", {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name: "shop", labels: { "openservicemesh.io/monitored-by": "osm" } },
+    });
+    await apply("/api/v1/namespaces/shop/serviceaccounts/web", {
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: "web", namespace: "shop" },
+    });
+    await apply("/api/v1/namespaces/shop/services/cart", {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "cart", namespace: "shop" },
+      spec: { selector: { app: "cart" }, ports: [{ name: "http", port: 80 }] },
+    });
+    const explained = await osm(["explain", "--from", "sa/web.shop", "--to", "cart"], { env });
+    expect(explained.stderr).to.equal("");
+    expect(explained.code).to.equal(3);
+    expect(explained.stdout).to.match(/^NO: /m);
+    const file = path.join(folder, "cart.yaml");
+    writeFileSync(
+      file,
+      `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: cart, namespace: shop }
+spec:
+  replicas: 2
+  template:
+    metadata: { labels: { app: cart }, annotations: { openservicemesh.io/sidecar-injection: enabled } }
+    spec: { serviceAccountName: web, containers: [{ name: app }] }
+`,
+    );
+    const planned = await osm(["plan", "-f", file], { env });
+    expect(planned.stderr).to.equal("");
+    expect(planned.stdout).to.match(/\+ Deployment\/shop\/cart/);
+    expect(planned.stdout).to.match(/Deployment\/shop\/cart: 2 proxies more/);
+  });
+});
