@@ -257,6 +257,15 @@ describe("policy rewritten under load", () => {
     for (const values of [requests, bytes, webSockets]) expect(Math.max(...values)).to.be.below(BOUND_MS);
   }).timeout(60_000 + REVOCATIONS * 5000);
 
+  it("gives no caller metrics of its own: who called is a label's value, never a part of a name", async () => {
+    const text = await mesh.sidecar("a").admin("/stats/prometheus");
+    const lines = text.split("\n").filter(line => line !== "" && !line.startsWith("#"));
+    const names = lines.map(line => /^[^{ ]*/.exec(line)?.[0] ?? "");
+    expect(names.filter(name => /spiffe|_ns_|web_caller/.test(name))).to.deep.equal([]);
+    const labels = lines.filter(line => line.includes('envoy_cluster_name="inbound|8080|spiffe'));
+    expect(labels.length, "metrics of gates on a port").to.be.above(0);
+  });
+
   it("had nothing rejected by any Envoy, and no error in the engine", () => {
     expect(mesh.refused).to.deep.equal([]);
     expect(mesh.errors).to.deep.equal([]);

@@ -8,6 +8,7 @@ import { staticEndpoint } from "../endpoint/endpoint-set";
 import { milliseconds } from "../duration";
 import { clusterDefaults } from "./defaults";
 import { alwaysHttp2, sameAsDownstream } from "./protocol-options";
+import { statName } from "./stat-name";
 
 /**
  * Servers of the mesh's own (collectors, authorization, rate limits) are few and all addresses of their name are used. A
@@ -33,6 +34,7 @@ function protocol({ http2, connection }: ExternalClusterLeaf): Partial<Cluster> 
 export function externalCluster(leaf: ExternalClusterLeaf): Cluster {
   return {
     name: leaf.name,
+    ...statName(leaf.name),
     ...clusterDefaults(leaf.connection),
     ...(leaf.connectTimeoutMs === undefined ? {} : { connectTimeout: milliseconds(leaf.connectTimeoutMs) }),
     ...resolution(leaf),

@@ -46,6 +46,8 @@ export function chooseCallerGate(port: number): Filter {
 export function callerGate(leaf: CallerGateLeaf): Listener {
   return {
     name: leaf.name,
+    // All gates are counted as one: with its name, each would have metrics of its own.
+    statPrefix: "gate",
     listenerSpecifier: { $case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
     filterChains: [

@@ -31,6 +31,17 @@ describe("clusters for Envoy", () => {
     });
   });
 
+  it("are called in metrics by names without a dot, which would end them", () => {
+    const leaf = {
+      kind: "caller-cluster",
+      name: "inbound|80|spiffe://a.b/ns/c/sa/d",
+      origins,
+      protocol: "http",
+    } as const;
+    expect(built(leaf)["altStatName"]).to.equal("inbound|80|spiffe://a_b/ns/c/sa/d");
+    expect(built(UPSTREAM)).not.to.have.property("altStatName");
+  });
+
   it("name nobody, never anybody, where no identity may serve", () => {
     const names = all(built({ ...UPSTREAM, serverIdentities: [] }), "exact");
     expect(names).to.deep.equal(["spiffe://cluster.local/nobody"]);
