@@ -16,11 +16,8 @@ import { SidecarAdmin } from "./support/sidecar-admin";
 const REQUESTS = FULL ? 100_000 : 1;
 const RATE = FULL ? 500 : 100;
 
-/**
- * At full counts the owner's CA gives names of another trust domain. That changes listeners, so connections that outlast
- * Envoy's drain time end; on a machine that is held up for seconds these are such as any request makes.
- */
-const OTHER_DOMAIN = FULL ? "other.example" : DEFAULT_TRUST_DOMAIN;
+/** The owner's CA gives names of another trust domain. */
+const OTHER_DOMAIN = "other.example";
 
 /** Longest that a PEM text's clock and a record's may differ: both are this machine's, milliseconds. */
 const SAME_MS = 5;
