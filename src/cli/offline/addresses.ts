@@ -2,11 +2,6 @@
 const SERVICES = "198.18";
 const PODS = "198.19";
 
-/** Whether an address was made here. */
-export function isInvented(address: string): boolean {
-  return address.startsWith(`${SERVICES}.`) || address.startsWith(`${PODS}.`);
-}
-
 /** Gives addresses; who has asked before is given the same again, so two worlds can be compared. */
 export interface Addresses {
   /** Of a Service, by its key. */

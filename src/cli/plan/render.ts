@@ -63,7 +63,9 @@ export function renderPlan(plan: Plan): string {
   const changes = objects.filter(({ change }) => change !== "unchanged");
   const nobody = access.gained.length + access.lost.length === 0;
   return [
-    changes.length === 0 ? "Nothing changes." : `${changes.length} objects change; nothing is applied.`,
+    changes.length === 0
+      ? "Nothing changes."
+      : `${changes.length === 1 ? "1 object changes" : `${changes.length} objects change`}; nothing is applied.`,
     ...section(
       "Objects:",
       changes.map(({ object, change }) => `${SIGNS[change]} ${object}`),
