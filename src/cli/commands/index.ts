@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context";
+import { addAlphaCommands } from "./alpha";
 import { addCompletionCommands } from "./completion";
 import { addEnvCommand } from "./env";
 import { addExplainCommand } from "./explain";
 import { addInstallCommands } from "./install";
+import { addLogsCommand } from "./logs";
 import { addMeshCommands } from "./mesh";
 import { addMetricsCommands } from "./metrics";
 import { addMigrateCommands } from "./migrate";
@@ -12,6 +14,8 @@ import { addPlanCommand } from "./plan";
 import { addPolicyCommands } from "./policy";
 import { addProxyCommands } from "./proxy";
 import { addStatusCommand } from "./status";
+import { addSupportCommands } from "./support";
+import { addVerifyCommands } from "./verify";
 import { addVersionCommand } from "./version";
 import { addWaitCommand } from "./wait";
 
@@ -20,10 +24,12 @@ export type CommandFamily = (program: Command, context: CliContext) => void;
 
 /** Every family, one file each. */
 export const COMMANDS: readonly CommandFamily[] = [
+  addAlphaCommands,
   addCompletionCommands,
   addEnvCommand,
   addExplainCommand,
   addInstallCommands,
+  addLogsCommand,
   addMeshCommands,
   addMetricsCommands,
   addMigrateCommands,
@@ -32,6 +38,8 @@ export const COMMANDS: readonly CommandFamily[] = [
   addPolicyCommands,
   addProxyCommands,
   addStatusCommand,
+  addSupportCommands,
+  addVerifyCommands,
   addVersionCommand,
   addWaitCommand,
 ];

@@ -1,0 +1,124 @@
+import { API_KINDS } from "../api/kinds";
+import { LABEL_MONITORED_BY, PEPR_NAMESPACE, SIDECAR_CONTAINER } from "../model/mesh-words";
+import type { KubeClient, KubeObject } from "../runtime/kube";
+import type { KubeCredentials } from "../runtime/kube/credentials";
+import { readText } from "./api-text";
+import { failureWords } from "./failure";
+import { findMeshes, podPagePath, type ListOf } from "./mesh-found";
+import { hasSidecar } from "./namespaces";
+import { podsOf, type PodView } from "./pods";
+import { askSidecar } from "./stream/sidecar-admin";
+import { VERSION } from "./version";
+
+/** What a report is made of. */
+export interface ReportRequest {
+  readonly kube: KubeClient;
+  readonly credentials: KubeCredentials;
+  /** Pods whose sidecars are asked, `namespace/name`; all of {@link ReportRequest.namespaces} besides. */
+  readonly pods: readonly string[];
+  readonly namespaces: readonly string[];
+  /** Namespaces of the mesh, all of them. */
+  readonly all: boolean;
+  readonly say: (line: string) => void;
+}
+
+const LINES = 2_000;
+/** Pages of a sidecar. `config_dump` shows certificates, and private keys as "[redacted]". */
+const PAGES = ["config_dump?include_eds", "clusters", "stats", "certs", "server_info"];
+
+/** Files of the report; what could not be read has the reason as its content. */
+class Report {
+  readonly files = new Map<string, string>();
+  constructor(private readonly request: ReportRequest) {}
+
+  private async add(name: string, read: () => Promise<string>): Promise<void> {
+    try {
+      this.files.set(name, await read());
+    } catch (error) {
+      this.files.set(`${name}.failed`, `${failureWords(error, true)}\n`);
+    }
+  }
+
+  private addJson(name: string, read: () => Promise<unknown>): Promise<void> {
+    return this.add(name, async () => `${JSON.stringify(await read(), undefined, 2)}\n`);
+  }
+
+  private async addLog(folder: string, pod: PodView, container: string): Promise<void> {
+    const { namespace = "", name } = pod.metadata;
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?container=${container}&tailLines=${LINES}`;
+    await this.add(`${folder}/${name}/${container}.log`, () => readText(this.request.credentials, path));
+  }
+
+  async controlPlane(): Promise<void> {
+    const { kube, credentials, say } = this.request;
+    say("  control plane");
+    await this.addJson("meshes.json", () => findMeshes(kube));
+    await this.addJson("cluster-version.json", () => kube.get("/version"));
+    await this.addJson("control-plane/pods.json", () => podsOf(kube, PEPR_NAMESPACE));
+    for (const pod of await podsOf(kube, PEPR_NAMESPACE)) {
+      for (const { name } of pod.spec.containers) await this.addLog("control-plane", pod, name);
+      const page = podPagePath(PEPR_NAMESPACE, pod.metadata.name, "/metrics");
+      await this.add(`control-plane/${pod.metadata.name}/metrics.txt`, () => readText(credentials, page));
+    }
+  }
+
+  async objects(): Promise<void> {
+    const { kube, say } = this.request;
+    say("  objects of the mesh");
+    for (const { group, version, plural } of API_KINDS)
+      await this.addJson(`objects/${plural}.json`, () => kube.get(`/apis/${group}/${version}/${plural}`));
+    const label = encodeURIComponent(LABEL_MONITORED_BY);
+    await this.addJson("objects/namespaces.json", () =>
+      kube.get(`/api/v1/namespaces?labelSelector=${label}`),
+    );
+  }
+
+  async application(namespace: string, only: ReadonlySet<string> | undefined): Promise<void> {
+    const { kube, say } = this.request;
+    say(`  namespace ${namespace}`);
+    const folder = `namespaces/${namespace}`;
+    for (const plural of ["services", "events"])
+      await this.addJson(`${folder}/${plural}.json`, () =>
+        kube.get(`/api/v1/namespaces/${namespace}/${plural}`),
+      );
+    for (const pod of (await podsOf(kube, namespace)).filter(one => only?.has(one.metadata.name) ?? true)) {
+      const { name } = pod.metadata;
+      // Environment of applications may hold secrets, and kubectl keeps a copy of it in an annotation.
+      const { status, spec } = pod;
+      const metadata = { ...pod.metadata, annotations: undefined };
+      const containers = [...(spec.initContainers ?? []), ...spec.containers].map(one => ({
+        name: one.name,
+        image: one.image,
+      }));
+      await this.addJson(`${folder}/${name}/pod.json`, () =>
+        Promise.resolve({ metadata, containers, status }),
+      );
+      if (!hasSidecar(pod)) continue;
+      await this.addLog(folder, pod, SIDECAR_CONTAINER);
+      for (const page of PAGES)
+        await this.add(`${folder}/${name}/${page.replace(/\W.*$/, "")}.txt`, () =>
+          askSidecar(this.request.credentials, { namespace, pod: name }, { method: "GET", page }),
+        );
+    }
+  }
+}
+
+async function namespacesOf({ kube, all, namespaces }: ReportRequest): Promise<readonly string[]> {
+  if (!all) return namespaces;
+  const path = `/api/v1/namespaces?labelSelector=${encodeURIComponent(LABEL_MONITORED_BY)}`;
+  return (await kube.get<ListOf<KubeObject>>(path)).items.map(({ metadata }) => metadata.name);
+}
+
+/** Gathers what somebody needs who is to find out what is wrong. No Secrets and no environment of applications. */
+export async function gatherReport(request: ReportRequest): Promise<ReadonlyMap<string, string>> {
+  const report = new Report(request);
+  report.files.set("version.txt", `${VERSION}\n`);
+  await report.controlPlane();
+  await report.objects();
+  for (const namespace of await namespacesOf(request)) await report.application(namespace, undefined);
+  for (const place of request.pods) {
+    const [namespace = "", name = ""] = place.split("/");
+    await report.application(namespace, new Set([name]));
+  }
+  return report.files;
+}

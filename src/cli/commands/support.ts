@@ -1,0 +1,73 @@
+import { writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import type { Command } from "commander";
+import { gatherReport } from "../bug-report";
+import type { CliContext } from "../context";
+import { CommandError } from "../failure";
+import { errorInfo } from "../error-codes";
+import { listOption } from "../options";
+import { placeOf } from "../pods";
+import { tarOf } from "../tar";
+
+interface ReportOptions {
+  readonly all?: boolean;
+  readonly appNamespaces?: readonly string[];
+  readonly appPods?: readonly string[];
+}
+
+async function bugReport(context: CliContext, options: ReportOptions): Promise<void> {
+  const file =
+    context.givenOutput ??
+    `osm-bug-report-${new Date(context.now()).toISOString().replaceAll(":", "")}.tar.gz`;
+  const { appPods = [], appNamespaces: namespaces = [], all = false } = options;
+  const pods = appPods.map(pod => placeOf(pod, context.namespace, "app-pods"));
+  const files = await gatherReport({
+    kube: await context.kube(),
+    credentials: context.credentials(),
+    pods: pods.map(({ namespace, name }) => `${namespace}/${name}`),
+    namespaces,
+    all,
+    say: line => {
+      context.say(line);
+    },
+  });
+  writeFileSync(file, gzipSync(tarOf(files, Math.floor(context.now() / 1_000))));
+  context.say(`${files.size} files in ${file}; look through them before you pass them on`);
+}
+
+function showErrorInfo(context: CliContext, code: string | undefined): void {
+  const found = errorInfo(code);
+  if (found.length === 0)
+    throw new CommandError(`there is no code ${code ?? ""}; osm support error-info lists them`);
+  context.out.show(found, () => ({
+    head: ["CODE", "MEANING"],
+    rows: found.map(one => [one.code, one.meaning]),
+  }));
+}
+
+/** `osm support …`. */
+export function addSupportCommands(program: Command, context: CliContext): void {
+  const group = program.command("support").description("find out what is wrong");
+  group
+    .command("bug-report")
+    .description("gather logs, objects and the configuration of sidecars in an archive")
+    .option("--all", "all namespaces of the mesh")
+    .option("--app-namespaces <namespaces>", "namespaces, by comma", listOption)
+    .option("--app-pods <pods>", "pods as NAMESPACE/NAME, by comma", listOption)
+    .addHelpText(
+      "after",
+      `
+-o FILE names the archive, as in OSM. No Secrets are in it, and no environment of applications; logs are as they are.
+
+Example:
+  osm support bug-report --app-namespaces shop -o report.tar.gz`,
+    )
+    .action((options: ReportOptions) => bugReport(context, options));
+  group
+    .command("error-info")
+    .description("explain a reason of a condition or event, or what took the place of a code of OSM's")
+    .argument("[code]", "such as UnresolvedReference or E4000; none lists all")
+    .action((code: string | undefined) => {
+      showErrorInfo(context, code);
+    });
+}

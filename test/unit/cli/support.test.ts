@@ -1,0 +1,101 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import { denialsIn } from "../../../src/cli/commands/logs";
+import { wantedBy } from "../../../src/cli/install/set-values";
+import { tarOf } from "../../../src/cli/tar";
+import { osm } from "../../support/cli";
+
+describe("osm support and logs", () => {
+  it("explains reasons, and OSM's codes by where the same is told here", async () => {
+    expect((await osm(["support", "error-info", "refusedbyproxy"])).stdout).to.contain("Envoy's words");
+    expect((await osm(["support", "error-info", "E4012"])).stdout).to.match(/E4012 +OSM's certificates/);
+    const all = JSON.parse((await osm(["support", "error-info", "-o", "json"])).stdout) as unknown[];
+    expect(all.length).to.be.greaterThan(20);
+    expect(await osm(["support", "error-info", "E9999"])).to.deep.include({
+      code: 1,
+      stderr: "Error: there is no code E9999; osm support error-info lists them\n",
+    });
+  });
+
+  it("packs archives that tar reads, long names too", () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), "osm-tar-"));
+    const long = `${"namespaces/a-namespace/".repeat(4)}${"pod-".repeat(20)}/config_dump.txt`;
+    const files = new Map([
+      ["version.txt", "1\n"],
+      [long, "ä".repeat(1_000)],
+      ["empty", ""],
+    ]);
+    writeFileSync(path.join(folder, "a.tar"), tarOf(files, 1_700_000_000));
+    execFileSync("tar", ["xf", "a.tar"], { cwd: folder });
+    for (const [name, text] of files)
+      expect(readFileSync(path.join(folder, name), "utf8"), name).to.equal(text);
+    rmSync(folder, { recursive: true });
+  });
+
+  it("finds refusals in a sidecar's log, and nothing else", () => {
+    const line = (details: string | null, code: number): string =>
+      JSON.stringify({
+        start_time: "2026-01-01T00:00:00Z",
+        method: "POST",
+        authority: "shop",
+        path: "/buy",
+        response_code: code,
+        response_code_details: details,
+        caller: "spiffe://cluster.local/ns/a/sa/thief",
+      });
+    const text = [
+      "[warning] no JSON",
+      line("via_upstream", 200),
+      line("rbac_access_denied_matched_policy[none]", 403),
+      line(null, 0),
+      "{broken",
+    ].join("\n");
+    expect(denialsIn(text, "shop-1")).to.deep.equal([
+      {
+        time: "2026-01-01T00:00:00Z",
+        pod: "shop-1",
+        caller: "spiffe://cluster.local/ns/a/sa/thief",
+        request: "POST shop/buy",
+        code: 403,
+        why: "rbac_access_denied_matched_policy[none]",
+      },
+    ]);
+  });
+});
+
+describe("--set of osm install", () => {
+  it("reads OSM's names with either prefix or none, lists as Helm writes them, and the last one wins", () => {
+    const wanted = wantedBy([
+      "OpenServiceMesh.meshName=a,osm.meshName=b",
+      "outboundPortExclusionList={22,80}",
+      "osm.inboundPortExclusionList[0]=6379,osm.inboundPortExclusionList[1]=7070",
+      "tracing.enable=true,osm.tracing.address=jaeger\\,east",
+      "osm.deployGrafana=true,osm.deployJaeger=false",
+      "imagePullSecrets[0].name=registry",
+    ]);
+    expect(wanted.environment).to.deep.equal({ OSM_MESH_NAME: "b" });
+    expect(wanted.meshConfig).to.deep.equal([
+      [
+        ["traffic", "outboundPortExclusionList"],
+        [22, 80],
+      ],
+      [
+        ["traffic", "inboundPortExclusionList"],
+        [6379, 7070],
+      ],
+      [["observability", "tracing", "enable"], true],
+      [["observability", "tracing", "address"], "jaeger,east"],
+    ]);
+    expect([wanted.addOns, wanted.imagePullSecrets]).to.deep.equal([["grafana"], ["registry"]]);
+  });
+
+  it("says why a value of OSM's does nothing, and refuses one that is none", () => {
+    expect(wantedBy(["vault.host=vault.vault"]).warnings).to.deep.equal([
+      "vault.host has no effect: Vault is named by a MeshRootCertificate",
+    ]);
+    expect(() => wantedBy(["osm.nonsense=1"])).to.throw("--set: there is no value nonsense");
+  });
+});
