@@ -1,17 +1,18 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
 import { parse } from "yaml";
+import { errorInfo } from "../src/cli/error-codes";
 import { repositoryRoot } from "./cluster/settings";
 import { WORDS } from "./reference-words";
 
 /**
- * Prints docs/reference/resources.md: every kind and field, from the schemas in `crds/`; what a schema leaves unsaid is taken
- * from the types in `src/api`. `--check` changes nothing and fails when the page is not current.
+ * Prints docs/reference/resources.md (every kind and field, from the schemas in `crds/`; what a schema leaves unsaid is taken
+ * from the types in `src/api`) and docs/reference/error-codes.md. `--check` changes nothing and fails when a page is not current.
  */
 
 const ROOT = repositoryRoot();
-const TARGET = path.join(ROOT, "docs", "reference", "resources.md");
+const FOLDER = path.join(ROOT, "docs", "reference");
 
 interface Schema {
   readonly type?: string;
@@ -240,8 +241,8 @@ Made from \`crds/\` by \`npm run gen:reference\`. All kinds are namespaced and i
 written and told in its conditions.
 `;
 
-/** The page. */
-export function page(): string {
+/** Every kind and field. */
+function resources(): string {
   const folder = path.join(ROOT, "crds");
   const texts = readdirSync(folder)
     .filter(name => name.endsWith(".yaml"))
@@ -250,15 +251,31 @@ export function page(): string {
   return `${[PREFACE, ...texts.map(section)].join("\n").trimEnd()}\n`;
 }
 
+/** Every reason and code that `osm support error-info` knows. */
+function errorCodes(): string {
+  return [
+    "# Reasons and error codes",
+    "",
+    "What `osm support error-info` prints, made by `npm run gen:reference`. Reasons stand in conditions and events ([status](status.md) says on which objects); codes are those of Open Service",
+    "Mesh, with where the same is told here. Each finding is counted in `osm_error_err_code_count`.",
+    "",
+    "| Reason or code | Meaning |",
+    "| --- | --- |",
+    ...errorInfo(undefined).map(({ code, meaning }) => `| \`${code}\` | ${cell(meaning)} |`),
+    "",
+  ].join("\n");
+}
+
 function main(args: readonly string[]): void {
-  const text = page();
-  if (!args.includes("--check")) {
-    writeFileSync(TARGET, text);
-    return;
+  const pages = { "resources.md": resources(), "error-codes.md": errorCodes() };
+  for (const [name, text] of Object.entries(pages)) {
+    const file = path.join(FOLDER, name);
+    if (!args.includes("--check")) writeFileSync(file, text);
+    else if (!existsSync(file) || readFileSync(file, "utf8") !== text) {
+      process.stderr.write(`docs/reference/${name} is not current: run npm run gen:reference\n`);
+      process.exitCode = 1;
+    }
   }
-  if (readFileSync(TARGET, "utf8") === text) return;
-  process.stderr.write("docs/reference/resources.md is not current: run npm run gen:reference\n");
-  process.exitCode = 1;
 }
 
 if (require.main === module) main(process.argv.slice(2));
