@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { OWN_STATUS_ANNOTATION } from "../../src/runtime/control-plane/own-root-keeper";
 import { OwnRootRig } from "../support/own-root-rig";
 import { verdict } from "../support/verdict";
 import { waitFor } from "../support/wait";
@@ -89,12 +90,11 @@ describe("rotation of the control plane's own root, with real Envoys at two repl
       },
       LONG_MS,
     );
-    const annotation = "openservicemesh.io/control-plane-root";
     const said = async (): Promise<string> => {
       const { metadata } = await rig.kube.get<{ metadata: { annotations?: Record<string, string> } }>(
         rig.secretPath,
       );
-      return metadata.annotations?.[annotation] ?? "";
+      return metadata.annotations?.[OWN_STATUS_ANNOTATION] ?? "";
     };
     await waitFor("its name", async () => (await said()).includes("shop/late"), LONG_MS);
     expect(await said()).to.equal(
@@ -105,6 +105,7 @@ describe("rotation of the control plane's own root, with real Envoys at two repl
     await waitFor("the end", () => moves().length === 6, 2 * LONG_MS);
     expect(moves().slice(3)).to.deep.equal(["trust", "issue", "drop"]);
     await waitFor("all three to be connected", () => settled("late,one,two"), LONG_MS);
+    await waitFor("rest", async () => (await said()) === "Settled.", LONG_MS);
     const secret = await rig.kube.get<{ data: Record<string, string> }>(rig.secretPath);
     const record = Buffer.from(secret.data["control-plane.json"] ?? "", "base64").toString("utf8");
     expect(Object.keys((JSON.parse(record) as { keys: object }).keys), "keys that are kept").to.deep.equal([

@@ -84,7 +84,6 @@ export class OwnRootKeeper {
   private timer: { cancel(): void } | undefined;
   private distributedSince: number | undefined;
   private distributed = "";
-  private said = "";
   /** What is not persisted: since when a proof has stood, and who was counted. */
   private memory: RotationStep["state"] | undefined;
 
@@ -126,7 +125,7 @@ export class OwnRootKeeper {
     const newest = candidate?.root ?? newestOf(own.rotation);
     const wanted = { issuing: newest.fingerprint, roots: [newest] };
     const move = nextMove(state, wanted);
-    if (move === undefined) return false;
+    if (move === undefined) return this.rest(secret);
     if (move.kind !== "trust" && !this.isKnownHere(own)) return true;
     if (move.kind === "issue" && !this.filesHold()) {
       await this.say(secret, "Both roots are being written into the pods.");
@@ -135,6 +134,12 @@ export class OwnRootKeeper {
     const step = stepRotation(state, wanted, this.facts(secret, move.kind === "issue" ? "issue" : "drop"));
     await this.take(secret, step, { own, asked, candidate });
     return true;
+  }
+
+  /** Says so, where something has been said before. */
+  private async rest(secret: CaSecret): Promise<false> {
+    if (annotationOf(secret, OWN_STATUS_ANNOTATION) !== undefined) await this.say(secret, "Settled.");
+    return false;
   }
 
   private async take(secret: CaSecret, step: RotationStep, from: Origin): Promise<void> {
@@ -210,7 +215,6 @@ export class OwnRootKeeper {
       metadata: { resourceVersion, annotations: { [OWN_STATUS_ANNOTATION]: text } },
       data: { [OWN_ROOTS_KEY]: Buffer.from(record, "utf8").toString("base64") },
     });
-    this.said = text;
     log.info(`the control plane's root: ${made?.kind ?? ""}`, {
       fingerprint: made?.root.fingerprint,
       without: rotation.made.at(-1)?.without ?? [],
@@ -218,8 +222,7 @@ export class OwnRootKeeper {
   }
 
   private async say(secret: CaSecret, text: string): Promise<void> {
-    if (this.said === text) return;
-    this.said = text;
+    if (annotationOf(secret, OWN_STATUS_ANNOTATION) === text) return;
     this.options.log.info("the control plane's root", { text });
     const { resourceVersion } = secret.metadata;
     await this.options.kube.mergePatch(this.path, {
