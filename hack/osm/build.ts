@@ -1,14 +1,16 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { build } from "esbuild";
+import { writeManifests } from "../addons/chart";
 import { repositoryRoot } from "../cluster/settings";
+import { buildPage } from "./page";
 
 /** Names under which the command is found: by itself, and by kubectl as its plugin. */
 const NAMES = ["osm", "kubectl-osm"] as const;
 
 /**
  * Writes the command as one program that needs nothing but Node, and beside it the manifest of `pepr build` where there is one,
- * which `osm install` applies. Gives the program's path.
+ * which `osm install` applies, and the add-ons. Gives the program's path.
  */
 export async function buildCommand(folder: string): Promise<string> {
   const root = repositoryRoot();
@@ -30,8 +32,10 @@ export async function buildCommand(folder: string): Promise<string> {
   });
   for (const copy of copies) copyFileSync(program, copy);
   for (const name of NAMES) chmodSync(path.join(folder, name), 0o755);
+  await buildPage(folder);
   const manifest = path.join(root, "dist/pepr-module-osm.yaml");
   if (existsSync(manifest)) copyFileSync(manifest, path.join(folder, "osm-manifest.yaml"));
+  writeManifests(path.join(folder, "osm-addons"));
   return program;
 }
 
