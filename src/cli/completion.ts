@@ -67,7 +67,7 @@ function optionCandidates(command: Command): readonly Candidate[] {
 async function valuesOf(what: Option | Argument | undefined, live: LiveNames): Promise<readonly Candidate[]> {
   if (what === undefined) return [];
   if (what.argChoices !== undefined) return named(what.argChoices);
-    try {
+  try {
     return named(await live(what.name()));
   } catch {
     return [];
