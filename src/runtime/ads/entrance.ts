@@ -12,13 +12,15 @@ type Injector = ReturnType<Server["createConnectionInjector"]>;
 export interface EntranceOptions {
   readonly serving: ServingMaterial;
   readonly clock: Clock;
-  /** Whether a client certificate is of the present root; default: yes. */
+  /** Whether a client certificate is of the present root, which {@link Entrance.present} follows; default: yes. */
   readonly isOwn?: ((certificate: Uint8Array) => boolean) | undefined;
 }
 
 /** Takes connections in, and knows what each was shown. */
 export class Entrance {
   readonly handshakes: Handshakes;
+  /** By call: whether its client certificate is of the present root, which costs a verification to know. */
+  private own = new WeakMap<object, boolean>();
   private readonly credentials: Readonly<Record<Shown, RotatingCredentials>>;
   private injectors: Readonly<Record<Shown, Injector>> | undefined;
 
@@ -44,7 +46,7 @@ export class Entrance {
   admit(socket: Socket): void {
     const peer = peerOf(socket);
     socket.on("close", () => {
-      this.handshakes.ended(peer);
+      this.handshakes.ended(peer, socket.bytesRead);
     });
     const shown = this.handshakes.begin(peer, socket.remoteAddress ?? "");
     this.injectors?.[shown].injectConnection(socket);
@@ -52,6 +54,7 @@ export class Entrance {
 
   /** New connections see this certificate and trust. */
   present(material: ServingMaterial): void {
+    this.own = new WeakMap();
     this.credentials.alone.rotate(material);
     this.credentials.crossed.rotate(crossedOf(material));
     this.handshakes.present(material.root, material.crossPem !== undefined);
@@ -61,11 +64,19 @@ export class Entrance {
     for (const injector of Object.values(this.injectors ?? {})) injector.drain(graceMs);
   }
 
-  /** The root that a peer has been shown alone, and of which its client certificate is, where it came by that alone. */
-  rootOf(peer: string, clientCertificate: Uint8Array | undefined): string | null {
+  /**
+   * The root that a call's peer has been shown alone, and of which its client certificate is, where it came by that alone.
+   * `certificateOf` is asked once for each call and root, however often somebody counts.
+   */
+  rootOf(call: { getPeer(): string }, certificateOf: () => Uint8Array | undefined): string | null {
+    const isOwn = this.own.get(call) ?? this.isOwn(certificateOf());
+    this.own.set(call, isOwn);
+    return isOwn ? this.handshakes.rootOf(call.getPeer()) : null;
+  }
+
+  private isOwn(clientCertificate: Uint8Array | undefined): boolean {
     const { isOwn = (): boolean => true } = this.options;
-    if (clientCertificate !== undefined && !isOwn(clientCertificate)) return null;
-    return this.handshakes.rootOf(peer);
+    return clientCertificate === undefined || isOwn(clientCertificate);
   }
 }
 

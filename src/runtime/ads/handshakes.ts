@@ -17,11 +17,13 @@ interface Handshake {
 
 /** How long an address that did not follow a chain is shown the other one, milliseconds. */
 const LENIENT_MS = 60_000;
+/** Addresses that are remembered; beyond it the oldest are forgotten, and tried again. */
+const MOST_LENIENT = 10_000;
 
 /** The handshakes of a server's open connections. */
 export class Handshakes {
   private readonly open = new Map<string, Handshake>();
-  /** Addresses that did not follow the new root alone, and until when they are not asked to. */
+  /** Addresses that did not follow the new root alone, and until when they are not asked to; the earliest first. */
   private readonly lenient = new Map<string, number>();
   private root: string | null = null;
   private isCrossed = false;
@@ -48,12 +50,20 @@ export class Handshakes {
     if (handshake !== undefined) handshake.believed = true;
   }
 
-  /** A connection has ended. */
-  ended(peer: string): void {
+  /**
+   * A connection has ended. `received`: bytes that its client has sent; one that has sent none (a check of health, say) was
+   * shown nothing that it could have refused.
+   */
+  ended(peer: string, received: number): void {
     const handshake = this.open.get(peer);
     this.open.delete(peer);
-    if (handshake === undefined || handshake.believed || !this.isCrossed) return;
-    if (handshake.root !== null) this.lenient.set(handshake.address, this.clock.now() + LENIENT_MS);
+    if (handshake === undefined || handshake.believed || !this.isCrossed || received === 0) return;
+    if (handshake.root !== null) this.spare(handshake.address);
+  }
+
+  /** Addresses that are remembered, for a while. */
+  get spared(): number {
+    return this.lenient.size;
   }
 
   /** The root that a connection has verified alone; null: none, as another was, or is, shown along with it. */
@@ -65,6 +75,16 @@ export class Handshakes {
   isStale(peer: string): boolean {
     const handshake = this.open.get(peer);
     return handshake !== undefined && handshake.root !== this.root && !this.isLenient(handshake.address);
+  }
+
+  private spare(address: string): void {
+    const now = this.clock.now();
+    this.lenient.delete(address);
+    for (const [oldest, until] of this.lenient) {
+      if (now < until && this.lenient.size < MOST_LENIENT) break;
+      this.lenient.delete(oldest);
+    }
+    this.lenient.set(address, now + LENIENT_MS);
   }
 
   private isLenient(address: string): boolean {

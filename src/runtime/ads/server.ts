@@ -399,8 +399,10 @@ class RunningServer implements AdsServer {
   private rootOf(session: Session): string | null {
     const call = this.calls.get(session);
     if (call === undefined) return null;
-    const { bearerToken, clientCertificate } = evidenceOf(call);
-    return this.entrance.rootOf(call.getPeer(), bearerToken === undefined ? clientCertificate : undefined);
+    return this.entrance.rootOf(call, () => {
+      const { bearerToken, clientCertificate } = evidenceOf(call);
+      return bearerToken === undefined ? clientCertificate : undefined;
+    });
   }
 
   private *ledgerStreams(): Generator<LedgerStream> {

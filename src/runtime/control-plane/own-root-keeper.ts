@@ -21,10 +21,14 @@ import { OWN_ROOTS_KEY, ownRootsOf, ownRootsText, type OwnAuthority } from "../s
 import { builtInRoot } from "../secrets/root-record";
 import type { Settings } from "../settings";
 import { KeyedWorker } from "./keyed-worker";
+import { sameKeys } from "./root-keeper";
 
 /** Annotation of the CA's Secret: another word in it asks for another root of the control plane. */
 export const ROTATE_OWN_ANNOTATION = "openservicemesh.io/rotate-control-plane-root";
-/** Annotation of the CA's Secret: proxies (`namespace/pod`, by commas) that such a rotation does not wait for; `*`: all. */
+/**
+ * Annotation of the CA's Secret: proxies (`namespace/pod`, by commas) that such a rotation does not wait for; `*`: all. It is of
+ * one rotation: it is taken away when that has come to its end, so that the next one waits for everybody again.
+ */
 export const OWN_WITHOUT_ANNOTATION = "openservicemesh.io/control-plane-root-without";
 /** Annotation of the CA's Secret in which the mesh says how far the rotation is. */
 export const OWN_STATUS_ANNOTATION = "openservicemesh.io/control-plane-root";
@@ -37,6 +41,8 @@ const REST_MS = 15_000;
 /** Share of a CA's life that is left when the next one is made unasked. */
 const LEFT = 1 / 3;
 const KEY = "root of the control plane";
+/** As a merge patch of annotations. */
+const WITHOUT_NOBODY = { [OWN_WITHOUT_ANNOTATION]: null };
 
 /** What the rotation of the control plane's own root is driven with. */
 export interface OwnRootKeeperOptions extends KeeperOptions {
@@ -84,7 +90,7 @@ export class OwnRootKeeper {
   private timer: { cancel(): void } | undefined;
   private distributedSince: number | undefined;
   private distributed = "";
-  /** What is not persisted: since when a proof has stood, and who was counted. */
+  /** What is not persisted (since when a proof has stood, and who was counted), under what is. */
   private memory: RotationStep["state"] | undefined;
 
   constructor(private readonly options: OwnRootKeeperOptions) {
@@ -136,17 +142,22 @@ export class OwnRootKeeper {
     return true;
   }
 
-  /** Says so, where something has been said before. */
+  /** Says so, where something has been said before; whom not to wait for is nobody now. */
   private async rest(secret: CaSecret): Promise<false> {
-    if (annotationOf(secret, OWN_STATUS_ANNOTATION) !== undefined) await this.say(secret, "Settled.");
+    const said = annotationOf(secret, OWN_STATUS_ANNOTATION);
+    const over = annotationOf(secret, OWN_WITHOUT_ANNOTATION) === undefined ? {} : WITHOUT_NOBODY;
+    await this.annotate(secret, said === undefined ? over : { ...over, [OWN_STATUS_ANNOTATION]: "Settled." });
     return false;
   }
 
   private async take(secret: CaSecret, step: RotationStep, from: Origin): Promise<void> {
     this.memory = step.state;
     this.options.onStep?.(step);
-    if (step.made !== undefined) await this.persist(secret, step, from);
-    else await this.say(secret, step.proof === undefined ? step.text : ownText(step.proof));
+    const text = step.proof === undefined ? step.text : ownText(step.proof);
+    // Who is away is waited for a while that begins once: it must not begin again with each look, or each writer.
+    const isSame = step.made === undefined && sameKeys(from.own.rotation.absent, step.state.absent);
+    if (isSame) await this.say(secret, text);
+    else await this.persist(secret, { ...step, text }, from);
   }
 
   /** Another CA, where one is asked for or the present one has little of its life left, and nothing is under way. */
@@ -198,6 +209,7 @@ export class OwnRootKeeper {
     };
   }
 
+  /** Writes what has to survive, and with it what is said. */
   private async persist(
     secret: CaSecret,
     { state: rotation, made, text }: RotationStep,
@@ -211,23 +223,32 @@ export class OwnRootKeeper {
     const keys = keysOf({ ...own.keys, ...added }, rotation);
     const record = printOwnRoots({ rotation, keys, asked: candidate === undefined ? own.asked : asked });
     const { resourceVersion } = secret.metadata;
+    const over = made?.kind === "drop" ? WITHOUT_NOBODY : {};
     await kube.mergePatch(this.path, {
-      metadata: { resourceVersion, annotations: { [OWN_STATUS_ANNOTATION]: text } },
+      metadata: { resourceVersion, annotations: { ...over, [OWN_STATUS_ANNOTATION]: text } },
       data: { [OWN_ROOTS_KEY]: Buffer.from(record, "utf8").toString("base64") },
     });
-    log.info(`the control plane's root: ${made?.kind ?? ""}`, {
-      fingerprint: made?.root.fingerprint,
+    if (made === undefined) return;
+    log.info(`the control plane's root: ${made.kind}`, {
+      fingerprint: made.root.fingerprint,
       without: rotation.made.at(-1)?.without ?? [],
     });
   }
 
   private async say(secret: CaSecret, text: string): Promise<void> {
-    if (annotationOf(secret, OWN_STATUS_ANNOTATION) === text) return;
-    this.options.log.info("the control plane's root", { text });
+    await this.annotate(secret, { [OWN_STATUS_ANNOTATION]: text });
+  }
+
+  /** Writes what is otherwise; null: takes it away. */
+  private async annotate(secret: CaSecret, wanted: Readonly<Record<string, string | null>>): Promise<void> {
+    const others = Object.entries(wanted).filter(
+      ([name, text]) => annotationOf(secret, name) !== (text ?? undefined),
+    );
+    if (others.length === 0) return;
+    const annotations = Object.fromEntries(others);
+    this.options.log.info("the control plane's root", { text: annotations[OWN_STATUS_ANNOTATION] });
     const { resourceVersion } = secret.metadata;
-    await this.options.kube.mergePatch(this.path, {
-      metadata: { resourceVersion, annotations: { [OWN_STATUS_ANNOTATION]: text } },
-    });
+    await this.options.kube.mergePatch(this.path, { metadata: { resourceVersion, annotations } });
   }
 }
 

@@ -238,7 +238,8 @@ function countOf(fleet: FleetTrust | undefined): number {
   return fleet === undefined ? 0 : fleet.proxies.length + fleet.absent.size;
 }
 
-function sameKeys(a: object = {}, b: object = {}): boolean {
+/** Whether two records are about the same: who is away, say, whatever is said of each. */
+export function sameKeys(a: object = {}, b: object = {}): boolean {
   const [one, other] = [Object.keys(a), Object.keys(b)];
   return one.length === other.length && one.every(key => key in b);
 }

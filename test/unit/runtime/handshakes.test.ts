@@ -12,7 +12,7 @@ describe("what connections are shown of the control plane's root", () => {
 
   it("is the root alone, whoever comes, as long as there is no other", () => {
     expect(handshakes.begin("a:1", "a")).to.equal("alone");
-    handshakes.ended("a:1");
+    handshakes.ended("a:1", 300);
     expect(handshakes.begin("a:2", "a"), "after one that ended early").to.equal("alone");
     expect([handshakes.rootOf("a:2"), handshakes.isStale("a:2")]).to.deep.equal(["old", false]);
   });
@@ -29,7 +29,7 @@ describe("what connections are shown of the control plane's root", () => {
   it("is for a minute what the old root verifies too, where somebody did not follow; and proves nothing", () => {
     handshakes.present("new", true);
     handshakes.begin("a:1", "a");
-    handshakes.ended("a:1");
+    handshakes.ended("a:1", 300);
     expect(handshakes.begin("b:1", "b"), "others").to.equal("alone");
     expect(handshakes.begin("a:2", "a")).to.equal("crossed");
     handshakes.believed("a:2");
@@ -43,7 +43,28 @@ describe("what connections are shown of the control plane's root", () => {
     handshakes.present("new", true);
     handshakes.begin("a:1", "a");
     handshakes.believed("a:1");
-    handshakes.ended("a:1");
+    handshakes.ended("a:1", 300);
     expect(handshakes.begin("a:2", "a")).to.equal("alone");
+  });
+
+  it("asks who sent nothing, as a check of health does, for nothing less than before", () => {
+    handshakes.present("new", true);
+    handshakes.begin("a:1", "a");
+    handshakes.ended("a:1", 0);
+    expect(handshakes.begin("a:2", "a")).to.equal("alone");
+  });
+
+  it("forgets addresses that never come again, and the oldest where there are very many", () => {
+    handshakes.present("new", true);
+    const fail = (address: string): void => {
+      handshakes.begin(`${address}:1`, address);
+      handshakes.ended(`${address}:1`, 300);
+    };
+    for (let index = 0; index < 10_001; index += 1) fail(`early-${index}`);
+    expect(handshakes.spared).to.equal(10_000);
+    expect(handshakes.begin("early-0:2", "early-0"), "the oldest").to.equal("alone");
+    now += 60_000;
+    fail("late");
+    expect(handshakes.spared).to.equal(1);
   });
 });
