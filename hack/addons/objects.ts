@@ -137,7 +137,10 @@ function configMap(
 
 const asYaml = (value: unknown): string => stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 
-/** Reading what is to be scraped: pods and nodes, and nodes' metrics through the API server. */
+/**
+ * Reading what is to be scraped: pods and nodes, and what kubelets measure. Not `nodes/proxy`: whoever has that may run commands
+ * in every pod of the cluster.
+ */
 function prometheusRights(values: AddonValues): readonly AddonObject[] {
   const name = NAMES.prometheus;
   const rules = [
@@ -146,7 +149,7 @@ function prometheusRights(values: AddonValues): readonly AddonObject[] {
       resources: ["nodes", "services", "endpoints", "pods"],
       verbs: ["get", "list", "watch"],
     },
-    { apiGroups: [""], resources: ["nodes/metrics", "nodes/proxy"], verbs: ["get"] },
+    { apiGroups: [""], resources: ["nodes/metrics"], verbs: ["get"] },
     { nonResourceURLs: ["/metrics"], verbs: ["get"] },
   ];
   const metadata = { name, labels: labels(name) };

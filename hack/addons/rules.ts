@@ -91,13 +91,14 @@ const CONTROL_PLANE: readonly AlertRule[] = [
     description: "Status says Unknown and rotations wait while a replica's ledger cannot be read.",
   }),
   alert("OsmStreamsRefused", "warning", {
-    expr: "sum by (code) (increase(osm_proxy_refused_streams_total[5m])) > 0",
-    for: "0m",
+    // UNAVAILABLE is how a replica that leaves sends proxies elsewhere; where none takes them, OsmProxiesMissing fires.
+    expr: 'sum by (code) (increase(osm_proxy_refused_streams_total{code!="UNAVAILABLE"}[2m])) > 0',
+    for: "5m",
     summary: "Proxies are refused by the control plane",
     description:
       "gRPC status {{ $labels.code }}: identities that cannot be proven, or more proxies than maxDataPlaneConnections allows. The log names them.",
   }),
-  alert("OsmResourcesRefused", "critical", {
+  alert("OsmResourcesRefused", "warning", {
     expr: "osm_proxy_refused_count > 0",
     for: "1m",
     summary: "A proxy has refused configuration (NACK)",

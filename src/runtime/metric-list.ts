@@ -21,11 +21,9 @@ export const METRICS = {
     "feature_flag",
   ]),
   namespaces: gauge("osm_resource_namespace_count", "Namespaces of the mesh."),
-  apiEvents: counter(
-    "osm_k8s_api_event_count",
-    "News of the API server, by kind, what happened, and namespace.",
-    ["type", "namespace"],
-  ),
+  apiEvents: counter("osm_k8s_api_event_count", "News of the API server, by kind and what happened.", [
+    "type",
+  ]),
   informerStaleness: gauge("osm_informer_staleness_seconds", "Time since the API server was last heard of.", [
     "kind",
   ]),
@@ -35,7 +33,10 @@ export const METRICS = {
     "operation",
   ]),
   proxies: gauge("osm_proxy_connect_count", "ADS streams of this replica."),
-  missing: gauge("osm_proxy_missing_count", "Live proxies that no replica is connected to (watcher only)."),
+  missing: gauge(
+    "osm_proxy_missing_count",
+    "Live proxies that no replica is connected to (watcher only); the last number while osm_ledger_complete is 0.",
+  ),
   counted: gauge("osm_ledger_complete", "1 while the watcher hears from every replica (watcher only)."),
   reconnects: counter("osm_proxy_reconnect_count", "Streams of proxies that this replica has served before."),
   full: counter("osm_proxy_max_connections_rejected", "Streams refused because of maxDataPlaneConnections."),

@@ -9,6 +9,8 @@ export interface Counter {
 /** A value that goes up and down. */
 export interface Gauge {
   set(value: number, labels?: Labels): void;
+  /** The series is no more, until it is set again; nothing where there is none. */
+  clear(labels?: Labels): void;
 }
 
 /** A distribution over fixed upper bounds. */
@@ -67,6 +69,9 @@ export function createMetrics(): Metrics {
         set: (value, labels = {}) => {
           gauge.series(labels).put(value);
         },
+        clear: (labels = {}) => {
+          gauge.remove(labels);
+        },
       };
     },
     histogram: ({ buckets, ...info }) => {
@@ -116,9 +121,17 @@ class Family {
     private readonly info: MetricInfo,
   ) {}
 
+  remove(labels: Labels): void {
+    this.all.delete(JSON.stringify(this.pairsOf(labels)));
+  }
+
+  private pairsOf(labels: Labels): readonly (readonly [string, string])[] {
+    return (this.info.labels ?? []).map(name => [name, labels[name] ?? ""] as const);
+  }
+
   series(labels: Labels): Series {
     const names = this.info.labels ?? [];
-    let pairs = names.map(name => [name, labels[name] ?? ""] as const);
+    let pairs = this.pairsOf(labels);
     let key = JSON.stringify(pairs);
     if (!this.all.has(key) && this.all.size >= MAX_SERIES) {
       pairs = names.map(name => [name, "other"] as const);

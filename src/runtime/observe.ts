@@ -127,6 +127,8 @@ export function observeExpiry(
     for (const [certificate, end] of Object.entries(ends)) {
       const at = end();
       if (at !== undefined && Number.isFinite(at)) expiry.set(Math.floor(at / 1_000), { certificate });
+      // What ended with its last proxy would be taken for a certificate that nobody renews.
+      else expiry.clear({ certificate });
     }
   });
 }
@@ -144,8 +146,7 @@ export function observeMesh(
   const { engine } = world;
   world.onEvent(event => {
     if (event.type === "reset") return;
-    const [namespace = ""] = event.key.includes("/") ? event.key.split("/") : [];
-    events.inc({ type: `${event.kind}-${event.type === "delete" ? "deleted" : "updated"}`, namespace });
+    events.inc({ type: `${event.kind}-${event.type === "delete" ? "deleted" : "updated"}` });
   });
   let before = 0;
   metrics.onCollect(() => {

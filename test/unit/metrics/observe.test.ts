@@ -3,7 +3,7 @@ import { Convergence } from "../../../src/runtime/ads/observer";
 import { createNews } from "../../../src/runtime/engine/news";
 import { METRICS } from "../../../src/runtime/metric-list";
 import { createMetrics } from "../../../src/runtime/metrics";
-import { countReviews, observeDelivery, observeExpiry } from "../../../src/runtime/observe";
+import { countReviews, observeDelivery, observeExpiry, observeMesh } from "../../../src/runtime/observe";
 import { NO_ACTIONS } from "../../../src/runtime/control-plane/actions";
 import type { AdsObserver } from "../../../src/runtime/ads/observer";
 import { TYPE_URLS } from "../../../src/xds/resource";
@@ -74,6 +74,37 @@ describe("what the control plane counts", () => {
     observeExpiry(metrics, { root: () => 5_000, workload: () => undefined, none: () => Infinity });
     const ends = samplesOf(metrics.text()).map(({ labels, value }) => [labels["certificate"], value]);
     expect(ends).to.deep.equal([["root", 5]]);
+  });
+
+  it("forgets the end of a certificate that nobody has any more", () => {
+    const metrics = createMetrics();
+    let end: number | undefined = 5_000_000;
+    observeExpiry(metrics, { workload: () => end });
+    const ends = (): readonly number[] => samplesOf(metrics.text()).map(({ value }) => value);
+    expect(ends()).to.deep.equal([5_000]);
+    end = undefined;
+    expect(ends()).to.deep.equal([]);
+    end = 6_000_000;
+    expect(ends()).to.deep.equal([6_000]);
+  });
+
+  it("has as many series of news as kinds, however many namespaces there have been", () => {
+    const metrics = createMetrics();
+    let tell: (event: { kind: string; type: string; key: string }) => void = () => undefined;
+    const engine = {
+      meshConfig: () => ({ featureFlags: {} }),
+      namespaces: () => new Map(),
+      stats: () => ({}),
+    };
+    const world = { engine, onEvent: (listener: typeof tell) => (tell = listener) };
+    observeMesh(metrics, { world, version: "1", role: "watcher" } as unknown as Parameters<
+      typeof observeMesh
+    >[1]);
+    for (const key of ["one/a", "two/a", "a"]) tell({ kind: "Service", type: "delete", key });
+    const news = samplesOf(metrics.text()).filter(({ name }) => name === METRICS.apiEvents.name);
+    expect(news.map(({ labels, value }) => [labels, value])).to.deep.equal([
+      [{ type: "Service-deleted" }, 3],
+    ]);
   });
 });
 
