@@ -1,4 +1,5 @@
 import { API_KINDS } from "../api/kinds";
+import { MODULE, WATCHER } from "../install/names";
 import { LABEL_MONITORED_BY, PEPR_NAMESPACE, SIDECAR_CONTAINER } from "../model/mesh-words";
 import type { KubeClient, KubeObject } from "../runtime/kube";
 import type { KubeCredentials } from "../runtime/kube/credentials";
@@ -22,9 +23,21 @@ export interface ReportRequest {
   readonly say: (line: string) => void;
 }
 
+/** Most of a container's log, in lines and in bytes. */
 const LINES = 2_000;
+const LOG_BYTES = 8 * 1024 * 1024;
+const CONTROL_PLANE = `app in (${MODULE},${WATCHER})`;
 /** Pages of a sidecar. `config_dump` shows certificates, and private keys as "[redacted]". */
 const PAGES = ["config_dump?include_eds", "clusters", "stats", "certs", "server_info"];
+
+/** The environment of a pod may hold secrets, as may its commands, and kubectl keeps a copy of them in an annotation. */
+function withoutEnvironment({ metadata, spec, status }: PodView): object {
+  const containers = [...(spec.initContainers ?? []), ...spec.containers].map(({ name, image }) => ({
+    name,
+    image,
+  }));
+  return { metadata: { ...metadata, annotations: undefined }, containers, status };
+}
 
 /** Files of the report; what could not be read has the reason as its content. */
 class Report {
@@ -45,8 +58,18 @@ class Report {
 
   private async addLog(folder: string, pod: PodView, container: string): Promise<void> {
     const { namespace = "", name } = pod.metadata;
-    const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?container=${container}&tailLines=${LINES}`;
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?container=${container}&tailLines=${LINES}&limitBytes=${LOG_BYTES}`;
     await this.add(`${folder}/${name}/${container}.log`, () => readText(this.request.credentials, path));
+  }
+
+  /** Pods; none, and the reason in a file, for who may not list them. */
+  private async pods(name: string, namespace: string, selector?: string): Promise<readonly PodView[]> {
+    let found: readonly PodView[] = [];
+    await this.add(name, async () => {
+      found = await podsOf(this.request.kube, namespace, selector);
+      return `${found.map(({ metadata }) => metadata.name).join("\n")}\n`;
+    });
+    return found;
   }
 
   async controlPlane(): Promise<void> {
@@ -54,8 +77,9 @@ class Report {
     say("  control plane");
     await this.addJson("meshes.json", () => findMeshes(kube));
     await this.addJson("cluster-version.json", () => kube.get("/version"));
-    await this.addJson("control-plane/pods.json", () => podsOf(kube, PEPR_NAMESPACE));
-    for (const pod of await podsOf(kube, PEPR_NAMESPACE)) {
+    const pods = await this.pods("control-plane/pods.txt", PEPR_NAMESPACE, CONTROL_PLANE);
+    await this.addJson("control-plane/pods.json", () => Promise.resolve(pods.map(withoutEnvironment)));
+    for (const pod of pods) {
       for (const { name } of pod.spec.containers) await this.addLog("control-plane", pod, name);
       const page = podPagePath(PEPR_NAMESPACE, pod.metadata.name, "/metrics");
       await this.add(`control-plane/${pod.metadata.name}/metrics.txt`, () => readText(credentials, page));
@@ -81,18 +105,10 @@ class Report {
       await this.addJson(`${folder}/${plural}.json`, () =>
         kube.get(`/api/v1/namespaces/${namespace}/${plural}`),
       );
-    for (const pod of (await podsOf(kube, namespace)).filter(one => only?.has(one.metadata.name) ?? true)) {
+    const pods = await this.pods(`${folder}/pods.txt`, namespace);
+    for (const pod of pods.filter(one => only?.has(one.metadata.name) ?? true)) {
       const { name } = pod.metadata;
-      // Environment of applications may hold secrets, and kubectl keeps a copy of it in an annotation.
-      const { status, spec } = pod;
-      const metadata = { ...pod.metadata, annotations: undefined };
-      const containers = [...(spec.initContainers ?? []), ...spec.containers].map(one => ({
-        name: one.name,
-        image: one.image,
-      }));
-      await this.addJson(`${folder}/${name}/pod.json`, () =>
-        Promise.resolve({ metadata, containers, status }),
-      );
+      await this.addJson(`${folder}/${name}/pod.json`, () => Promise.resolve(withoutEnvironment(pod)));
       if (!hasSidecar(pod)) continue;
       await this.addLog(folder, pod, SIDECAR_CONTAINER);
       for (const page of PAGES)
@@ -109,7 +125,10 @@ async function namespacesOf({ kube, all, namespaces }: ReportRequest): Promise<r
   return (await kube.get<ListOf<KubeObject>>(path)).items.map(({ metadata }) => metadata.name);
 }
 
-/** Gathers what somebody needs who is to find out what is wrong. No Secrets and no environment of applications. */
+/**
+ * Gathers what somebody needs who is to find out what is wrong. No Secrets, and no environment, command or annotation of
+ * pods; Services, events, namespaces and the mesh's objects are whole, and logs and messages of containers as they were written.
+ */
 export async function gatherReport(request: ReportRequest): Promise<ReadonlyMap<string, string>> {
   const report = new Report(request);
   report.files.set("version.txt", `${VERSION}\n`);

@@ -6,6 +6,7 @@ import { stringify } from "yaml";
 import { until } from "../../hack/cluster/progress";
 import { EMBEDDED_CRDS } from "../../src/install/crds";
 import { defaultMeshConfig } from "../../src/install/mesh-config";
+import { MANAGER_MESH } from "../../src/install/names";
 import { collectionPath, objectPath, type InstallObject } from "../../src/install/object";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
@@ -125,7 +126,7 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
     const settings = { meshName: "shop-mesh", osmNamespace: namespace };
     const mine = { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } };
     await kube.apply(`/api/v1/namespaces/${namespace}`, mine, "test");
-    for (const crd of EMBEDDED_CRDS) await kube.apply(objectPath(crd), crd as KubeObject, "test");
+    for (const crd of EMBEDDED_CRDS) await kube.apply(objectPath(crd), crd as KubeObject, MANAGER_MESH);
     const config = defaultMeshConfig(settings, {});
     await until("the MeshConfig", 60_000, async () => {
       await kube.create(collectionPath(config), config as KubeObject).catch((error: unknown) => {
@@ -157,9 +158,30 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
     expect(await there()).to.deep.equal([]);
   });
 
+  it("uninstalls nothing where Open Service Mesh alone runs", async () => {
+    const labels = { app: "osm-controller", meshName: "osm" };
+    const shape = deployment("osm-controller", "admission");
+    const classic = { ...shape, metadata: { name: "osm-controller", namespace: "old-mesh", labels } };
+    const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: "old-mesh" } };
+    await kube.apply("/api/v1/namespaces/old-mesh", namespace, "test");
+    await kube.apply(objectPath(classic), classic as KubeObject, "test");
+    const asked = ["uninstall", "mesh", "-f", "-a", "--delete-namespace", "--osm-namespace", "old-mesh"];
+    for (const args of [asked, ["uninstall", "mesh", "-f"]]) {
+      const { code, stdout, stderr } = await cli.osm(args);
+      expect([code, stdout]).to.deep.equal([1, ""]);
+      expect(stderr).to.equal(
+        "Error: mesh osm in old-mesh is Open Service Mesh v1: its own command uninstalls it\n",
+      );
+    }
+    expect(await isThere(classic)).to.equal(true);
+    const left = await kube.get<KubeObject>("/api/v1/namespaces/old-mesh");
+    expect(left.metadata.deletionTimestamp).to.equal(undefined);
+    await kube.delete(objectPath(classic));
+  });
+
   it("with --atomic leaves nothing of what failed", async () => {
     const { code, stderr, stdout } = await cli.osm(["install", ...source, "--atomic", "--timeout", "2s"]);
-    expect([code, stdout.includes("Deployment pepr-osm deleted again")], stderr).to.deep.equal([1, true]);
+    expect([code, stdout.includes("deployments pepr-osm deleted")], stderr).to.deep.equal([1, true]);
     expect(stderr).to.match(/^Error: not done in time: pepr-osm: 0 of 2 new pods are ready; .*\n$/);
     // A namespace only begins to go where no controller finishes it.
     expect((await there()).filter(name => name !== "Namespace pepr-system")).to.deep.equal([]);

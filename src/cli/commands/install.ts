@@ -4,7 +4,9 @@ import { CommandError } from "../failure";
 import { installMesh, installerOf, liveEnvironment, durationOf } from "../install/run";
 import { wantedBy } from "../install/set-values";
 import { helmRelease, uninstallMesh } from "../install/uninstall";
-import { findMeshes } from "../mesh-found";
+import { PEPR_NAMESPACE } from "../../model/mesh-words";
+import type { KubeClient } from "../../runtime/kube";
+import { findMeshes, type FoundMesh } from "../mesh-found";
 
 interface InstallOptions {
   readonly osmChartPath?: string;
@@ -49,7 +51,8 @@ function settingsOf(context: CliContext, options: InstallOptions): readonly stri
 
 const INSTALL_HELP = `
 Before anything is changed it looks whether Kubernetes is new enough (1.30), whether you have the rights, and whether another mesh
-runs. The control plane lives in pepr-system; MeshConfig and the CA in --namespace. Values:
+runs. The control plane lives in pepr-system; MeshConfig and the CA in --namespace. When it fails, --atomic also takes webhooks and
+policies back; custom resource definitions and --namespace, once the control plane has made them, stay. Values:
   meshName, namespace, trustDomain, sidecarImage, initImage, controllerImage, imagePullSecrets[0].name,
   osmController.replicaCount, osmController.resource.{requests,limits}.{cpu,memory},
   deployPrometheus, deployGrafana, deployJaeger, and what MeshConfig has under OSM's names
@@ -87,7 +90,8 @@ export function addUpgrade(group: Command, context: CliContext): void {
       "after",
       `
 What the mesh was installed with stays, unless --set says otherwise; MeshConfig stays as it is. Pods keep their sidecars, and the
-replicas of the control plane are replaced one after the other. To go back, run it from the older version.
+replicas of the control plane are replaced one after the other. To go back, run it from the older version; that is refused once
+the control plane's own root has been rotated, because sidecars would not trust what an older version presents.
 
 Example:
   osm mesh upgrade --mesh-name osm --set osm.sidecarImage=registry.example.org/envoy:v2`,
@@ -118,22 +122,46 @@ interface UninstallOptions {
   readonly timeout: string;
 }
 
-async function uninstall(context: CliContext, options: UninstallOptions): Promise<void> {
-  const kube = await context.kube();
-  const [mesh] = (await findMeshes(kube)).filter(({ product }) => product === "osm-pepr");
+function questionOf(context: CliContext, options: UninstallOptions, osmNamespace: string): string {
+  const more = [
+    ...(options.deleteClusterWideResources
+      ? ["custom resource definitions with all their objects, in every namespace"]
+      : []),
+    ...(options.deleteNamespace ? [`namespaces ${osmNamespace} and ${PEPR_NAMESPACE}`] : []),
+  ];
+  const whole = more.length === 0 ? "" : `, ${more.join(", and ")}`;
+  return `Uninstall mesh ${context.meshName}${whole}? Pods that keep a sidecar keep its last configuration until its certificate ends.`;
+}
+
+/** The mesh that is to go; undefined: it has gone already, or in part. Throws {@link CommandError} where another one runs. */
+async function meshToRemove(context: CliContext, kube: KubeClient): Promise<FoundMesh | undefined> {
+  const meshes = await findMeshes(kube);
+  const mesh = meshes.find(({ product }) => product === "osm-pepr");
   if (mesh !== undefined && mesh.name !== context.meshName)
     throw new CommandError(`mesh ${context.meshName} does not run in this cluster, ${mesh.name} does`);
+  const classic = meshes.find(({ product }) => product === "osm");
+  if (mesh === undefined && classic !== undefined)
+    throw new CommandError(
+      `mesh ${classic.name} in ${classic.namespace} is Open Service Mesh ${classic.version}: its own command uninstalls it`,
+    );
+  return mesh;
+}
+
+async function uninstall(context: CliContext, options: UninstallOptions): Promise<void> {
+  const kube = await context.kube();
+  const mesh = await meshToRemove(context, kube);
   const release = await helmRelease(kube);
   if (release !== undefined)
     throw new CommandError(`Helm installed this mesh: helm uninstall ${release} --wait`);
-  const question = `Uninstall mesh ${context.meshName}? Pods that keep a sidecar keep its last configuration until its certificate ends.`;
-  if (!options.force && !(await context.confirm(question, "--force"))) {
+  const osmNamespace = mesh?.namespace ?? context.osmNamespace;
+  if (!options.force && !(await context.confirm(questionOf(context, options, osmNamespace), "--force"))) {
     context.say("Nothing was changed.");
     return;
   }
   const installer = await installerOf(context, durationOf(options.timeout, "timeout"));
   await uninstallMesh(installer, {
-    osmNamespace: mesh?.namespace ?? context.osmNamespace,
+    meshName: context.meshName,
+    osmNamespace,
     namespaces: options.deleteNamespace,
     clusterWide: options.deleteClusterWideResources,
   });
@@ -163,11 +191,13 @@ function addUninstall(program: Command, context: CliContext): void {
     .addHelpText(
       "after",
       `
-Take namespaces out first (osm namespace remove NS) and restart their pods.
+Take namespaces out first (osm namespace remove NS) and restart their pods. Definitions and namespaces that the mesh did not make stay,
+and pepr-system as long as others have something in it; while Open Service Mesh itself is in the cluster, -a and --delete-namespace
+are refused.
 
 Examples:
   osm uninstall mesh
-  osm uninstall mesh --force --delete-namespace -a     # nothing of it is left`,
+  osm uninstall mesh --force --delete-namespace -a     # nothing that it made is left`,
     )
     .action((options: UninstallOptions) => uninstall(context, options));
 }

@@ -51,10 +51,26 @@ export function denialsIn(text: string, pod: string): readonly Denial[] {
   });
 }
 
+/** Most that is read of one sidecar's log, in bytes. */
+const LOG_BYTES = 16 * 1024 * 1024;
+
 interface LogsOptions {
   readonly denied?: boolean;
   readonly namespace?: string;
   readonly since: string;
+}
+
+/** Whether the API server stopped at {@link LOG_BYTES}. A character that was cut in two there is up to three bytes less. */
+export function isCut(text: string, limit = LOG_BYTES): boolean {
+  return Buffer.byteLength(text) >= limit - 3;
+}
+
+/** What may be said where nothing was found: the access log does not tell of connections that a TCP port refused (record 0019). */
+export function nothingDenied(sidecars: number, namespace: string, since: string): string {
+  return (
+    `No HTTP request was refused by the ${sidecars} sidecars of ${namespace} in the last ${since}, as far as their access logs tell.\n` +
+    "Connections refused by TCP ports end in the TLS handshake and are in no access log: osm explain says what is let in."
+  );
 }
 
 async function showDenied(context: CliContext, options: LogsOptions): Promise<void> {
@@ -68,13 +84,18 @@ async function showDenied(context: CliContext, options: LogsOptions): Promise<vo
   const pods = (await podsOf(await context.kube(), namespace)).filter(hasSidecar);
   const found: Denial[] = [];
   for (const { metadata } of pods) {
-    const path = `/api/v1/namespaces/${namespace}/pods/${metadata.name}/log?container=${SIDECAR_CONTAINER}&sinceSeconds=${since}`;
-    found.push(...denialsIn(await readText(context.credentials(), path), metadata.name));
+    const path = `/api/v1/namespaces/${namespace}/pods/${metadata.name}/log?container=${SIDECAR_CONTAINER}&sinceSeconds=${since}&limitBytes=${LOG_BYTES}`;
+    const text = await readText(context.credentials(), path);
+    if (isCut(text))
+      context.warn(
+        `the log of ${namespace}/${metadata.name} is longer than was read; its later lines are missing: --since less`,
+      );
+    found.push(...denialsIn(text, metadata.name));
   }
   found.sort((a, b) => (a.time < b.time ? -1 : 1));
   context.out.show(found, () =>
     found.length === 0
-      ? `No request was refused by the ${pods.length} sidecars of ${namespace} in the last ${options.since}.`
+      ? nothingDenied(pods.length, namespace, options.since)
       : {
           head: ["TIME", "REFUSED BY", "CALLER", "REQUEST", "CODE", "WHY"],
           rows: found.map(one => [one.time, one.pod, one.caller, one.request, String(one.code), one.why]),
@@ -86,13 +107,15 @@ async function showDenied(context: CliContext, options: LogsOptions): Promise<vo
 export function addLogsCommand(program: Command, context: CliContext): void {
   program
     .command("logs")
-    .description("print requests that sidecars of a namespace refused, with the caller they proved to be")
+    .description(
+      "print HTTP requests that sidecars of a namespace refused, with the caller they proved to be",
+    )
     .option("--denied", "refused requests (the only kind there is so far)")
     .option("-n, --namespace <namespace>", "namespace of the pods that were called (default: the context's)")
     .option("--since <time>", "how far back, such as 90s, 10m, 2h", "10m")
     .addHelpText(
       "after",
-      "\nIt reads the access logs of sidecars, which must be in OSM's JSON format (the default).\n\nExample:\n  osm logs --denied -n bookstore",
+      "\nIt reads the access logs of sidecars, which must be in OSM's JSON format (the default). Connections that a TCP port\nrefuses end in the TLS handshake and are in no access log: osm explain says what is let in.\n\nExample:\n  osm logs --denied -n bookstore",
     )
     .action((options: LogsOptions) => showDenied(context, options));
 }

@@ -31,7 +31,7 @@ async function bugReport(context: CliContext, options: ReportOptions): Promise<v
       context.say(line);
     },
   });
-  writeFileSync(file, gzipSync(tarOf(files, Math.floor(context.now() / 1_000))));
+  writeFileSync(file, gzipSync(tarOf(files, Math.floor(context.now() / 1_000))), { mode: 0o600 });
   context.say(`${files.size} files in ${file}; look through them before you pass them on`);
 }
 
@@ -57,7 +57,9 @@ export function addSupportCommands(program: Command, context: CliContext): void 
     .addHelpText(
       "after",
       `
--o FILE names the archive, as in OSM. No Secrets are in it, and no environment of applications; logs are as they are.
+-o FILE names the archive, as in OSM; a new file is for you alone to read. No Secrets are in it, and no environment, command or
+annotation of pods. Services, events, namespaces and the mesh's objects are whole, with their annotations; logs of sidecars and of the control plane, and
+messages of containers, are as they were written. What you may not read has the reason in its place.
 
 Example:
   osm support bug-report --app-namespaces shop -o report.tar.gz`,

@@ -5,9 +5,10 @@ import { collectionPath, objectPath, type InstallObject } from "../../install/ob
 import { DEFAULT_OSM_NAMESPACE, MESH_CONFIG_NAME, PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { KubeClient, KubeObject } from "../../runtime/kube";
 import { isNotFound } from "../../runtime/kube/errors";
-import { CommandError } from "../failure";
+import { CommandError, failureWords } from "../failure";
 import type { ListOf } from "../mesh-found";
 import type { Wanted } from "./set-values";
+import { removeControlPlane } from "./uninstall";
 
 /** What an installation works with. */
 export interface Installer {
@@ -24,12 +25,12 @@ const LOOK_AGAIN_MS = 500;
 /** So often progress is told although nothing has changed. */
 const TELL_MS = 10_000;
 
-/** Applies objects in their order; gives those that were not there before, the last first. */
+/** Applies objects in their order; puts those that were not there before into `made`, the last first, before each is made. */
 export async function applyObjects(
   { kube, say }: Installer,
   objects: readonly InstallObject[],
-): Promise<readonly InstallObject[]> {
-  const made: InstallObject[] = [];
+  made: InstallObject[],
+): Promise<void> {
   for (const object of objects) {
     const isNew = await kube.get(objectPath(object)).then(
       () => false,
@@ -38,11 +39,11 @@ export async function applyObjects(
         throw error;
       },
     );
-    await kube.apply(objectPath(object), object as KubeObject, MANAGER_PEPR);
+    // An answer that never comes may have made it.
     if (isNew) made.unshift(object);
+    await kube.apply(objectPath(object), object as KubeObject, MANAGER_PEPR);
     say(`  ${object.kind} ${object.metadata.name} ${isNew ? "created" : "applied"}`);
   }
-  return made;
 }
 
 interface Deployment extends KubeObject {
@@ -162,14 +163,27 @@ export async function configureMesh(installer: Installer, wanted: Wanted): Promi
   );
 }
 
-/** Deletes what an installation that failed had made (`--atomic`). */
-export async function undo({ kube, say }: Installer, made: readonly InstallObject[]): Promise<void> {
-  for (const object of made) {
-    await kube.delete(objectPath(object)).catch((error: unknown) => {
-      if (!isNotFound(error)) throw error;
-    });
-    say(`  ${object.kind} ${object.metadata.name} deleted again`);
-  }
+/** How long the control plane's pods may take to go when an installation is undone. */
+const UNDO_MS = 60_000;
+
+/** Deletes what an installation that failed had made (`--atomic`), as far as that is allowed; tells what is left. Never rejects. */
+export async function undo(installer: Installer, made: readonly InstallObject[]): Promise<void> {
+  const { kube, say } = installer;
+  const attempt = async (what: string, step: () => Promise<unknown>): Promise<void> => {
+    try {
+      await step();
+      say(`  ${what} deleted again`);
+    } catch (error) {
+      if (!isNotFound(error)) say(`  ${what} is left: ${failureWords(error, false)}`);
+    }
+  };
+  // A control plane that has begun registers webhooks, which nobody would answer.
+  if (made.some(({ kind }) => kind === "Deployment"))
+    await attempt("control plane", () =>
+      removeControlPlane({ ...installer, deadline: installer.now() + UNDO_MS }),
+    );
+  for (const object of made)
+    await attempt(`${object.kind} ${object.metadata.name}`, () => kube.delete(objectPath(object)));
 }
 
 /** Applies objects that are no part of the mesh itself, such as add-ons. */

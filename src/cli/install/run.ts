@@ -10,6 +10,9 @@ import type { CliContext } from "../context";
 import { CommandError, UsageError } from "../failure";
 import { applyAddOns, applyObjects, configureMesh, undo, waitForControlPlane, type Installer } from "./apply";
 import { configuredObjects, meshVariables, readManifest } from "./manifest";
+import { findMeshes } from "../mesh-found";
+import { VERSION } from "../version";
+import { refuseDowngrade } from "./downgrade";
 import { preflight } from "./preflight";
 import type { AddOn, Wanted } from "./set-values";
 
@@ -35,15 +38,26 @@ export async function installerOf(context: CliContext, timeoutMs: number): Promi
   };
 }
 
-/** Manifests of add-ons with their default values, as the build wrote them. */
-function addOnObjects(names: readonly AddOn[], namespace: string): readonly InstallObject[] {
+/** Beside the built program, or where the repository's build writes them. */
+const ADD_ON_PLACES: readonly string[] = [
+  path.join(__dirname, "osm-addons"),
+  path.resolve(__dirname, "../../../dist/addons"),
+];
+
+/** Manifests of add-ons with their default values, as the build wrote them. Throws {@link CommandError} when one is not there. */
+export function addOnObjects(
+  names: readonly AddOn[],
+  namespace: string,
+  places = ADD_ON_PLACES,
+): readonly InstallObject[] {
   return names.flatMap(name => {
-    const places = [path.join(__dirname, "osm-addons"), path.resolve(__dirname, "../../../dist/addons")];
     const file = places.map(place => path.join(place, `${name}.yaml`)).find(one => existsSync(one));
     if (file === undefined)
       throw new CommandError(`there is no manifest of the add-on ${name}: npm run build:osm`);
     const text = readFileSync(file, "utf8").replaceAll(DEFAULT_OSM_NAMESPACE, namespace);
-    return parseAllDocuments(text).map(document => document.toJS() as InstallObject);
+    return parseAllDocuments(text)
+      .map(document => document.toJS() as InstallObject | null)
+      .filter(object => object !== null);
   });
 }
 
@@ -69,14 +83,15 @@ export interface InstallRequest {
 
 const isFolder = (place: string): boolean => existsSync(place) && statSync(place).isDirectory();
 
+/** Applies the mesh and waits for it. Rejects with {@link CommandError}; with `atomic` what it made is gone again by then. */
 async function applyAll(installer: Installer, request: InstallRequest): Promise<void> {
   const { wanted, atomic } = request;
   const objects = configuredObjects(readManifest(request.source), wanted);
   const namespace = wanted.environment["OSM_NAMESPACE"] ?? DEFAULT_OSM_NAMESPACE;
   const beside = addOnObjects(wanted.addOns, namespace);
-  let made: readonly InstallObject[] = [];
+  const made: InstallObject[] = [];
   try {
-    made = await applyObjects(installer, objects);
+    await applyObjects(installer, objects, made);
     await waitForControlPlane(installer);
     await configureMesh(installer, wanted);
     await applyAddOns(installer, beside);
@@ -96,6 +111,10 @@ export async function installMesh(
   for (const warning of wanted.warnings) context.warn(warning);
   const installer = await installerOf(context, request.timeoutMs);
   const version = await preflight(installer.kube, upgrade);
+  if (upgrade !== undefined) {
+    const mesh = (await findMeshes(installer.kube)).find(({ product }) => product === "osm-pepr");
+    if (mesh !== undefined) await refuseDowngrade(installer.kube, mesh, VERSION);
+  }
   context.say(`Kubernetes ${version}: nothing stands in the way`);
   if (source !== undefined && isFolder(source)) {
     const values = settings.flatMap(setting => ["--set", setting.replace(/^OpenServiceMesh\./, "osm.")]);

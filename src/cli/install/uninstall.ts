@@ -1,22 +1,31 @@
 /** Takes the mesh out of a cluster, in the order in which nothing repairs or refuses what is still to come. */
-import { MESH_CONFIG_POLICY, MODULE, SIDECAR_POLICY, WATCHER } from "../../install/names";
+import {
+  MANAGER_MESH,
+  MESH_CONFIG_POLICY,
+  meshLabels,
+  MODULE,
+  SIDECAR_POLICY,
+  WATCHER,
+  type InstallSettings,
+} from "../../install/names";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { KubeClient, KubeObject } from "../../runtime/kube";
-import { isNotFound } from "../../runtime/kube/errors";
+import { isForbidden, isNotFound } from "../../runtime/kube/errors";
 import { CommandError } from "../failure";
 import type { ListOf } from "../mesh-found";
 import type { Installer } from "./apply";
 
 /** What is taken out besides the control plane. */
-export interface Removal {
-  readonly osmNamespace: string;
+export interface Removal extends InstallSettings {
   /** The namespaces too, with MeshConfig and the CA. */
   readonly namespaces: boolean;
   /** Custom resource definitions with all their objects, and roots in mesh namespaces. */
   readonly clusterWide: boolean;
 }
 
-const PART_OF = encodeURIComponent("app.kubernetes.io/part-of=osm-pepr");
+const PART_OF_LABEL = "app.kubernetes.io/part-of";
+const PART_OF_MESH = "osm-pepr";
+const PART_OF = encodeURIComponent(`${PART_OF_LABEL}=${PART_OF_MESH}`);
 const ADMISSION = "/apis/admissionregistration.k8s.io/v1";
 const RBAC = "/apis/rbac.authorization.k8s.io/v1";
 const CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -61,7 +70,7 @@ async function removeDeployment(installer: Installer, name: string): Promise<voi
 }
 
 /** The writer first, which would repair what follows; webhooks before the pods that answer them. */
-async function removeControlPlane(installer: Installer): Promise<void> {
+export async function removeControlPlane(installer: Installer): Promise<void> {
   await removeDeployment(installer, WATCHER);
   for (const kind of ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"])
     await remove(installer, `${ADMISSION}/${kind}/${MODULE}`);
@@ -72,8 +81,8 @@ async function removeControlPlane(installer: Installer): Promise<void> {
 }
 
 /** Whether an object in the control plane's namespace is the mesh's: that namespace may hold other modules of Pepr. */
-function isOurs({ metadata: { name } }: KubeObject): boolean {
-  return name === MODULE || name.startsWith(`${MODULE}-`) || name.startsWith("osm-");
+function isOurs({ metadata: { name, labels } }: KubeObject): boolean {
+  return name === MODULE || name.startsWith(`${MODULE}-`) || labels?.[PART_OF_LABEL] === PART_OF_MESH;
 }
 
 const IN_CONTROL_NAMESPACE = [
@@ -95,17 +104,57 @@ async function removeBelongings(installer: Installer): Promise<void> {
     await remove(installer, `${RBAC}/${kind}/${MODULE}`);
 }
 
-/** Whether other modules of Pepr run: then its namespace and its own kind are theirs too. */
-async function isShared(kube: KubeClient): Promise<boolean> {
-  return (await namesIn(kube, OURS)).some(object => !isOurs(object));
+/** What else a namespace may hold that somebody would miss. */
+const MISSED = [
+  ...["deployments", "statefulsets", "daemonsets"].map(
+    plural => `/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/${plural}`,
+  ),
+  ...["cronjobs", "jobs"].map(plural => `/apis/batch/v1/namespaces/${PEPR_NAMESPACE}/${plural}`),
+  ...["pods", "persistentvolumeclaims"].map(plural => `/api/v1/namespaces/${PEPR_NAMESPACE}/${plural}`),
+  ...IN_CONTROL_NAMESPACE,
+];
+/** What Kubernetes puts into every namespace. */
+const EVERYWHERE: readonly string[] = ["configmaps kube-root-ca.crt", "serviceaccounts default"];
+
+/** What is left in the control plane's namespace and is not the mesh's: then that namespace and Pepr's own kind stay. */
+async function othersThere(kube: KubeClient): Promise<readonly string[]> {
+  const found = await Promise.all(
+    MISSED.map(async path => {
+      const plural = path.slice(path.lastIndexOf("/") + 1);
+      try {
+        const others = (await namesIn(kube, path)).filter(object => !isOurs(object));
+        return others.map(({ metadata }) => `${plural} ${metadata.name}`);
+      } catch (error) {
+        if (isForbidden(error)) return [`${plural}, which you may not see`];
+        throw error;
+      }
+    }),
+  );
+  return found.flat().filter(one => !EVERYWHERE.includes(one));
+}
+
+/** Whether the control plane made the namespace: one that was there before has none of these labels. */
+async function madeNamespace(kube: KubeClient, removal: Removal): Promise<boolean> {
+  const field = encodeURIComponent(`metadata.name=${removal.osmNamespace}`);
+  const [namespace] = await namesIn(kube, `/api/v1/namespaces?fieldSelector=${field}`);
+  const labels = namespace?.metadata.labels ?? {};
+  return Object.entries(meshLabels(removal)).every(([name, value]) => labels[name] === value);
 }
 
 async function removeNamespaces(
   installer: Installer,
-  { osmNamespace }: Removal,
-  shared: boolean,
+  removal: Removal,
+  others: readonly string[],
 ): Promise<void> {
-  const names = shared ? [osmNamespace] : [osmNamespace, PEPR_NAMESPACE];
+  const { kube, say } = installer;
+  const names: string[] = [];
+  if (await madeNamespace(kube, removal)) names.push(removal.osmNamespace);
+  else
+    say(
+      `  namespaces ${removal.osmNamespace} left, if there is one: mesh ${removal.meshName} did not make it`,
+    );
+  if (others.length === 0) names.push(PEPR_NAMESPACE);
+  else say(`  namespaces ${PEPR_NAMESPACE} left: it holds ${others.slice(0, 5).join(", ")}`);
   for (const name of names) await remove(installer, `/api/v1/namespaces/${name}`);
   for (const name of names) {
     const field = encodeURIComponent(`metadata.name=${name}`);
@@ -113,15 +162,44 @@ async function removeNamespaces(
   }
 }
 
-async function removeClusterWide(installer: Installer, shared: boolean): Promise<void> {
+interface Managed {
+  readonly managedFields?: readonly { readonly manager?: string }[];
+}
+
+/** Whether the control plane applied a definition. Open Service Mesh's own have the same names and labels. */
+function isApplied({ metadata }: KubeObject): boolean {
+  return ((metadata as Managed).managedFields ?? []).some(({ manager }) => manager === MANAGER_MESH);
+}
+
+async function removeClusterWide(installer: Installer, others: readonly string[]): Promise<void> {
   for (const plural of ["configmaps", "secrets"]) {
     for (const { metadata } of await namesIn(installer.kube, `/api/v1/${plural}?labelSelector=${PART_OF}`))
       await remove(installer, `/api/v1/namespaces/${metadata.namespace ?? ""}/${plural}/${metadata.name}`);
   }
   const label = encodeURIComponent("app.kubernetes.io/name=openservicemesh.io");
-  for (const { metadata } of await namesIn(installer.kube, `${CRDS}?labelSelector=${label}`))
-    await remove(installer, `${CRDS}/${metadata.name}`);
-  if (!shared) await remove(installer, `${CRDS}/peprstores.pepr.dev`);
+  for (const definition of await namesIn(installer.kube, `${CRDS}?labelSelector=${label}`)) {
+    const { name } = definition.metadata;
+    if (isApplied(definition)) await remove(installer, `${CRDS}/${name}`);
+    else installer.say(`  customresourcedefinitions ${name} left: this mesh did not apply it`);
+  }
+  if (others.length === 0) await remove(installer, `${CRDS}/peprstores.pepr.dev`);
+}
+
+const CLASSIC = encodeURIComponent("app in (osm-controller,osm-injector,osm-bootstrap)");
+
+/**
+ * Open Service Mesh itself has the same definitions, labels and default namespace. As long as any of its Deployments is there,
+ * nothing is taken that it may need. Throws {@link CommandError} that names it.
+ */
+async function refuseBesideClassic(kube: KubeClient, removal: Removal): Promise<void> {
+  if (!removal.namespaces && !removal.clusterWide) return;
+  const [classic] = await namesIn(kube, `/apis/apps/v1/deployments?labelSelector=${CLASSIC}`);
+  if (classic === undefined) return;
+  const { namespace = "", name } = classic.metadata;
+  throw new CommandError(
+    `Open Service Mesh is in this cluster (Deployment ${namespace}/${name}) and may need what --delete-cluster-wide-resources ` +
+      `and --delete-namespace delete: uninstall it with its own command first, or leave them out; nothing was changed`,
+  );
 }
 
 /** Name of the Helm release that installed the control plane; undefined: Helm did not. */
@@ -130,11 +208,17 @@ export async function helmRelease(kube: KubeClient): Promise<string | undefined>
   return found?.metadata.annotations?.["meta.helm.sh/release-name"];
 }
 
-/** Takes the mesh out. Objects that are not there are passed over, so that a second run finishes what a first one began. */
+/**
+ * Takes the mesh out, and nothing that others made. Objects that are not there are passed over, so that a second run finishes
+ * what a first one began. Rejects with {@link CommandError} before anything is changed where Open Service Mesh itself might lose
+ * something.
+ */
 export async function uninstallMesh(installer: Installer, removal: Removal): Promise<void> {
+  await refuseBesideClassic(installer.kube, removal);
   await removeControlPlane(installer);
-  const shared = await isShared(installer.kube);
   await removeBelongings(installer);
-  if (removal.clusterWide) await removeClusterWide(installer, shared);
-  if (removal.namespaces) await removeNamespaces(installer, removal, shared);
+  if (!removal.clusterWide && !removal.namespaces) return;
+  const others = await othersThere(installer.kube);
+  if (removal.clusterWide) await removeClusterWide(installer, others);
+  if (removal.namespaces) await removeNamespaces(installer, removal, others);
 }

@@ -63,8 +63,13 @@ const OF_KIND: Readonly<Record<string, readonly Remark[]>> = {
 
 /** Says of each object of an installation what becomes of it; kinds that no mesh has a part in are left out. */
 export function checkMigration(documents: readonly KubeDocument[]): readonly Migration[] {
+  const wholePaths = documents.some(
+    document =>
+      document.kind === "MeshConfig" &&
+      asObject(asObject(document["spec"])["traffic"])["pathRegexMatch"] === "Full",
+  );
   return documents.flatMap(document => {
-    const remarks = remarksOf(document);
+    const remarks = remarksOf(document, wholePaths);
     if (remarks === undefined) return [];
     const worst = Math.max(0, ...remarks.map(({ verdict }) => ORDER.indexOf(verdict)));
     return [
@@ -78,10 +83,14 @@ export function checkMigration(documents: readonly KubeDocument[]): readonly Mig
 }
 
 /** undefined: the mesh has no part in it. */
-function remarksOf(document: KubeDocument): readonly Remark[] | undefined {
+function remarksOf(document: KubeDocument, wholePaths: boolean): readonly Remark[] | undefined {
   const { kind } = document;
   const known = OF_KIND[kind];
-  if (apiKind(kind) !== undefined) return [...fieldRemarks(document), ...(known ?? [])];
+  if (apiKind(kind) !== undefined) {
+    const more = kind === "MeshConfig" ? meshConfigRemarks(document) : [];
+    const paths = kind === "HTTPRouteGroup" && !wholePaths ? pathRemarks(document) : [];
+    return [...fieldRemarks(document), ...more, ...paths, ...(known ?? [])];
+  }
   return known ?? OF_CLUSTER.get(kind)?.(document);
 }
 
@@ -114,6 +123,46 @@ function fieldRemarks(document: KubeDocument): readonly Remark[] {
     verdict: severity === "error" ? "refused" : "changes",
     text: field === undefined ? message : `${field}: ${message}`,
   }));
+}
+
+/** Defaults and readings that are others here than they were in OSM. */
+function meshConfigRemarks(document: KubeDocument): readonly Remark[] {
+  const spec = asObject(document["spec"]);
+  const remarks: Remark[] = [];
+  if (asObject(spec["sidecar"])["tlsMinProtocolVersion"] === undefined)
+    remarks.push({
+      verdict: "changes",
+      text: "the lowest TLS version is 1.3 unless sidecar.tlsMinProtocolVersion says another; OSM's was 1.2",
+    });
+  if (asObject(spec["traffic"])["enablePermissiveTrafficPolicyMode"] !== true)
+    remarks.push({
+      verdict: "changes",
+      text: "without permissive mode a TCP port that no TrafficTarget opens is closed; in OSM it was open to callers that got there",
+    });
+  return remarks;
+}
+
+/** Whether a pattern says itself where a path ends, so that it allows the same by its beginning as in full. */
+function endsItself(pattern: string): boolean {
+  let flat = pattern.replaceAll(/\\./gs, "x").replaceAll(/\[\^?\]?[^\]]*\]/g, "x");
+  flat = flat.replace(/^\(([^()]*)\)$/, "$1");
+  for (let before = ""; before !== flat; ) {
+    before = flat;
+    flat = flat.replaceAll(/\([^()]*\)/g, "x");
+  }
+  return flat.split("|").every(part => /(\.\*|\$)$/.test(part));
+}
+
+/** OSM matched paths in full; here a pattern is met by every path that begins so, which allows more. */
+function pathRemarks(document: KubeDocument): readonly Remark[] {
+  const inSpec = document["spec"] !== undefined && document["spec"] !== null;
+  const matches = asArray((inSpec ? asObject(document["spec"]) : document)["matches"]).map(asObject);
+  return matches.flatMap(({ pathRegex }, index) => {
+    if (typeof pathRegex !== "string" || pathRegex === "" || endsItself(pathRegex)) return [];
+    const field = `${inSpec ? "spec." : ""}matches[${index}].pathRegex`;
+    const text = `${field} (${pathRegex}) allows every path that begins so, and in OSM only the whole path; traffic.pathRegexMatch: Full keeps OSM's reading`;
+    return [{ verdict: "changes", text }];
+  });
 }
 
 const MARKS: readonly string[] = [LABEL_MONITORED_BY, LABEL_IGNORE, ANNOTATION_INJECTION, ANNOTATION_METRICS];

@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import { buildCommand } from "../../../hack/osm/build";
+import { addOnObjects } from "../../../src/cli/install/run";
 import { VERSION } from "../../../src/cli/version";
 
 const run = promisify(execFile);
@@ -32,6 +33,19 @@ describe("the built osm command", function () {
     expect((await started("osm", "completion", "bash")).stdout).to.contain(
       "complete -o default -F _osm_complete osm",
     );
+  });
+
+  it("has every add-on beside it that can be asked for", () => {
+    const places = [path.join(folder, "osm-addons")];
+    for (const name of ["prometheus", "grafana", "jaeger"] as const) {
+      const objects = addOnObjects([name], "mesh-system", places);
+      expect(objects.length, name).to.be.greaterThan(0);
+      expect(objects.every(({ kind, metadata }) => kind !== "" && metadata.name !== "")).to.equal(true);
+    }
+    // A document that holds nothing is no object.
+    appendFileSync(path.join(folder, "osm-addons/jaeger.yaml"), "\n---\n# nothing\n");
+    expect(addOnObjects(["jaeger"], "mesh-system", places)).not.to.include(null);
+    expect(() => addOnObjects(["jaeger"], "mesh-system", [folder])).to.throw("npm run build:osm");
   });
 
   it("is a plugin of kubectl by its name", async () => {

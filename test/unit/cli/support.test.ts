@@ -3,10 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect } from "chai";
-import { denialsIn } from "../../../src/cli/commands/logs";
+import { gatherReport } from "../../../src/cli/bug-report";
+import { denialsIn, isCut, nothingDenied } from "../../../src/cli/commands/logs";
 import { wantedBy } from "../../../src/cli/install/set-values";
 import { tarOf } from "../../../src/cli/tar";
+import { KubeError } from "../../../src/runtime/kube";
 import { osm } from "../../support/cli";
+import { KubeStore } from "../../support/kube-store";
 
 describe("osm support and logs", () => {
   it("explains reasons, and OSM's codes by where the same is told here", async () => {
@@ -33,6 +36,58 @@ describe("osm support and logs", () => {
     for (const [name, text] of files)
       expect(readFileSync(path.join(folder, name), "utf8"), name).to.equal(text);
     rmSync(folder, { recursive: true });
+  });
+
+  const report = (kube: KubeStore): Promise<ReadonlyMap<string, string>> =>
+    gatherReport({
+      kube,
+      // Nobody listens there: each page that is no JSON is a file with the reason.
+      credentials: { server: "http://127.0.0.1:1", current: () => ({}) },
+      pods: [],
+      namespaces: ["shop"],
+      all: false,
+      say: () => undefined,
+    });
+
+  it("reports no environment, command or annotation of a pod, and nothing of pods that are none of the mesh's", async () => {
+    const secret = "hunter2";
+    const container = { name: "app", image: "app:1", env: [{ name: "KEY", value: secret }], args: [secret] };
+    const annotations = { "kubectl.kubernetes.io/last-applied-configuration": secret };
+    const kube = new KubeStore();
+    for (const [place, app] of [
+      ["pepr-system/pods/pepr-osm-1", "pepr-osm"],
+      ["pepr-system/pods/other-1", "pepr-other"],
+      ["shop/pods/shop-1", "shop"],
+    ] as const)
+      kube.put(
+        `/api/v1/namespaces/${place}`,
+        { labels: { app }, annotations },
+        { spec: { containers: [container] } },
+      );
+    const files = await report(kube);
+    expect(files.get("control-plane/pods.json")).to.contain("app:1");
+    expect(files.get("namespaces/shop/shop-1/pod.json")).to.contain("app:1");
+    for (const [name, text] of files) expect(text, name).not.to.contain(secret);
+    expect([...files.keys()].filter(name => name.includes("other-1"))).to.deep.equal([]);
+  });
+
+  it("reports the rest where pods may not be listed", async () => {
+    const kube = new KubeStore();
+    kube.beforeGet = path => {
+      if (/\/pods(\?|$)/.test(path)) throw new KubeError(403, "Forbidden", "pods is forbidden");
+    };
+    const files = await report(kube);
+    for (const place of ["control-plane", "namespaces/shop"])
+      expect(files.get(`${place}/pods.txt.failed`)).to.equal("pods is forbidden\n");
+    expect([...files.keys()]).to.include.members(["objects/meshconfigs.json", "namespaces/shop/events.json"]);
+  });
+
+  it("does not say that no TCP connection was refused, and tells of a log that was cut", () => {
+    expect(nothingDenied(3, "shop", "10m")).to.match(
+      /^No HTTP request was refused by the 3 sidecars of shop/,
+    );
+    expect(nothingDenied(3, "shop", "10m")).to.contain("Connections refused by TCP ports");
+    expect([isCut("ä".repeat(50), 100), isCut("a".repeat(100), 200)]).to.deep.equal([true, false]);
   });
 
   it("finds refusals in a sidecar's log, and nothing else", () => {
