@@ -12,10 +12,17 @@ export interface Counted {
 export type Counts = ReadonlyMap<string, Counted>;
 
 const LINE = /^(\w+)\{(.*)\} (\S+)$/;
-const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+/** Where the last label ended, and no further: a page is whatever a pod likes to answer, so no pattern searches in it. */
+const LABEL = /(\w{1,64})="([^"\\]{0,256})"(?:,|$)/y;
 const FRONTEND = /^outbound\|([^|]+\/[^|]+\|\d+)$/;
 /** Series of one page that are looked at. */
 const MOST_KEYS = 2_000;
+/** Characters of a line; names in Kubernetes end long before. */
+const MOST_LINE = 2_048;
+/** Answers and times that are told apart at one key. */
+const MOST_LABELS = 64;
+/** A class, a code, or the upper bound of a time. */
+const KNOWN = { answers: /^\d(?:xx|\d{0,2})$/, within: /^(?:\d{1,9}(?:\.\d{1,6})?|\+Inf)$/ } as const;
 
 function endOf(labels: ReadonlyMap<string, string>, side: "source" | "destination"): string {
   const [namespace, kind, name] = ["namespace", "kind", "name"].map(part => labels.get(`${side}_${part}`));
@@ -46,20 +53,38 @@ function meaning(name: string, labels: ReadonlyMap<string, string>): Omit<Readin
   return undefined;
 }
 
+/** All labels; undefined: something else is among them. */
+function readLabels(text: string): ReadonlyMap<string, string> | undefined {
+  const labels = new Map<string, string>();
+  for (let from = 0; from < text.length; from = LABEL.lastIndex) {
+    LABEL.lastIndex = from;
+    const [, label = "", own = ""] = LABEL.exec(text) ?? [];
+    if (label === "") return undefined;
+    labels.set(label, own);
+  }
+  return labels;
+}
+
 /** What a line of a page counts; undefined: nothing that is shown. */
 function readLine(line: string): Reading | undefined {
+  if (line.length > MOST_LINE) return undefined;
   const parts = LINE.exec(line);
-  if (parts === null) return undefined;
-  const [, name = "", inner = "", text = ""] = parts;
-  const labels = new Map(
-    [...inner.matchAll(LABEL)].map(([, label, own]) => [label ?? "", own ?? ""] as const),
-  );
-  const found = meaning(name, labels);
+  return parts === null ? undefined : reading(parts);
+}
+
+function reading([, name = "", inner = "", text = ""]: readonly string[]): Reading | undefined {
+  const labels = readLabels(inner);
+  const found = labels && meaning(name, labels);
+  if (found === undefined || !KNOWN[found.kind].test(found.label)) return undefined;
   const value = Number(text);
-  return found === undefined || !Number.isFinite(value) ? undefined : { ...found, value };
+  return value >= 0 && value <= Number.MAX_SAFE_INTEGER ? { ...found, value } : undefined;
 }
 
 const nothing = (): Counted => ({ answers: new Map<string, number>(), within: new Map<string, number>() });
+
+function add(sum: Map<string, number>, label: string, value: number): void {
+  if (sum.size < MOST_LABELS || sum.has(label)) sum.set(label, (sum.get(label) ?? 0) + value);
+}
 
 /** Reads a page; what it does not know it leaves out. */
 export function readCounts(page: string): Counts {
@@ -69,8 +94,7 @@ export function readCounts(page: string): Counts {
     if (found === undefined || (counts.size >= MOST_KEYS && !counts.has(found.of))) continue;
     const counted = counts.get(found.of) ?? nothing();
     counts.set(found.of, counted);
-    const into = counted[found.kind];
-    into.set(found.label, (into.get(found.label) ?? 0) + found.value);
+    add(counted[found.kind], found.label, found.value);
   }
   return counts;
 }
@@ -84,19 +108,21 @@ function addTo(
     const earlier = before?.get(key) ?? 0;
     // A counter that is lower than before has begun again.
     const grown = value >= earlier ? value - earlier : value;
-    sum.set(key, (sum.get(key) ?? 0) + grown);
+    add(sum, key, grown);
   }
 }
 
-/** Adds to `sum`, under `name` of each key, what was counted from one page to the next of the same proxy. */
+/** Adds to `sum`, under `name` of each key (undefined: not), what was counted from one page of a proxy to the next. */
 export function addGrowth(
   sum: Map<string, Counted>,
   pages: { readonly before: Counts; readonly now: Counts },
-  name: (key: string) => string,
+  name: (key: string) => string | undefined,
 ): void {
   for (const [key, { answers, within }] of pages.now) {
-    const into = sum.get(name(key)) ?? nothing();
-    sum.set(name(key), into);
+    const named = name(key);
+    if (named === undefined) continue;
+    const into = sum.get(named) ?? nothing();
+    sum.set(named, into);
     addTo(into.answers, answers, pages.before.get(key)?.answers);
     addTo(into.within, within, pages.before.get(key)?.within);
   }

@@ -35,8 +35,9 @@ const HOST = "127.0.0.1";
 /** Life of its certificate, milliseconds. */
 const VALIDITY_MS = 86_400_000;
 const MOST_CONNECTIONS = 32;
-/** Requests that are answered at the same time. */
-const MOST_AT_ONCE = 8;
+/** Requests that are answered at the same time, and those of them for one page: a slow one must not hold the others. */
+const MOST_AT_ONCE = 16;
+const MOST_OF_PAGE = 4;
 /** Requests per second, after some at once. */
 const RATE = 20;
 const BURST = 40;
@@ -61,7 +62,7 @@ export async function serveApi(options: ApiServerOptions): Promise<{ readonly po
   const server = createServer(
     { ...context(first), minVersion: "TLSv1.3", ...timeouts },
     (request, response) => {
-      void answered(request).then(answer => {
+      void answered(request, response).then(answer => {
         send(response, answer);
       });
     },
@@ -96,36 +97,70 @@ export async function serveApi(options: ApiServerOptions): Promise<{ readonly po
   };
 }
 
+/** Places of requests that are being answered. */
+class Places {
+  private readonly taken = new Map<string, number>();
+
+  /** Takes one of so many; it is given back by what is returned, or when nobody waits any more. undefined: none is left. */
+  take(of: string, most: number, response: ServerResponse): (() => void) | undefined {
+    const taken = this.taken.get(of) ?? 0;
+    if (taken >= most || response.destroyed) return undefined;
+    this.taken.set(of, taken + 1);
+    let isHeld = true;
+    const release = (): void => {
+      if (isHeld) this.taken.set(of, (this.taken.get(of) ?? 0) - 1);
+      isHeld = false;
+    };
+    response.once("close", release);
+    return release;
+  }
+}
+
+const FULL: Answer = [503, { error: "too many requests at once" }];
+
 /** Never rejects. */
 function answering({
   allowed,
   clock,
   log,
   pages,
-}: ApiServerOptions): (request: IncomingMessage) => Promise<Answer> {
+}: ApiServerOptions): (request: IncomingMessage, response: ServerResponse) => Promise<Answer> {
   const bucket = new TokenBucket(RATE, BURST, clock.now());
-  let atOnce = 0;
-  const look = async ({ method, url = "", headers }: IncomingMessage): Promise<Answer> => {
+  const places = new Places();
+  const show = async (url: string, response: ServerResponse): Promise<Answer> => {
+    const [path = "", query] = url.split("?", 2);
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    if (page === undefined) return [404, { error: "not found" }];
+    const release = places.take(path, MOST_OF_PAGE, response);
+    if (release === undefined) return FULL;
+    try {
+      const content = await page(new URLSearchParams(query));
+      return content === undefined ? [404, { error: "not found" }] : [200, redact(content, BOUNDS)];
+    } finally {
+      release();
+    }
+  };
+  const look = async (
+    { method, url = "", headers }: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<Answer> => {
     if (method !== "GET") return [405, { error: "only GET" }];
     if (url.length > MOST_URL) return [414, { error: "the query is too long" }];
     if (!(await allowed(headers.authorization)))
       return [401, { error: "needs a token of the viewer's ServiceAccount" }];
-    if (!bucket.tryTake(clock.now())) return [429, { error: "too many requests" }];
-    const [path = "", query] = url.split("?", 2);
-    const content = Object.hasOwn(pages, path) ? await pages[path]?.(new URLSearchParams(query)) : undefined;
-    return content === undefined ? [404, { error: "not found" }] : [200, redact(content, BOUNDS)];
+    return bucket.tryTake(clock.now()) ? show(url, response) : [429, { error: "too many requests" }];
   };
-  return async request => {
-    if (atOnce >= MOST_AT_ONCE) return [503, { error: "too many requests at once" }];
-    atOnce += 1;
+  return async (request, response) => {
+    const release = places.take("", MOST_AT_ONCE, response);
+    if (release === undefined) return FULL;
     try {
-      return await look(request);
+      return await look(request, response);
     } catch (error) {
       if (error instanceof BadQuery) return [400, { error: error.message }];
       log.warn("the read-only API could not answer", { error });
       return [503, { error: "cannot be answered now" }];
     } finally {
-      atOnce -= 1;
+      release();
     }
   };
 }

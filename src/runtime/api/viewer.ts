@@ -18,7 +18,8 @@ export function createViewerCheck(options: {
   readonly kube: Pick<KubeClient, "create">;
   readonly clock: Pick<Clock, "now">;
 }): ViewerCheck {
-  const reviewed = createTokenReviewer({ ...options, audience: API_AUDIENCE });
+  // The subject that the token states proves nothing by itself: not every authenticator of an API server lets Kubernetes choose it.
+  const reviewed = createTokenReviewer({ ...options, audience: API_AUDIENCE, username: SUBJECT });
   return async authorization => {
     const token = /^Bearer ([\w.-]+)$/i.exec(authorization ?? "")?.[1];
     return token !== undefined && isViewers(token) && reviewed(token);

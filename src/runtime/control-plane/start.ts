@@ -5,6 +5,8 @@ import { WEBHOOK_PORT } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
 import type { TrustDomain } from "../../model/identity";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
+import type { Api } from "../api/start";
+import { startApi } from "../api/start";
 import type { OpenIssuer } from "../issuers/issuer";
 import { createOpenIssuer } from "../issuers/open";
 import type { KubeClient } from "../kube";
@@ -220,6 +222,18 @@ function rotateRoots(
   });
 }
 
+/** What is known of the mesh, for those who may read it; undefined: nobody counts. */
+function openApi(
+  options: ControlPlaneOptions,
+  parts: Parts,
+  told: { readonly reporting: Reporting; readonly keeper: RootKeeper },
+): Api | undefined {
+  const { fleet } = parts.ledgers;
+  const { engine } = parts.world;
+  const { progress } = told.reporting;
+  return fleet && startApi({ ...options, ...parts, engine, fleet, progress, roots: () => told.keeper.view });
+}
+
 /** The tick of the single writer; it never rejects. */
 async function renewOrSay(
   { kube, settings, clock, log }: ControlPlaneOptions,
@@ -259,9 +273,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   let identity = parts.identity;
   let duties: Duties | undefined;
   let reporting: Reporting | undefined;
-  let skipped: { stop(): void } | undefined;
-  let keeper: RootKeeper | undefined;
-  let ownRoot: OwnRootKeeper | undefined;
+  const begun: ({ stop(): void } | undefined)[] = [];
   const follower = followWebhookIdentity(settings, options, next => {
     identity = next;
     server.present(next);
@@ -282,20 +294,22 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
     constructed() {
       log.info("ready");
       if (!writes(role)) return;
-      keeper = rotateRoots(options, parts, () => duties?.gateway.trust());
+      const keeper = rotateRoots(options, parts, () => duties?.gateway.trust());
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
-      skipped = reportSkippedPods({ ...options, namespaces, events: reporting.events });
       duties = startDuties({ ...duty, identity });
-      ownRoot = rotateOwnRoot(options, parts, () => duties?.meshNamespaces.isDone() === true);
+      begun.push(
+        openApi(options, parts, { reporting, keeper }),
+        keeper,
+        rotateOwnRoot(options, parts, () => duties?.meshNamespaces.isDone() === true),
+        reportSkippedPods({ ...options, namespaces, events: reporting.events }),
+      );
     },
     stop: () => {
       for (const part of [
-        keeper,
-        ownRoot,
+        ...begun,
         parts.following,
         duties,
         reporting,
-        skipped,
         endpoints,
         parts.ledgers,
         parts.roots,

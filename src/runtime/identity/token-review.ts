@@ -12,7 +12,11 @@ const MAX_CACHED = 10_000;
 
 interface TokenReview extends Partial<KubeObject> {
   readonly spec?: { readonly token: string; readonly audiences: readonly string[] };
-  readonly status?: { readonly authenticated?: boolean; readonly audiences?: readonly string[] };
+  readonly status?: {
+    readonly authenticated?: boolean;
+    readonly audiences?: readonly string[];
+    readonly user?: { readonly username?: string };
+  };
 }
 
 /** Whether the API server vouches for a token and audience. */
@@ -23,8 +27,10 @@ export function createTokenReviewer(options: {
   readonly kube: Pick<KubeClient, "create">;
   readonly clock: Pick<Clock, "now">;
   readonly audience: string;
+  /** Whose token it has to be by the API server's own word; default: anybody's. */
+  readonly username?: string;
 }): TokenReviewer {
-  const { kube, clock, audience } = options;
+  const { kube, clock } = options;
   const answers = new Map<string, { readonly good: boolean; readonly until: number }>();
   let tokens = RATE;
   let refilled = clock.now();
@@ -41,14 +47,18 @@ export function createTokenReviewer(options: {
     const known = answers.get(key);
     if (known !== undefined && known.until > clock.now()) return known.good;
     if (!take()) throw new AuthenticationError("unavailable", "too many token reviews at once");
-    const good = await review(kube, token, audience);
+    const good = await review(kube, token, options);
     if (answers.size >= MAX_CACHED) answers.clear();
     answers.set(key, { good, until: clock.now() + CACHE_MS });
     return good;
   };
 }
 
-async function review(kube: Pick<KubeClient, "create">, token: string, audience: string): Promise<boolean> {
+async function review(
+  kube: Pick<KubeClient, "create">,
+  token: string,
+  { audience, username }: { readonly audience: string; readonly username?: string },
+): Promise<boolean> {
   const request: TokenReview = {
     apiVersion: "authentication.k8s.io/v1",
     kind: "TokenReview",
@@ -56,7 +66,8 @@ async function review(kube: Pick<KubeClient, "create">, token: string, audience:
   };
   try {
     const { status } = await kube.create<TokenReview>("/apis/authentication.k8s.io/v1/tokenreviews", request);
-    return status?.authenticated === true && status.audiences?.includes(audience) === true;
+    const isWhose = username === undefined || status?.user?.username === username;
+    return isWhose && status?.authenticated === true && status.audiences?.includes(audience) === true;
   } catch {
     // The cause may quote the request, which holds the token.
     throw new AuthenticationError("unavailable", "the API server cannot review tokens now");
