@@ -41,6 +41,24 @@ describe("the osm command on the real cluster", function () {
     await TestNamespace.removeAll();
   });
 
+  it("shows every proxy of the namespace by name, and that it has the current configuration", async () => {
+    const current = await until("the status of both proxies", 120_000, async () => {
+      const { code, stdout } = await run("status", "-n", shop.name, "-o", "json");
+      if (code !== 0) return undefined;
+      const { proxies } = JSON.parse(stdout) as {
+        proxies: { pod: string; replica?: string; lateSince?: number; problems: string[] }[];
+      };
+      const isCurrent = (proxy: (typeof proxies)[number]): boolean =>
+        proxy.replica !== undefined && proxy.lateSince === undefined && proxy.problems.length === 0;
+      const names = proxies.filter(isCurrent).map(({ pod }) => pod);
+      return names.length === 2 ? names.sort() : undefined;
+    });
+    expect(current).to.deep.equal([`${shop.name}/${client}`, `${shop.name}/${server}`].sort());
+    expect(await must("status", "-n", shop.name))
+      .to.contain(client)
+      .and.to.contain(server);
+  });
+
   it("asks a sidecar's Envoy, which no port leads to, and changes its log level", async () => {
     const dump = JSON.parse(await must("proxy", "get", "config_dump", client, "-n", shop.name)) as {
       configs: unknown[];
