@@ -15,6 +15,14 @@ const quantiles = (
     each => [`histogram_quantile(${each}, sum by (le${by}) (${rate(series)}))`, `p${each * 100}`] as const,
   );
 
+/** Pods by what they cost, where there is a sidecar in them that is scraped; 1 for each. */
+const MESHED =
+  'label_replace(label_replace(envoy_server_live, "namespace", "$1", "source_namespace", "(.*)"), "pod", "$1", "source_pod_name", "(.*)")';
+/** A series of cAdvisor for whole pods: what it tells of containers is named differently from one container runtime to another. */
+const ofMeshedPods = (series: string): string => `${series} * on (namespace, pod) group_left () ${MESHED}`;
+const POD_CPU = rate('container_cpu_usage_seconds_total{container="",pod!=""}');
+const POD_MEMORY = 'container_memory_working_set_bytes{container="",pod!=""}';
+
 const ABOUT_CONTROL_PLANE: Board = {
   name: "osm-control-plane",
   title: "OSM Control Plane Metrics",
@@ -91,12 +99,12 @@ const ABOUT_ENVOYS: Board = {
     figure("Sidecars that are scraped", "none", "sum(envoy_server_live)"),
     figure("Connected proxies", "none", "sum(osm_proxy_connect_count)"),
     figure("Reconnections", "none", "sum(osm_proxy_reconnect_count)"),
-    graph("CPU of sidecars", "percentunit", [
-      `sum by (namespace, pod) (${rate('container_cpu_usage_seconds_total{container="envoy",namespace=~"$source_namespace"}')})`,
+    graph("CPU of pods with a sidecar", "percentunit", [
+      `sum by (namespace, pod) (${ofMeshedPods(POD_CPU)})`,
       "{{namespace}}/{{pod}}",
     ]),
-    graph("Memory of sidecars", "bytes", [
-      'sum by (namespace, pod) (container_memory_working_set_bytes{container="envoy",namespace=~"$source_namespace"})',
+    graph("Memory of pods with a sidecar", "bytes", [
+      `sum by (namespace, pod) (${ofMeshedPods(POD_MEMORY)})`,
       "{{namespace}}/{{pod}}",
     ]),
     graph("Memory that Envoy has allocated", "bytes", [
@@ -198,14 +206,8 @@ const ABOUT_PERFORMANCE: Board = {
       'sum(envoy_cluster_upstream_cx_active{envoy_cluster_name=~"outbound.*"})',
       "connections",
     ]),
-    graph("CPU of all sidecars", "percentunit", [
-      `sum(${rate('container_cpu_usage_seconds_total{container="envoy"}')})`,
-      "cores",
-    ]),
-    graph("Memory of all sidecars", "bytes", [
-      'sum(container_memory_working_set_bytes{container="envoy"})',
-      "bytes",
-    ]),
+    graph("CPU of all pods with a sidecar", "percentunit", [`sum(${ofMeshedPods(POD_CPU)})`, "cores"]),
+    graph("Memory of all pods with a sidecar", "bytes", [`sum(${ofMeshedPods(POD_MEMORY)})`, "bytes"]),
     ...ERRORS.map(([series, title]) =>
       graph(title, "reqps", [
         `sum(${rate(`envoy_cluster_upstream_${series}{envoy_cluster_name=~"outbound.*"}`)})`,
