@@ -55,7 +55,10 @@ export default tseslint.config(
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {
-      parserOptions: { project: "./tsconfig.test.json", tsconfigRootDir: import.meta.dirname },
+      parserOptions: {
+        project: ["./tsconfig.test.json", "./src/cli/dashboard/page/tsconfig.json"],
+        tsconfigRootDir: import.meta.dirname,
+      },
     },
     rules: {
       ...caps,
@@ -74,6 +77,16 @@ export default tseslint.config(
     files: ["src/**/*.ts", "capabilities/**/*.ts"],
     ignores: ["src/runtime/**", "src/cli/**"],
     rules: { "no-restricted-syntax": ["error", noDefault, ...purity] },
+  },
+  {
+    // Markup: what is shown or not is a branch each, a component gives markup, and a handler's answer is nobody's.
+    files: ["src/cli/dashboard/page/**/*.tsx"],
+    rules: {
+      complexity: ["error", 20],
+      "max-lines-per-function": ["error", { max: 100, skipBlankLines: true, skipComments: true }],
+      "@typescript-eslint/explicit-module-boundary-types": "off",
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+    },
   },
   {
     files: ["test/**/*.ts", "hack/**/*.ts"],

@@ -44,10 +44,10 @@ function isThere(proof: string): Promise<boolean> | boolean {
   return proof.startsWith("/") ? existsSync(proof) : onPath(proof).then(found => found !== undefined);
 }
 
-/** Installs the Debian packages that are missing; does nothing where all are there. */
-export async function ensurePackages(progress: Progress): Promise<void> {
+/** Installs the Debian packages that are missing, by default those of the cluster; does nothing where all are there. */
+export async function ensurePackages(progress: Progress, packages = PACKAGES): Promise<void> {
   const names: string[] = [];
-  for (const [name, proof] of Object.entries(PACKAGES)) if (!(await isThere(proof))) names.push(name);
+  for (const [name, proof] of Object.entries(packages)) if (!(await isThere(proof))) names.push(name);
   if (names.length === 0) return;
   if ((await onPath("apt-get")) === undefined) {
     throw new Error(`not a Debian system, so please install by hand: ${names.join(" ")}`);

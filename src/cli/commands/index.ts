@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { CliContext } from "../context";
 import { addAlphaCommands } from "./alpha";
 import { addCompletionCommands } from "./completion";
+import { addDashboardCommand } from "./dashboard";
 import { addEnvCommand } from "./env";
 import { addExplainCommand } from "./explain";
 import { addInstallCommands } from "./install";
@@ -26,6 +27,7 @@ export type CommandFamily = (program: Command, context: CliContext) => void;
 export const COMMANDS: readonly CommandFamily[] = [
   addAlphaCommands,
   addCompletionCommands,
+  addDashboardCommand,
   addEnvCommand,
   addExplainCommand,
   addInstallCommands,
