@@ -4,15 +4,10 @@
  */
 import type { DiffCache } from "./diff";
 import { TYPE_URLS, type Layer, type ResourceSet, type Snapshot } from "./resource";
-import { isInbound, typeStateOf, type StreamState } from "./stream";
+import { isApplication, isInbound, typeStateOf, type StreamState } from "./stream";
 import { pendingOf } from "./type-state";
 
 const NOTHING: Layer = new Map();
-
-/** Whether the name is that of a cluster that leads to the proxy's own application. */
-function isApplication(name: string): boolean {
-  return name.startsWith("local|");
-}
 
 function applications(snapshot: Snapshot): readonly string[] {
   const own = snapshot.get(TYPE_URLS.cluster)?.layers.slice(1) ?? [];

@@ -22,12 +22,25 @@ import {
 import { acknowledge, refuse } from "./verdict";
 import { frameDeltaResponse, frameRemoved, frameResources, type DeltaRequest } from "./wire";
 
+const INBOUND = "inbound";
+
 /**
- * Route tables and the listener of the server's side. They hold the permissions, and refer to clusters of the pod itself
- * only, so a change of one that the client has never waits: a withdrawn permission must not hang on some other service.
+ * The server's side: its listener and route tables, and callers' gates (listeners and clusters). They hold the permissions,
+ * and refer to clusters of the pod itself only, so a change of what the client has waits for no others: a withdrawn
+ * permission must not hang on some other service.
  */
 export function isInbound(name: string): boolean {
-  return name === "inbound" || name.startsWith("inbound|");
+  return name === INBOUND || isGate(name);
+}
+
+/** Of a listener: a caller's gate (`callerGateName`). Connections that are led to one before it is there are lost. */
+function isGate(name: string): boolean {
+  return name.startsWith(`${INBOUND}|`);
+}
+
+/** Of a cluster: that it leads to the pod's own application. */
+export function isApplication(name: string): boolean {
+  return name.startsWith("local|");
 }
 
 /** Milliseconds after which a withheld addition or removal is sent without the acknowledgement it waits for. */
@@ -48,7 +61,7 @@ export const SEND_ORDER: readonly TypeUrl[] = [
   TYPE_URLS.route,
 ];
 /** No restriction. */
-const ALL: Permit = { removals: true, names: undefined };
+const ALL: Permit = { removals: () => true, names: undefined };
 /** Types whose updates may refer to clusters. */
 const REFERRING: readonly TypeUrl[] = [TYPE_URLS.listener, TYPE_URLS.extension, TYPE_URLS.route];
 /** Types for which a first request without names means "all". */
@@ -173,12 +186,13 @@ class Work {
       this.types.set(typeUrl, dropStaleRejections(state, this.target(typeUrl)));
     }
     const { cluster, endpoint, secret } = TYPE_URLS;
-    this.advance(cluster, { ...ALL, removals: this.referrersSettled() });
+    this.advance(cluster, this.referrersSettled() ? ALL : { ...ALL, removals: () => false });
     this.advance(endpoint, ALL);
     this.advance(secret, ALL);
     const open = this.destinationsSettled() || this.waived;
     for (const typeUrl of REFERRING) {
-      if (open) this.advance(typeUrl, ALL);
+      if (typeUrl === TYPE_URLS.route && this.gatesUnsent()) this.blocked = true;
+      else if (open) this.advance(typeUrl, ALL);
       else this.advanceInbound(typeUrl);
     }
     // Listeners and routes may have settled in this very step without anything to send.
@@ -254,14 +268,41 @@ class Work {
     return this.target(TYPE_URLS.endpoint)?.layers.some(layer => layer.has(name)) ?? false;
   }
 
-  /** Behind the gate: what waits makes the step come again, and permissions the client holds go out all the same. */
+  /**
+   * Behind what warms: what waits makes the step come again. Permissions the client holds go out all the same, together with
+   * the gates that come or go with them, as soon as the pod's own clusters that these lead to are there.
+   */
   private advanceInbound(typeUrl: TypeUrl): void {
     if (!this.outstanding(typeUrl)) return;
     this.blocked = true;
+    if (!this.ownClustersSettled()) return;
     const state = this.type(typeUrl);
-    const names = (name: string): boolean => isInbound(name) && holds(state, name);
-    const { changed } = pendingOf(state, this.target(typeUrl), this.diffs);
-    if (changed.some(({ name }) => names(name))) this.advance(typeUrl, { removals: false, names });
+    const gates = typeUrl === TYPE_URLS.listener && holds(state, INBOUND);
+    const ofGates = (name: string): boolean => gates && isGate(name);
+    const names = (name: string): boolean => ofGates(name) || (isInbound(name) && holds(state, name));
+    const { changed, removed } = pendingOf(state, this.target(typeUrl), this.diffs);
+    if (changed.some(({ name }) => names(name)) || removed.some(ofGates))
+      this.advance(typeUrl, { removals: ofGates, names });
+  }
+
+  /** The client holds every cluster of the pod's own that gates and inbound route tables of this snapshot may newly refer to. */
+  private ownClustersSettled(): boolean {
+    const isOwn = (name: string): boolean => isInbound(name) || isApplication(name);
+    const clusters = this.type(TYPE_URLS.cluster);
+    const { changed } = pendingOf(clusters, this.target(TYPE_URLS.cluster), this.diffs);
+    const awaited = [...changed, ...(clusters.inFlight?.resources ?? [])];
+    return !awaited.some(({ name }) => isOwn(name) && !holds(clusters, name));
+  }
+
+  /** A route table must not lead to gates that still wait behind another response of listeners. */
+  private gatesUnsent(): boolean {
+    if (this.waived) return false;
+    const listeners = this.type(TYPE_URLS.listener);
+    const { changed } = pendingOf(listeners, this.target(TYPE_URLS.listener), this.diffs);
+    const underWay = new Set(listeners.inFlight?.resources);
+    return changed.some(
+      resource => isGate(resource.name) && !holds(listeners, resource.name) && !underWay.has(resource),
+    );
   }
 
   private advance(typeUrl: TypeUrl, permit: Permit): void {
@@ -269,7 +310,7 @@ class Work {
     if (!state.subscribed || state.inFlight !== undefined) return;
     const target = this.target(typeUrl);
     const pending = pendingOf(state, target, this.diffs);
-    const sending = restrict(state, pending, { ...permit, removals: permit.removals || this.waived });
+    const sending = restrict(state, pending, this.waived ? { ...permit, removals: ALL.removals } : permit);
     if (sending.removed.length < pending.removed.length) this.blocked = true;
     const after = contentAfter(state, target, pending, sending);
     if (sending.changed.length > 0 || sending.removed.length > 0 || state.owesAnswer) {

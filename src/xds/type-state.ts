@@ -242,7 +242,8 @@ export function pendingOf(state: TypeState, target: ResourceSet | undefined, dif
 
 /** What of a pending part may go out now. */
 export interface Permit {
-  readonly removals: boolean;
+  /** Which removals may go. */
+  readonly removals: (name: string) => boolean;
   /** Restricts the changed resources by name; undefined: all may go. */
   readonly names: ((name: string) => boolean) | undefined;
 }
@@ -253,7 +254,7 @@ export function restrict(state: TypeState, pending: Pending, permit: Permit): Pe
   const allowed = names === undefined ? pending.changed : pending.changed.filter(r => names(r.name));
   const changed = state.limit === undefined ? allowed : allowed.slice(0, state.limit);
   const whole = changed.length === pending.changed.length;
-  return { changed, removed: removals ? pending.removed : [], shared: whole ? pending.shared : undefined };
+  return { changed, removed: pending.removed.filter(removals), shared: whole ? pending.shared : undefined };
 }
 
 /** Whether the client has acknowledged some version of that name. */
@@ -291,10 +292,10 @@ export function contentAfter(
 }
 
 function withheld(pending: Pending, sent: Pending): readonly string[] {
-  const removed = sent.removed.length < pending.removed.length ? pending.removed : [];
-  if (sent.changed.length === pending.changed.length) return removed;
-  const gone = new Set(sent.changed.map(r => r.name));
-  return [...removed, ...pending.changed.map(r => r.name).filter(name => !gone.has(name))];
+  if (sent.changed.length === pending.changed.length && sent.removed.length === pending.removed.length)
+    return [];
+  const gone = new Set([...sent.changed.map(r => r.name), ...sent.removed]);
+  return [...pending.removed, ...pending.changed.map(r => r.name)].filter(name => !gone.has(name));
 }
 
 /** Forgets refusals of versions that are not wanted any more. */

@@ -79,6 +79,17 @@ describe("policy rewritten under load", () => {
 
   after(() => mesh.close());
 
+  /** What an earlier change of a chain ends is none of the next change's. */
+  const drained = (): Promise<unknown> =>
+    waitFor("the last chains and gates to be gone", async () => {
+      const draining = ["caller", "a", "b"].flatMap(pod =>
+        ["total_filter_chains_draining", "total_listeners_draining"].map(each =>
+          mesh.sidecar(pod).stat(`listener_manager.${each}`),
+        ),
+      );
+      return (await Promise.all(draining)).every(count => count === 0);
+    });
+
   /** Runs the caller's load beside `work`; every request is counted, the first after it has been answered once. */
   async function underLoad(work: (done: (what: string) => void) => Promise<void>): Promise<LoadResult[]> {
     const log: { at: number; what: string }[] = [];
@@ -169,17 +180,8 @@ describe("policy rewritten under load", () => {
     }
   }
 
-  const drained = (): Promise<unknown> =>
-    waitFor("the last chains and gates to be gone", async () => {
-      const draining = ["caller", "a", "b"].flatMap(pod =>
-        ["total_filter_chains_draining", "total_listeners_draining"].map(each =>
-          mesh.sidecar(pod).stat(`listener_manager.${each}`),
-        ),
-      );
-      return (await Promise.all(draining)).every(count => count === 0);
-    });
-
   it(`fails no request when the mesh turns permissive and denies again, ${SWITCHES} times`, async () => {
+    await drained();
     const switchedAt: number[] = [];
     const turn = async (on: boolean, expected: number): Promise<void> => {
       mesh.write(permissive(on));
@@ -203,6 +205,7 @@ describe("policy rewritten under load", () => {
   }).timeout(60_000 + SWITCHES * 5000);
 
   it(`fails no request when a permission comes in the same write as the deny that makes it needed, ${SWITCHES} times`, async () => {
+    await drained();
     const switchedAt: number[] = [];
     const results = await underLoad(async done => {
       for (let number = 0; number < SWITCHES; number += 1) {
