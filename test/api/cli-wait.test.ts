@@ -2,15 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect } from "chai";
-import { until } from "../../hack/cluster/progress";
-import { API_KINDS } from "../../src/api/kinds";
-import { EMBEDDED_CRDS } from "../../src/install/crds";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { osm } from "../support/cli";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+import { serveKinds } from "../support/served-kinds";
 
-const DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const ROUTES = "/apis/specs.smi-spec.io/v1alpha4/namespaces/default/tcproutes";
 
 /** kubeconfig of a server of a test. */
@@ -36,14 +33,7 @@ describe("osm wait, explain and plan on a real API server", function () {
     folder = mkdtempSync(path.join(os.tmpdir(), "osm-wait-"));
     server = await startApiServerForTest();
     kube = server.client();
-    for (const definition of EMBEDDED_CRDS) {
-      await kube.apply(`${DEFINITIONS}/${definition.metadata.name}`, definition, "test");
-    }
-    await until("the kinds to be served", 60_000, async () => {
-      for (const { group, version, plural } of API_KINDS)
-        await kube.get(`/apis/${group}/${version}/${plural}`);
-      return true;
-    });
+    await serveKinds(kube);
     writeFileSync(path.join(folder, "config"), kubeconfigOf(server));
     env = { KUBECONFIG: path.join(folder, "config") };
   });

@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { API_KINDS, validateCustomObject } from "../../src/api/kinds";
-import { EMBEDDED_CRDS } from "../../src/install/crds";
 import { systemClock } from "../../src/runtime/clock";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
@@ -10,8 +9,8 @@ import { createEventWriter, type MeshEvent } from "../../src/runtime/status/even
 import { createStatusWriter, type StatusWriter } from "../../src/runtime/status/writer";
 import type { Condition } from "../../src/status/conditions";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+import { serveKinds } from "../support/served-kinds";
 
-const DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const RETRIES = "/apis/policy.openservicemesh.io/v1alpha1/namespaces/default/retries";
 
 interface WithStatus extends KubeObject {
@@ -37,14 +36,7 @@ describe("status and events on a real API server", function () {
   before(async () => {
     server = await startApiServerForTest();
     kube = server.client();
-    for (const definition of EMBEDDED_CRDS) {
-      await kube.apply(`${DEFINITIONS}/${definition.metadata.name}`, definition, "test");
-    }
-    await until("the kinds to be served", 60_000, async () => {
-      for (const { group, version, plural } of API_KINDS)
-        await kube.get(`/apis/${group}/${version}/${plural}`);
-      return true;
-    });
+    await serveKinds(kube);
     writer = createStatusWriter({
       kube,
       clock: systemClock,

@@ -5,9 +5,9 @@ import { OwnRootKeeper, ROTATE_OWN_ANNOTATION } from "../../src/runtime/control-
 import { presentedBy, signedBy } from "../../src/runtime/control-plane/serving";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
-import { Fleet } from "../../src/runtime/ledger/fleet";
+import type { Fleet } from "../../src/runtime/ledger/fleet";
 import { ReplicaLedger } from "../../src/runtime/ledger/replica";
-import { startLedgerServer, watchLedger, type LedgerServer } from "../../src/runtime/ledger/transport";
+import { startLedgerServer, type LedgerServer } from "../../src/runtime/ledger/transport";
 import { fleetTrust } from "../../src/runtime/ledger/trust";
 import { silentLog } from "../../src/runtime/log";
 import type { LivePod } from "../../src/runtime/ports";
@@ -18,6 +18,7 @@ import { startAdsEnvoy, type AdsEnvoy } from "./ads-envoy";
 import { AdsRig, snapshotOf } from "./ads-rig";
 import { edsCluster, loopbackEndpoint } from "./envoy-resources";
 import { startApiServerForTest, type TestApiServer } from "./kube-apiserver";
+import { followReplicas } from "./rig-fleet";
 
 const OSM = "osm-system";
 const common = { clock: systemClock, random: Math.random, log: silentLog };
@@ -146,19 +147,7 @@ export class OwnRootRig {
     authority.onChange(() => {
       this.wanted = authority.anchorsPem;
     });
-    const fleet = new Fleet({
-      ...common,
-      connect: ({ address }, handlers) => watchLedger({ ...common, address, authority, ...handlers }),
-      expected: () => this.expected,
-    });
-    fleet.setReplicas(
-      this.replicas.map(({ server }, index) => ({
-        uid: `replica-${index}`,
-        name: `replica-${index}`,
-        address: `127.0.0.1:${server.port}`,
-        ready: true,
-      })),
-    );
+    const fleet = followReplicas(authority, this.replicas, this.expected);
     const keeper = new OwnRootKeeper({
       ...common,
       kube,

@@ -7,9 +7,9 @@ import { createOpenIssuer } from "../../src/runtime/issuers/open";
 import type { OpenIssuer } from "../../src/runtime/issuers/issuer";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
-import { Fleet } from "../../src/runtime/ledger/fleet";
+import type { Fleet } from "../../src/runtime/ledger/fleet";
 import { ReplicaLedger } from "../../src/runtime/ledger/replica";
-import { startLedgerServer, watchLedger, type LedgerServer } from "../../src/runtime/ledger/transport";
+import { startLedgerServer, type LedgerServer } from "../../src/runtime/ledger/transport";
 import { fleetTrust } from "../../src/runtime/ledger/trust";
 import { silentLog } from "../../src/runtime/log";
 import type { LivePod } from "../../src/runtime/ports";
@@ -18,6 +18,7 @@ import { ensureAuthority } from "../../src/runtime/secrets/ca-secret";
 import { followRoots, type RootFollower } from "../../src/runtime/secrets/root-follower";
 import { AdsRig, TestWorld } from "./ads-rig";
 import { startApiServerForTest, type TestApiServer } from "./kube-apiserver";
+import { followReplicas } from "./rig-fleet";
 
 /** Namespace of the control plane under test. */
 export const OSM = "osm-system";
@@ -125,19 +126,7 @@ export class RotationRig {
   /** Starts the single writer; what it saw before is forgotten. */
   startWriter(): void {
     const { authority, kube, openIssuer } = this;
-    const fleet = new Fleet({
-      ...common,
-      connect: ({ address }, handlers) => watchLedger({ ...common, address, authority, ...handlers }),
-      expected: () => this.expected,
-    });
-    fleet.setReplicas(
-      this.replicas.map(({ server }, index) => ({
-        uid: `replica-${index}`,
-        name: `replica-${index}`,
-        address: `127.0.0.1:${server.port}`,
-        ready: true,
-      })),
-    );
+    const fleet = followReplicas(authority, this.replicas, this.expected);
     const keeper = new RootKeeper({
       ...common,
       kube,

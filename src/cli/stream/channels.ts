@@ -1,24 +1,16 @@
 import { randomBytes } from "node:crypto";
-import http from "node:http";
-import https from "node:https";
+import type http from "node:http";
 import type { Duplex } from "node:stream";
 import type { KubeError } from "../../runtime/kube";
 import { answerError, transportError } from "../../runtime/kube/errors";
 import type { KubeCredentials } from "../../runtime/kube/credentials";
+import { apiRequest } from "../api-request";
 import { clientFrame, FrameReader, OPCODE, type Frame } from "./web-socket-frames";
 
 /** Kubernetes' way of several streams over one WebSocket: the first byte of a message says which. */
 const PROTOCOL = "v4.channel.k8s.io";
 /** How long the API server and the kubelet behind it may take to begin. */
 const OPEN_MS = 30_000;
-
-/** What arrives. */
-export interface ChannelEvents {
-  /** A message of a channel. */
-  readonly onMessage: (channel: number, bytes: Buffer) => void;
-  /** The end, once; with an error unless the server closed it in order. */
-  readonly onEnd: (error?: Error) => void;
-}
 
 /** Streams between this machine and something in a pod. */
 export interface Channels {
@@ -31,28 +23,14 @@ export interface Channels {
 }
 
 function upgrade(credentials: KubeCredentials, path: string): http.ClientRequest {
-  const { token, servername, insecureSkipVerify, ...tls } = credentials.current();
-  const base = new URL(credentials.server);
-  const options: https.RequestOptions = {
-    agent: false,
-    host: base.hostname.replace(/^\[|\]$/g, ""),
-    ...(base.port === "" ? {} : { port: Number(base.port) }),
-    path: base.pathname.replace(/\/$/, "") + path,
-    headers: {
-      Connection: "Upgrade",
-      Upgrade: "websocket",
-      "Sec-WebSocket-Version": "13",
-      "Sec-WebSocket-Key": randomBytes(16).toString("base64"),
-      "Sec-WebSocket-Protocol": PROTOCOL,
-      "User-Agent": "osm",
-      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
-    },
-    timeout: OPEN_MS,
-    ...tls,
-    rejectUnauthorized: insecureSkipVerify !== true,
-    ...(servername === undefined ? {} : { servername }),
+  const headers = {
+    Connection: "Upgrade",
+    Upgrade: "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": randomBytes(16).toString("base64"),
+    "Sec-WebSocket-Protocol": PROTOCOL,
   };
-  return base.protocol === "https:" ? https.request(options) : http.request(options);
+  return apiRequest(credentials, { path, silentMs: OPEN_MS, headers });
 }
 
 function refusal(what: string, response: http.IncomingMessage): Promise<KubeError> {
@@ -93,7 +71,7 @@ class SocketChannels implements Channels {
 
   constructor(
     private readonly socket: Duplex,
-    private readonly events: ChannelEvents,
+    private readonly stream: ChannelStream,
   ) {
     socket.on("error", error => {
       this.end(error);
@@ -120,7 +98,7 @@ class SocketChannels implements Channels {
       if (!final) return;
       const message = Buffer.concat(this.pending);
       this.pending = [];
-      if (message.length > 0) this.events.onMessage(message[0] ?? 0, message.subarray(1));
+      if (message.length > 0) this.stream.message(message[0] ?? 0, message.subarray(1));
     }
   }
 
@@ -132,7 +110,7 @@ class SocketChannels implements Channels {
     if (this.ended) return;
     this.ended = true;
     this.socket.destroy();
-    this.events.onEnd(error);
+    this.stream.finish(error);
   }
 
   send(channel: number, bytes: Buffer, sent?: () => void): void {
@@ -154,17 +132,28 @@ class SocketChannels implements Channels {
   }
 }
 
-/** Opens a stream of the API server (exec, port-forward). Rejects with {@link KubeError} when it is refused. */
-export async function openChannels(
+/** A stream of the caller's that channels are read into and written from. */
+export interface ChannelStream {
+  /** Gives it the way to write, once there is one. */
+  attach(channels: Channels): void;
+  /** A message of a channel; may come before {@link ChannelStream.attach}. */
+  message(channel: number, bytes: Buffer): void;
+  /** The end, once; with an error unless the server closed it in order. */
+  finish(error?: Error): void;
+}
+
+/** Opens a stream of the API server (exec, port-forward) and joins it to the caller's. Rejects with {@link KubeError} when it is refused. */
+export async function joinChannels<Stream extends ChannelStream>(
   credentials: KubeCredentials,
   path: string,
-  events: ChannelEvents,
-): Promise<Channels> {
+  stream: Stream,
+): Promise<Stream> {
   const { socket, head } = await opened(credentials, path);
-  const channels = new SocketChannels(socket, events);
+  const channels = new SocketChannels(socket, stream);
   if (head.length > 0) channels.take(head);
   socket.on("data", (bytes: Buffer) => {
     channels.take(bytes);
   });
-  return channels;
+  stream.attach(channels);
+  return stream;
 }

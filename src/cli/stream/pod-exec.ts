@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { KubeCredentials } from "../../runtime/kube/credentials";
 import { CommandError } from "../failure";
-import { openChannels, type Channels } from "./channels";
+import { joinChannels, type Channels, type ChannelStream } from "./channels";
 
 /** A program in a container of a pod. */
 export interface PodProgram {
@@ -21,7 +21,7 @@ interface Status {
 }
 
 /** A program's standard input and output as one stream. */
-class ProgramStream extends Duplex {
+class ProgramStream extends Duplex implements ChannelStream {
   private channels: Channels | undefined;
   private complaint = "";
 
@@ -78,16 +78,6 @@ export async function openPodExec(credentials: KubeCredentials, program: PodProg
   const { namespace, pod, container, command } = program;
   const query = new URLSearchParams({ container, stdin: "true", stdout: "true", stderr: "true" });
   for (const word of command) query.append("command", word);
-  const stream = new ProgramStream(program);
   const path = `/api/v1/namespaces/${namespace}/pods/${pod}/exec?${query.toString()}`;
-  const channels = await openChannels(credentials, path, {
-    onMessage: (channel, bytes) => {
-      stream.message(channel, bytes);
-    },
-    onEnd: error => {
-      stream.finish(error);
-    },
-  });
-  stream.attach(channels);
-  return stream;
+  return joinChannels(credentials, path, new ProgramStream(program));
 }

@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { KubeCredentials } from "../../runtime/kube/credentials";
 import { CommandError } from "../failure";
-import { openChannels, type Channels } from "./channels";
+import { joinChannels, type Channels, type ChannelStream } from "./channels";
 
 /** A port that something in a pod listens on, also on its loopback only. */
 export interface PodPort {
@@ -14,7 +14,7 @@ const DATA = 0;
 const ERROR = 1;
 
 /** The port as a stream over the API server, as `kubectl port-forward` reaches it. */
-class PodPortStream extends Duplex {
+class PodPortStream extends Duplex implements ChannelStream {
   private channels: Channels | undefined;
   /** Channels whose first message, the port's number, has been read. */
   private readonly greeted = new Set<number>();
@@ -70,16 +70,6 @@ class PodPortStream extends Duplex {
  */
 export async function openPodPort(credentials: KubeCredentials, target: PodPort): Promise<Duplex> {
   const { namespace, pod, port } = target;
-  const stream = new PodPortStream(target);
   const path = `/api/v1/namespaces/${namespace}/pods/${pod}/portforward?ports=${port}`;
-  const channels = await openChannels(credentials, path, {
-    onMessage: (channel, bytes) => {
-      stream.message(channel, bytes);
-    },
-    onEnd: error => {
-      stream.finish(error);
-    },
-  });
-  stream.attach(channels);
-  return stream;
+  return joinChannels(credentials, path, new PodPortStream(target));
 }
