@@ -105,6 +105,13 @@ const CONTROL_PLANE: readonly AlertRule[] = [
     description:
       "{{ $value }} resources of {{ $labels.pod }}'s proxies stay as they were. The status and an event of the object behind each says why.",
   }),
+  alert("OsmObjectsWrong", "warning", {
+    expr: "osm_error_object_count > 0",
+    for: "10m",
+    summary: "Objects of the mesh are not accepted",
+    description:
+      "Error {{ $labels.err_code }} is told of {{ $value }} of them: they do nothing, or not all that they say. Their status says why, `osm support error-info {{ $labels.err_code }}` what it means.",
+  }),
   alert("OsmConvergenceSlow", "warning", {
     expr: "osm:convergence_seconds:p99_5m > 5",
     for: "5m",

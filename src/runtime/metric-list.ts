@@ -80,6 +80,9 @@ export const METRICS = {
     "Findings about objects, when they appear (watcher only).",
     ["err_code"],
   ),
+  wrongObjects: gauge("osm_error_object_count", "Objects with an error now, by its code (watcher only).", [
+    "err_code",
+  ]),
   repairs: counter("osm_reconciliation_total", "Own objects made or repaired (watcher only).", ["kind"]),
   issued: counter("osm_cert_issued_count", "Workload certificates that this replica has issued."),
   issuing: histogram(

@@ -169,15 +169,32 @@ export function observeFleet(metrics: Metrics, fleet: Pick<Fleet, "view"> | unde
     if (view.complete) missing.set(view.missing.size);
     complete.set(Number(view.complete));
   });
+  observeFindings(metrics, engine);
+}
+
+/** Errors of objects: counted as they appear, and how many objects have one now, by code. */
+export function observeFindings(metrics: Metrics, engine: Pick<Engine, "onDiagnostics">): void {
   const errors = metrics.counter(METRICS.errorCodes);
+  const wrong = metrics.gauge(METRICS.wrongObjects);
   const told = new Map<string, ReadonlySet<string>>();
+  const seen = new Set<string>();
   engine.onDiagnostics(changed => {
     for (const [key, findings] of changed) {
       const codes = codesOf(findings);
-      for (const code of codes) if (told.get(key)?.has(code) !== true) errors.inc({ err_code: code });
+      for (const err_code of codes) {
+        seen.add(err_code);
+        if (told.get(key)?.has(err_code) !== true) errors.inc({ err_code });
+      }
       if (codes.size === 0) told.delete(key);
       else told.set(key, codes);
     }
+  });
+  metrics.onCollect(() => {
+    // 0 when the last one is mended: of a series that ends nobody knows that it is over.
+    const objects = new Map([...seen].map(code => [code, 0]));
+    for (const codes of told.values())
+      for (const code of codes) objects.set(code, (objects.get(code) ?? 0) + 1);
+    for (const [err_code, count] of objects) wrong.set(count, { err_code });
   });
 }
 

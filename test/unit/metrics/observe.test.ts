@@ -3,7 +3,14 @@ import { Convergence } from "../../../src/runtime/ads/observer";
 import { createNews } from "../../../src/runtime/engine/news";
 import { METRICS } from "../../../src/runtime/metric-list";
 import { createMetrics } from "../../../src/runtime/metrics";
-import { countReviews, observeDelivery, observeExpiry, observeMesh } from "../../../src/runtime/observe";
+import {
+  countReviews,
+  observeDelivery,
+  observeExpiry,
+  observeFindings,
+  observeMesh,
+} from "../../../src/runtime/observe";
+import type { Diagnostic } from "../../../src/model/diagnostic";
 import { NO_ACTIONS } from "../../../src/runtime/control-plane/actions";
 import type { AdsObserver } from "../../../src/runtime/ads/observer";
 import { TYPE_URLS } from "../../../src/xds/resource";
@@ -44,6 +51,39 @@ describe("what the control plane counts", () => {
     expect([refused("Egress", "false"), refused("Egress", "true")]).to.deep.equal([1, 0]);
     expect([refused("Retry", "false"), refused("Retry", "true")]).to.deep.equal([0, 1]);
     expect(refused("Pod", "false")).to.equal(1);
+  });
+
+  it("has how many objects are wrong now, and how often that began", () => {
+    type Engine = Parameters<typeof observeFindings>[1];
+    const metrics = createMetrics();
+    type Listener = Parameters<Engine["onDiagnostics"]>[0];
+    let tell: Listener = () => undefined;
+    const onDiagnostics = (listener: Listener): void => {
+      tell = listener;
+    };
+    observeFindings(metrics, { onDiagnostics } as unknown as Engine);
+    const finding = (code: string, severity: string): Diagnostic =>
+      ({ code, severity }) as unknown as Diagnostic;
+    const wrong = finding("E2003", "error");
+    const told = (one: readonly Diagnostic[], other: readonly Diagnostic[]): readonly number[] => {
+      tell(
+        new Map([
+          ["one", one],
+          ["other", other],
+        ]) as unknown as Parameters<Listener>[0],
+      );
+      const samples = samplesOf(metrics.text());
+      return [METRICS.wrongObjects, METRICS.errorCodes].map(({ name }) =>
+        sumOf(samples, name, { err_code: "E2003" }),
+      );
+    };
+    expect(told([wrong, wrong], [wrong, finding("E2004", "warning")])).to.deep.equal([2, 2]);
+    expect(told([wrong], [])).to.deep.equal([1, 2]);
+    expect(told([], [])).to.deep.equal([0, 2]);
+    expect(metrics.text(), "a series that ends is not known to be over").to.contain(
+      `${METRICS.wrongObjects.name}{err_code="E2003"} 0`,
+    );
+    expect(metrics.text(), "a warning is no error").to.not.contain("E2004");
   });
 
   it("has answers of proxies by type, in seconds, and what was refused", () => {
