@@ -10,7 +10,9 @@ export type Role =
   /** One of the replicated pods with webhooks and ADS. */
   | "admission"
   /** The one pod that writes. */
-  | "watcher";
+  | "watcher"
+  /** One process outside of the cluster, without Pepr: all duties but those of webhooks. For measuring, and for tests. */
+  | "outside";
 
 /** The role that Pepr's variables name; without any it is `admission`, like Pepr itself decides. */
 export function roleOf(env: Readonly<Record<string, string | undefined>>): Role {
@@ -19,12 +21,22 @@ export function roleOf(env: Readonly<Record<string, string | undefined>>): Role 
   return env["PEPR_WATCH_MODE"] === "true" ? "watcher" : "admission";
 }
 
-/** Whether a role answers webhooks and serves ADS. */
+/** Whether there is one process with all duties, and no other replica. */
+export function isAlone(role: Role): boolean {
+  return role === "dev" || role === "outside";
+}
+
+/** Whether the process has a server of Pepr's, which the API server asks about objects. */
+export function admits(role: Role): boolean {
+  return role !== "outside";
+}
+
+/** Whether a role serves ADS. */
 export function serves(role: Role): boolean {
-  return role === "admission" || role === "dev";
+  return role === "admission" || isAlone(role);
 }
 
 /** Whether a role has the duties of the single writer. */
 export function writes(role: Role): boolean {
-  return role === "watcher" || role === "dev";
+  return role === "watcher" || isAlone(role);
 }

@@ -66,11 +66,15 @@ export async function ensureDefinitions(
   await Promise.all(definitions.map(wanted => ensureDefinition(options, wanted)));
 }
 
-/** The control plane's namespace, and the policy that refuses bare pods before anything else can go wrong. */
-export async function ensureGuards(options: BootstrapOptions): Promise<void> {
-  const { kube, settings, log } = options;
+/** The control plane's namespace. */
+export async function ensureNamespace({ kube, settings }: BootstrapOptions): Promise<void> {
   const namespace = controlPlaneNamespace(settings);
   if ((await read(kube, objectPath(namespace))) === undefined) await createIfAbsent(kube, namespace);
+}
+
+/** The policy that refuses bare pods before anything else can go wrong. */
+export async function ensureGuards(options: BootstrapOptions): Promise<void> {
+  const { kube, settings, log } = options;
   for (const guard of guards(settings)) {
     try {
       if ((await read(kube, objectPath(guard.object))) === undefined) await applyObject(kube, guard);

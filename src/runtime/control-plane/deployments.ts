@@ -1,6 +1,6 @@
 import type { LiveDeployment } from "../../install/deployments";
 import { sizedDeployment } from "../../install/deployments";
-import { ADMISSION_PODS, MANAGER_PEPR, MODULE, WATCHER, WATCHER_PODS } from "../../install/names";
+import { MANAGER_PEPR, MODULE, WATCHER } from "../../install/names";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { InstallObject } from "../../install/object";
 import { objectPath } from "../../install/object";
@@ -10,11 +10,7 @@ import type { KeptObject } from "../ownership";
 import { applyObject } from "../ownership";
 import type { Settings } from "../settings";
 
-function keptDeployment(
-  name: string,
-  settings: Settings,
-  labels: Readonly<Record<string, string>>,
-): KeptObject {
+function keptDeployment(name: string, settings: Settings): KeptObject {
   const object = {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -25,7 +21,7 @@ function keptDeployment(
     // One that is gone was uninstalled: only a deploy brings it back.
     correction: live => {
       if (live === undefined) return undefined;
-      const sized = sizedDeployment(live as LiveDeployment, settings.podSize, labels);
+      const sized = sizedDeployment(live as LiveDeployment, settings.podSize);
       return sized === undefined ? undefined : { object: sized, manager: MANAGER_PEPR };
     },
   };
@@ -58,5 +54,5 @@ async function sizeOnce(kube: KubeClient, { object, correction }: KeptObject): P
 
 /** The control plane's own Deployments, whose size Pepr does not let a module choose. */
 export function keptDeployments(settings: Settings): readonly KeptObject[] {
-  return [keptDeployment(MODULE, settings, ADMISSION_PODS), keptDeployment(WATCHER, settings, WATCHER_PODS)];
+  return [keptDeployment(MODULE, settings), keptDeployment(WATCHER, settings)];
 }

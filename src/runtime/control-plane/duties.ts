@@ -2,6 +2,8 @@ import { ownedObjects } from "../../install/owned";
 import type { WebhookIdentity } from "../../install/webhook-secret";
 import type { Keeper, KeeperOptions } from "../ownership";
 import { keep, keptAs } from "../ownership";
+import type { Role } from "../role";
+import { admits, isAlone } from "../role";
 import type { Settings } from "../settings";
 import type { Engine } from "../engine";
 import type { OwnAuthority } from "../secrets/own-authority";
@@ -25,8 +27,7 @@ export interface DutyOptions extends KeeperOptions {
   /** Whom workloads trust; the ingress gateway's certificate is issued like theirs. */
   readonly roots: RootFollower;
   readonly engine: Engine;
-  /** False where the process does not run in Pepr's Deployments (development). */
-  readonly inCluster: boolean;
+  readonly role: Role;
 }
 
 /** The duties of the single writer, running. */
@@ -49,8 +50,7 @@ function keepMeshConfig(options: DutyOptions): { stop(): void } {
 
 /** Starts keeping Services, webhook configurations, the admission policy, Deployment sizes and mesh namespaces. */
 export function startDuties(options: DutyOptions): Duties {
-  const { settings } = options;
-  const { authority } = options;
+  const { settings, authority, role } = options;
   const rootsPem = (): string => authority.anchorsPem;
   const meshNamespaces = new MeshNamespaceKeeper({ ...options, rootsPem });
   const gateway = new GatewaySecretKeeper(options);
@@ -62,8 +62,10 @@ export function startDuties(options: DutyOptions): Duties {
   const meshConfig = keepMeshConfig(options);
   const keepOwned = (identity: WebhookIdentity): Keeper => {
     const material = { caPem: identity.caCertPem, path: identity.path };
-    const deployments = options.inCluster ? keptDeployments(settings) : [];
-    return keep([...ownedObjects(settings, material).map(keptAs), ...deployments], options);
+    // What leads to pods of Pepr's would lead nowhere.
+    const owned = admits(role) ? ownedObjects(settings, material).map(keptAs) : [];
+    const deployments = isAlone(role) ? [] : keptDeployments(settings);
+    return keep([...owned, ...deployments], options);
   };
   let current = options.identity;
   let keeper = keepOwned(current);

@@ -21,10 +21,19 @@ export interface EndpointsOptions {
   readonly world: World;
   readonly serving: Serving | undefined;
   readonly metrics: Metrics;
+  /** Default {@link HEALTH_PORT}; 0 takes any free port. */
+  readonly healthPort?: number;
+}
+
+/** Open HTTP endpoints. */
+export interface Endpoints {
+  /** Port of health and metrics. */
+  readonly healthPort: number;
+  stop(): void;
 }
 
 /** Opens health and metrics, and the debug port while MeshConfig says so. */
-export async function openEndpoints(options: EndpointsOptions): Promise<{ stop(): void }> {
+export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
   const { role, log, version, world, serving, metrics } = options;
   const { engine, informers } = world;
   observeMesh(metrics, options);
@@ -40,7 +49,7 @@ export async function openEndpoints(options: EndpointsOptions): Promise<{ stop()
     return waiting.length === 0 ? undefined : `waiting for ${waiting.join(", ")}`;
   };
   const pages = healthPages({ metrics, notReady, version: { version, role } });
-  const health = await listenHttp({ log, port: HEALTH_PORT, pages });
+  const health = await listenHttp({ log, port: options.healthPort ?? HEALTH_PORT, pages });
   const debug = createDebugEndpoint({
     log,
     port: DEBUG_PORT,
@@ -58,6 +67,7 @@ export async function openEndpoints(options: EndpointsOptions): Promise<{ stop()
     debug.setEnabled(spec.observability.enableDebugServer);
   });
   return {
+    healthPort: health.port,
     stop: () => {
       subscription.close();
       debug.setEnabled(false);

@@ -82,7 +82,7 @@ export class KeyedWorker {
     const backoff = before?.backoff ?? new Backoff(this.options.random);
     const message = error instanceof Error ? error.message : String(error);
     if (backoff.consecutiveFailures === 0)
-      this.options.log.warn("will be tried again", { key, error: message });
+      this.options.log.warn("will be tried again", { object: key, error: message });
     const timer = this.options.clock.setTimeout(() => {
       this.enqueue(key);
     }, backoff.failed());

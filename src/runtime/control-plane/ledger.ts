@@ -11,7 +11,7 @@ import type { LedgerMessage } from "../ledger/rows";
 import { LEDGER_PORT, startLedgerServer, watchLedger } from "../ledger/transport";
 import type { KeeperOptions } from "../ownership";
 import type { Role } from "../role";
-import { serves, writes } from "../role";
+import { isAlone, serves, writes } from "../role";
 import type { OwnAuthority } from "../secrets/own-authority";
 import type { RootFollower } from "../secrets/root-follower";
 import type { Settings } from "../settings";
@@ -91,17 +91,16 @@ function followItself(ledger: ReplicaLedger | undefined): Connect {
 
 function openFleet(options: LedgerOptions, own: ReplicaLedger | undefined): { fleet: Fleet; stop(): void } {
   const { engine, authority, clock, role } = options;
-  const connect: Connect =
-    role === "dev"
-      ? followItself(own)
-      : ({ address }, handlers) => watchLedger({ address, authority, clock, ...handlers });
+  const connect: Connect = isAlone(role)
+    ? followItself(own)
+    : ({ address }, handlers) => watchLedger({ address, authority, clock, ...handlers });
   const log = options.log.child("ledger");
   const fleet = new Fleet({ ...options, log, connect, expected: () => engine.expectedProxies() });
   const subscription = engine.onExpectedProxies(() => {
     fleet.expectedChanged();
   });
   const self: Replica = { uid: "self", name: "self", address: "", ready: true };
-  const replicas = role === "dev" ? undefined : followReplicas(options, fleet);
+  const replicas = isAlone(role) ? undefined : followReplicas(options, fleet);
   if (replicas === undefined) fleet.setReplicas([self]);
   return {
     fleet,
@@ -142,7 +141,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
     options.authority.onChange(changed),
   ];
   const server =
-    own === undefined || !serves(role) || role === "dev"
+    own === undefined || !serves(role) || isAlone(role)
       ? undefined
       : await listenOnFirst(host => startLedgerServer({ ...options, host, port: LEDGER_PORT, ledger: own }));
   const following = writes(role) ? openFleet(options, own) : undefined;

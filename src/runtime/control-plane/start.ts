@@ -18,7 +18,7 @@ import { createMetrics } from "../metrics";
 import { countReviews, observeExpiry, observeFleet, repairCounter } from "../observe";
 import type { Clock } from "../ports";
 import type { Role } from "../role";
-import { serves, writes } from "../role";
+import { admits, serves, writes } from "../role";
 import type { Authority } from "../secrets/authority";
 import { ensureAuthority } from "../secrets/ca-secret";
 import type { OwnAuthority } from "../secrets/own-authority";
@@ -28,11 +28,18 @@ import { followRoots } from "../secrets/root-follower";
 import type { Settings } from "../settings";
 import type { MeshActions } from "./actions";
 import { injectorSettings, judgeInWorld, ownAddresses, podAdmission } from "./admission";
-import { ensureDefinitions, ensureGuards, ensureMeshConfig, readMeshConfig } from "./bootstrap";
+import {
+  ensureDefinitions,
+  ensureGuards,
+  ensureMeshConfig,
+  ensureNamespace,
+  readMeshConfig,
+} from "./bootstrap";
 import { step } from "./bounded";
 import { sizeAtStart } from "./deployments";
 import type { Duties } from "./duties";
 import { startDuties } from "./duties";
+import type { Endpoints } from "./endpoints";
 import { openEndpoints } from "./endpoints";
 import { leave } from "./leaving";
 import type { Ledgers } from "./ledger";
@@ -44,6 +51,7 @@ import type { Reporting } from "./reporting";
 import { startReporting } from "./reporting";
 import { OwnRootKeeper } from "./own-root-keeper";
 import { RootKeeper } from "./root-keeper";
+import { triggerByInformers } from "./self-trigger";
 import type { Serving } from "./serving";
 import { leafValidity, startServing } from "./serving";
 import { reportSkippedPods } from "./skipped-pods";
@@ -66,6 +74,10 @@ export interface ControlPlaneOptions {
   readonly env: MutableEnv;
   /** Version of this release. */
   readonly version: string;
+  /** Where ADS listens. Default: port 15128 of every address. */
+  readonly ads?: { readonly hosts: readonly string[]; readonly port: number };
+  /** Where health and metrics are read. Default: port 9091. */
+  readonly healthPort?: number;
   /** Ends the process; called when the pod is being deleted and everything has been handed over. */
   readonly exit: () => void;
 }
@@ -73,6 +85,12 @@ export interface ControlPlaneOptions {
 /** A control plane that is ready. */
 export interface ControlPlane {
   readonly actions: MeshActions;
+  /** Port of ADS; undefined: this process serves no proxies. */
+  readonly adsPort: number | undefined;
+  /** Port of health and metrics. */
+  readonly healthPort: number;
+  /** PEM of the roots that verify the ADS server. */
+  rootsPem(): string;
   /** To be called when Pepr's module has been constructed: the duties of the single writer begin, where this is it. */
   constructed(): void;
   stop(): Promise<void>;
@@ -104,7 +122,8 @@ async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation>
   const { osmNamespace, trustDomain } = settings;
   const root = { kube, namespace: osmNamespace, now: () => clock.now(), log };
   if (role === "watcher") await run("size of the control plane", () => sizeAtStart(kube, settings));
-  await run("namespace and admission policy", () => ensureGuards(bootstrap));
+  await run("namespace", () => ensureNamespace(bootstrap));
+  if (admits(role)) await run("admission policy", () => ensureGuards(bootstrap));
   await run("custom resource definitions", () => ensureDefinitions(bootstrap, EMBEDDED_CRDS));
   await run("default MeshConfig", () => ensureMeshConfig(bootstrap));
   const meshConfig = await run("MeshConfig", () => readMeshConfig(kube, settings));
@@ -124,7 +143,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { kube, settings, clock, log, env } = options;
   const run: Step = (name, work) => step(name, work, { clock, log, ms: STEP_MS });
   const foundation = await lay(options, run);
-  handToPepr(foundation.identity, settings.temporaryFolder, env);
+  if (admits(options.role)) handToPepr(foundation.identity, settings.temporaryFolder, env);
   const server = steerWebhookServer(WEBHOOK_PORT);
   const namespaces = followNamespaces(settings, options);
   const world = startMeshWorld(options, foundation);
@@ -138,7 +157,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     injectorSettings(kube, settings, await ownAddresses(kube, pod)),
   );
   const serving = serves(options.role)
-    ? await run("ADS", () => startServing({ ...options, ...foundation, world }))
+    ? await run("ADS", () => startServing({ ...options, ...options.ads, ...foundation, world }))
     : undefined;
   const { engine } = world;
   const ledgers = await run("ledger", () => openLedgers({ ...options, ...foundation, engine, serving }));
@@ -185,7 +204,7 @@ interface Parts extends Foundation {
   readonly world: World;
   readonly serving: Serving | undefined;
   readonly ledgers: Ledgers;
-  readonly endpoints: { stop(): void };
+  readonly endpoints: Endpoints;
   readonly metrics: Metrics;
   readonly admitPod: MeshActions["admitPod"];
 }
@@ -231,6 +250,7 @@ function openApi(
   const { fleet } = parts.ledgers;
   const { engine } = parts.world;
   const { progress } = told.reporting;
+  if (!admits(options.role)) return undefined;
   return fleet && startApi({ ...options, ...parts, engine, fleet, progress, roots: () => told.keeper.view });
 }
 
@@ -266,6 +286,15 @@ function watchOwn(options: ControlPlaneOptions, parts: Parts): { stop(): void } 
   });
 }
 
+function reachedAt(parts: Parts): Pick<ControlPlane, "adsPort" | "healthPort" | "rootsPem"> {
+  const { serving, endpoints, authority } = parts;
+  return {
+    adsPort: serving?.ads.port,
+    healthPort: endpoints.healthPort,
+    rootsPem: () => authority.anchorsPem,
+  };
+}
+
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   const { role, settings, log } = options;
   const { server, namespaces, world, serving, endpoints, metrics, admitPod } = parts;
@@ -279,10 +308,11 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
     server.present(next);
     duties?.present(next);
   });
-  const duty = { ...options, ...parts, engine, inCluster: role !== "dev", onRepair: repairCounter(metrics) };
+  const duty = { ...options, ...parts, engine, onRepair: repairCounter(metrics) };
   showExpiry(parts, () => identity);
-  const own = watchOwn(options, parts);
+  const ownPod = watchOwn(options, parts);
   return {
+    ...reachedAt(parts),
     actions: countReviews(metrics, {
       admitPod,
       judge: judgeInWorld(world, log),
@@ -297,6 +327,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       const keeper = rotateRoots(options, parts, () => duties?.gateway.trust());
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       duties = startDuties({ ...duty, identity });
+      if (!admits(role)) triggerByInformers(world, reporting);
       begun.push(
         openApi(options, parts, { reporting, keeper }),
         keeper,
@@ -305,22 +336,21 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       );
     },
     stop: () => {
-      for (const part of [
-        ...begun,
-        parts.following,
+      const { following, ledgers, roots } = parts;
+      const own = [
         duties,
         reporting,
         endpoints,
-        parts.ledgers,
-        parts.roots,
-        own,
+        ledgers,
+        roots,
+        ownPod,
         follower,
         namespaces,
         world,
         serving,
         server,
-      ])
-        part?.stop();
+      ];
+      for (const part of [...begun, following, ...own]) part?.stop();
       return Promise.resolve();
     },
   };

@@ -23,7 +23,7 @@ export interface World {
   readonly synced: Promise<void>;
   /** What would be found about an object of a kind of policy beside all others that are there, were it stored now. */
   foresee(kind: string, object: AdmittedObject): readonly Diagnostic[];
-  /** Called with every event, after it has been taken in. There is one listener. */
+  /** Called with every event, after it has been taken in. */
   onEvent(listener: (event: EngineEvent) => void): void;
   stop(): void;
 }
@@ -54,14 +54,14 @@ export function startWorld(
     compiled: { value: initial, diagnostics: [] },
   });
   const projectors = createProjectors(meshName);
-  let listener: ((event: EngineEvent) => void) | undefined;
+  const listeners: ((event: EngineEvent) => void)[] = [];
   const informers = startInformers({
     ...options,
     projectors: Object.values(projectors),
     only: { MeshConfig: { namespace: osmNamespace, name: MESH_CONFIG_NAME } },
     apply: event => {
       engine.apply(event);
-      listener?.(event);
+      for (const listener of listeners) listener(event);
     },
   });
   const resync = startResync({ ...options, engine, informers });
@@ -76,7 +76,7 @@ export function startWorld(
       return candidate === undefined ? [] : engine.foresee(candidate);
     },
     onEvent: next => {
-      listener = next;
+      listeners.push(next);
     },
     stop: () => {
       resync.stop();
