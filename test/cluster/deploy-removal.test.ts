@@ -11,7 +11,7 @@ import { removalCommands } from "./support/removal";
 import { Shop } from "./support/shop";
 
 /** Names that look like the mesh's and are the embedded cluster's. */
-const OF_THE_CLUSTER = /^(Node|Lease|CSINode) \S+ osm-pepr$|^ClusterRoleBinding \S+ osm-cluster:/;
+const OF_THE_CLUSTER = /^(Node|CSINode) |^Lease kube-node-lease |^ClusterRoleBinding \S+ osm-cluster:/;
 
 describe("removing the mesh as README says", function () {
   this.timeout(900_000);
