@@ -18,6 +18,10 @@ export interface ReportRequest {
   /** Pods whose sidecars are asked, `namespace/name`; all of {@link ReportRequest.namespaces} besides. */
   readonly pods: readonly string[];
   readonly namespaces: readonly string[];
+  /** Deployments whose pods are reported, `namespace/name`. */
+  readonly deployments: readonly string[];
+  /** Ingresses, and the pods of the Services that IngressBackends let in. */
+  readonly ingress: boolean;
   /** Namespaces of the mesh, all of them. */
   readonly all: boolean;
   readonly say: (line: string) => void;
@@ -38,6 +42,29 @@ function withoutEnvironment({ metadata, spec, status }: PodView): object {
   }));
   return { metadata: { ...metadata, annotations: undefined }, containers, status };
 }
+
+interface DeploymentView extends KubeObject {
+  readonly spec: {
+    readonly replicas?: number;
+    readonly selector: { readonly matchLabels?: Readonly<Record<string, string>> };
+  };
+  readonly status?: object;
+}
+
+interface IngressBackendView extends KubeObject {
+  readonly spec?: {
+    readonly sources?: readonly {
+      readonly kind?: string;
+      readonly namespace?: string;
+      readonly name?: string;
+    }[];
+  };
+}
+
+const selectorOf = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
 
 /** Files of the report; what could not be read has the reason as its content. */
 class Report {
@@ -97,6 +124,64 @@ class Report {
     );
   }
 
+  /** A Deployment and its pods. */
+  async deployment(namespace: string, name: string): Promise<void> {
+    const { kube } = this.request;
+    let labels: Readonly<Record<string, string>> | undefined;
+    await this.addJson(`namespaces/${namespace}/deployment-${name}.json`, async () => {
+      const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+      const { metadata, spec, status } = await kube.get<DeploymentView>(path);
+      labels = spec.selector.matchLabels ?? {};
+      // The template has the environment and commands of its pods.
+      const { replicas, selector } = spec;
+      return { metadata: { ...metadata, annotations: undefined }, spec: { replicas, selector }, status };
+    });
+    if (labels === undefined || Object.keys(labels).length === 0) return;
+    const pods = await this.pods(
+      `namespaces/${namespace}/deployment-${name}.pods.txt`,
+      namespace,
+      selectorOf(labels),
+    );
+    await this.application(namespace, new Set(pods.map(({ metadata }) => metadata.name)));
+  }
+
+  /** What leads into the mesh: Ingress objects, and the pods that IngressBackends name as sources, with their logs. */
+  async ingress(): Promise<void> {
+    const { kube, say } = this.request;
+    say("  ingress");
+    for (const plural of ["ingresses", "ingressclasses"])
+      await this.addJson(`ingress/${plural}.json`, () => kube.get(`/apis/networking.k8s.io/v1/${plural}`));
+    const sources = new Set<string>();
+    await this.addJson("ingress/ingressbackends.json", async () => {
+      const path = "/apis/policy.openservicemesh.io/v1alpha1/ingressbackends";
+      const list = await kube.get<ListOf<IngressBackendView>>(path);
+      for (const { kind, namespace, name } of list.items.flatMap(({ spec }) => spec?.sources ?? []))
+        if (kind === "Service" && namespace !== undefined && name !== undefined)
+          sources.add(`${namespace}/${name}`);
+      return list;
+    });
+    for (const source of sources) await this.ingressSource(source);
+  }
+
+  private async ingressSource(source: string): Promise<void> {
+    const [namespace = "", name = ""] = source.split("/");
+    const folder = `ingress/${source}`;
+    let labels: Readonly<Record<string, string>> = {};
+    await this.addJson(`${folder}/service.json`, async () => {
+      const path = `/api/v1/namespaces/${namespace}/services/${name}`;
+      const service = await this.request.kube.get<KubeObject & { spec: { selector?: typeof labels } }>(path);
+      labels = service.spec.selector ?? {};
+      return service;
+    });
+    if (Object.keys(labels).length === 0) return;
+    for (const pod of await this.pods(`${folder}/pods.txt`, namespace, selectorOf(labels))) {
+      await this.addJson(`${folder}/${pod.metadata.name}/pod.json`, () =>
+        Promise.resolve(withoutEnvironment(pod)),
+      );
+      for (const container of pod.spec.containers) await this.addLog(folder, pod, container.name);
+    }
+  }
+
   async application(namespace: string, only: ReadonlySet<string> | undefined): Promise<void> {
     const { kube, say } = this.request;
     say(`  namespace ${namespace}`);
@@ -139,5 +224,10 @@ export async function gatherReport(request: ReportRequest): Promise<ReadonlyMap<
     const [namespace = "", name = ""] = place.split("/");
     await report.application(namespace, new Set([name]));
   }
+  for (const place of request.deployments) {
+    const [namespace = "", name = ""] = place.split("/");
+    await report.deployment(namespace, name);
+  }
+  if (request.ingress) await report.ingress();
   return report.files;
 }

@@ -7,7 +7,8 @@ const MAX_PORT = 65_535;
 
 const listed = (text: string): string[] => text.split(",").flatMap(part => part.trim() || []);
 
-function portOf(text: string, option: string): number {
+/** A port. Throws {@link CommandError} that names the option for what is none. */
+export function portOf(text: string, option: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port >= 1 && port <= MAX_PORT) return port;
   throw new CommandError(`--${option}: ${JSON.stringify(text)} is not a port (1 to ${MAX_PORT})`);

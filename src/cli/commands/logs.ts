@@ -6,13 +6,16 @@ import { UsageError } from "../failure";
 import { hasSidecar } from "../namespaces";
 import { podsOf } from "../pods";
 
-/** A request that a sidecar refused, as its access log tells it. */
+/** A request or connection that a sidecar refused, as its access log tells it. */
 interface Denial {
   readonly time: string;
   readonly pod: string;
   readonly caller: string;
   readonly request: string;
+  /** Status of HTTP; 0: a connection, which was closed. */
   readonly code: number;
+  /** Envoy's response flags; `-`: none. */
+  readonly flags: string;
   readonly why: string;
 }
 
@@ -25,10 +28,15 @@ interface AccessLogLine {
   readonly response_code_details?: string | null;
   readonly caller?: string | null;
   readonly response_flags?: string | null;
+  readonly requested_server_name?: string | null;
 }
 
 /** Envoy's words for a refusal by access rules or an external authoriser. */
 const REFUSED = /rbac_access_denied|ext_authz_denied|rbac/;
+
+/** A TCP port has a way inside for each caller that it lets in; who has none meets no cluster, Envoy's flag NC (record 0027). */
+const NO_WAY = /(^|,)NC($|,)/;
+const CLOSED = "no rule lets this caller in to the TCP port";
 
 function parsed(line: string): AccessLogLine | undefined {
   if (!line.startsWith("{")) return undefined;
@@ -39,15 +47,30 @@ function parsed(line: string): AccessLogLine | undefined {
   }
 }
 
+/** Why a line tells of a refusal; undefined: it does not. Of connections it is only those of callers with a certificate. */
+function refusalOf(entry: AccessLogLine): string | undefined {
+  const details = entry.response_code_details ?? "";
+  if (REFUSED.test(details)) return details;
+  const known = (entry.caller ?? "") !== "" && !isRequest(entry);
+  return known && NO_WAY.test(entry.response_flags ?? "") ? CLOSED : undefined;
+}
+
+const isRequest = ({ method, response_code: code }: AccessLogLine): boolean =>
+  (method ?? "") !== "" || (code ?? 0) !== 0;
+
+function requestOf({ method, authority, path, requested_server_name: name }: AccessLogLine): string {
+  if ((method ?? "") === "") return `TCP ${name ?? ""}`.trimEnd();
+  return [method, `${authority ?? ""}${path ?? ""}`].filter(Boolean).join(" ");
+}
+
 /** The refusals in a sidecar's log; whatever is no JSON line of OSM's format is passed over. */
 export function denialsIn(text: string, pod: string): readonly Denial[] {
   return text.split("\n").flatMap(line => {
     const entry = parsed(line);
-    const details = entry?.response_code_details ?? "";
-    if (entry === undefined || !REFUSED.test(details)) return [];
-    const { start_time: time = "", caller, response_code: code = 0 } = entry;
-    const request = [entry.method, `${entry.authority ?? ""}${entry.path ?? ""}`].filter(Boolean).join(" ");
-    return [{ time, pod, caller: caller ?? "-", request, code, why: details }];
+    const why = entry === undefined ? undefined : refusalOf(entry);
+    if (entry === undefined || why === undefined) return [];
+    const { start_time: time = "", caller, response_code: code = 0, response_flags: flags } = entry;
+    return [{ time, pod, caller: caller ?? "-", request: requestOf(entry), code, flags: flags ?? "-", why }];
   });
 }
 
@@ -65,13 +88,23 @@ export function isCut(text: string, limit = LOG_BYTES): boolean {
   return Buffer.byteLength(text) >= limit - 3;
 }
 
-/** What may be said where nothing was found: the access log does not tell of connections that a TCP port refused (record 0019). */
+/** What may be said where nothing was found: who proves no identity never gets as far as the access log. */
 export function nothingDenied(sidecars: number, namespace: string, since: string): string {
-  return (
-    `No HTTP request was refused by the ${sidecars} sidecars of ${namespace} in the last ${since}, as far as their access logs tell.\n` +
-    "Connections refused by TCP ports end in the TLS handshake and are in no access log: osm explain says what is let in."
-  );
+  return `Nobody was refused by the ${sidecars} sidecars of ${namespace} in the last ${since}, as far as their access logs tell.\n${NOT_TOLD}`;
 }
+
+const NOT_TOLD =
+  "Callers without a certificate of the mesh end in the TLS handshake, which is in no access log, and Envoy writes its log every ten seconds.";
+
+const row = ({ time, pod, caller, request, code, flags, why }: Denial): string[] => [
+  time,
+  pod,
+  caller,
+  request,
+  code === 0 ? "-" : String(code),
+  flags,
+  why,
+];
 
 async function showDenied(context: CliContext, options: LogsOptions): Promise<void> {
   if (options.denied !== true)
@@ -97,8 +130,8 @@ async function showDenied(context: CliContext, options: LogsOptions): Promise<vo
     found.length === 0
       ? nothingDenied(pods.length, namespace, options.since)
       : {
-          head: ["TIME", "REFUSED BY", "CALLER", "REQUEST", "CODE", "WHY"],
-          rows: found.map(one => [one.time, one.pod, one.caller, one.request, String(one.code), one.why]),
+          head: ["TIME", "REFUSED BY", "CALLER", "REQUEST", "CODE", "FLAGS", "WHY"],
+          rows: found.map(row),
         },
   );
 }
@@ -108,14 +141,20 @@ export function addLogsCommand(program: Command, context: CliContext): void {
   program
     .command("logs")
     .description(
-      "print HTTP requests that sidecars of a namespace refused, with the caller they proved to be",
+      "print requests and TCP connections that sidecars of a namespace refused, with the caller they proved to be",
     )
     .option("--denied", "refused requests (the only kind there is so far)")
     .option("-n, --namespace <namespace>", "namespace of the pods that were called (default: the context's)")
     .option("--since <time>", "how far back, such as 90s, 10m, 2h", "10m")
     .addHelpText(
       "after",
-      "\nIt reads the access logs of sidecars, which must be in OSM's JSON format (the default). Connections that a TCP port\nrefuses end in the TLS handshake and are in no access log: osm explain says what is let in.\n\nExample:\n  osm logs --denied -n bookstore",
+      `
+It reads the access logs of sidecars, which must be in OSM's JSON format (the default). A connection that a TCP port refuses has
+Envoy's response flag NC. ${NOT_TOLD}
+osm explain says what is let in.
+
+Example:
+  osm logs --denied -n bookstore`,
     )
     .action((options: LogsOptions) => showDenied(context, options));
 }

@@ -13,20 +13,28 @@ interface ReportOptions {
   readonly all?: boolean;
   readonly appNamespaces?: readonly string[];
   readonly appPods?: readonly string[];
+  readonly appDeployments?: readonly string[];
+  readonly ingress?: boolean;
 }
 
 async function bugReport(context: CliContext, options: ReportOptions): Promise<void> {
   const file =
     context.givenOutput ??
     `osm-bug-report-${new Date(context.now()).toISOString().replaceAll(":", "")}.tar.gz`;
-  const { appPods = [], appNamespaces: namespaces = [], all = false } = options;
-  const pods = appPods.map(pod => placeOf(pod, context.namespace, "app-pods"));
+  const { appPods = [], appDeployments = [], appNamespaces: namespaces = [] } = options;
+  const places = (given: readonly string[], option: string): string[] =>
+    given.map(text => {
+      const { namespace, name } = placeOf(text, context.namespace, option);
+      return `${namespace}/${name}`;
+    });
   const files = await gatherReport({
     kube: await context.kube(),
     credentials: context.credentials(),
-    pods: pods.map(({ namespace, name }) => `${namespace}/${name}`),
+    pods: places(appPods, "app-pods"),
+    deployments: places(appDeployments, "app-deployments"),
     namespaces,
-    all,
+    ingress: options.ingress === true,
+    all: options.all === true,
     say: line => {
       context.say(line);
     },
@@ -53,13 +61,15 @@ export function addSupportCommands(program: Command, context: CliContext): void 
     .description("gather logs, objects and the configuration of sidecars in an archive")
     .option("--all", "all namespaces of the mesh")
     .option("--app-namespaces <namespaces>", "namespaces, by comma", listOption)
+    .option("--app-deployments <deployments>", "Deployments as NAMESPACE/NAME, by comma", listOption)
     .option("--app-pods <pods>", "pods as NAMESPACE/NAME, by comma", listOption)
+    .option("--ingress", "Ingress objects, and logs of the pods that IngressBackends let in")
     .addHelpText(
       "after",
       `
 -o FILE names the archive, as in OSM; a new file is for you alone to read. No Secrets are in it, and no environment, command or
-annotation of pods. Services, events, namespaces and the mesh's objects are whole, with their annotations; logs of sidecars and of the control plane, and
-messages of containers, are as they were written. What you may not read has the reason in its place.
+annotation of pods. Services, events, namespaces and the mesh's objects are whole, with their annotations; logs of sidecars, of the control plane and
+(--ingress) of ingress controllers, and messages of containers, are as they were written. What you may not read has the reason in its place.
 
 Example:
   osm support bug-report --app-namespaces shop -o report.tar.gz`,

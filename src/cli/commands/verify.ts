@@ -10,6 +10,7 @@ import { podPagePath } from "../mesh-found";
 import { hasSidecar, readNamespace } from "../namespaces";
 import { isReady, placeOf, podsOf, readPod } from "../pods";
 import { askSidecar } from "../stream/sidecar-admin";
+import { letOut, outsideOf } from "../outside";
 
 /** One thing that was looked at. */
 interface Check {
@@ -31,11 +32,18 @@ function report(context: CliContext, subject: string, checks: readonly Check[]):
   if (failed.length > 0) context.exitWith(EXIT.failed);
 }
 
-/** Does something that may fail, and makes a check of it. */
-async function checked(what: string, look: () => Promise<string | undefined>): Promise<Check> {
-  try {
+/** Does something that may fail, and makes a check of it: what it gives is in the way. */
+function checked(what: string, look: () => Promise<string | undefined>): Promise<Check> {
+  return found(what, async () => {
     const why = await look();
-    return why === undefined ? { what, ok: true } : { what, ok: false, why };
+    return why === undefined ? { ok: true } : { ok: false, why };
+  });
+}
+
+/** Does something that may fail, and makes a check of it with what it found. */
+async function found(what: string, look: () => Promise<Omit<Check, "what">>): Promise<Check> {
+  try {
+    return { what, ...(await look()) };
   } catch (error) {
     return { what, ok: false, why: failureWords(error, false) };
   }
@@ -140,6 +148,9 @@ interface ConnectivityOptions {
   readonly fromPod: string;
   readonly toPod?: string;
   readonly toService?: string;
+  readonly toExtHost?: string;
+  readonly toExtPort?: string;
+  readonly appProtocol?: string;
 }
 
 /** Who calls whom, as the options say it. */
@@ -156,18 +167,33 @@ function wayOf(context: CliContext, { fromPod, toPod, toService }: ConnectivityO
   return { from, to, service: toService === undefined ? undefined : placeOf(toService, near, "to-service") };
 }
 
+async function waysOn(
+  context: CliContext,
+  { from, to, service }: Way,
+  outside: string | undefined,
+): Promise<readonly Check[]> {
+  if (service !== undefined) return reachChecks(context, from, service, to);
+  if (outside === undefined) return [];
+  return [
+    await found(`the mesh lets ${from.namespace}/${from.name} out to ${outside}`, () =>
+      letOut(context, from, outside),
+    ),
+  ];
+}
+
 async function connectivity(context: CliContext, options: ConnectivityOptions): Promise<void> {
-  const { from, to, service } = wayOf(context, options);
+  const way = wayOf(context, options);
+  const { from, to, service } = way;
+  const outside = outsideOf(options);
   const ends = to === undefined ? [from] : [from, to];
   const checks: Check[] = [];
   for (const name of new Set(ends.map(({ namespace }) => namespace)))
     checks.push(await namespaceCheck(context, name));
   for (const end of ends) checks.push(...(await podChecks(context, end)));
-  if (service !== undefined && checks.every(({ ok }) => ok))
-    checks.push(...(await reachChecks(context, from, service, to)));
+  if (checks.every(({ ok }) => ok)) checks.push(...(await waysOn(context, way, outside)));
   const target = [to, service].flatMap(one => (one === undefined ? [] : [`${one.namespace}/${one.name}`]));
-  const subject = `pod ${from.namespace}/${from.name} to ${target.join(" behind service ") || "the mesh"}`;
-  report(context, subject, checks);
+  const where = target.join(" behind service ") || (outside ?? "the mesh");
+  report(context, `pod ${from.namespace}/${from.name} to ${where}`, checks);
   if (service === undefined || context.out.format !== "table") return;
   const question = `osm explain --from ${from.name}.${from.namespace} --to ${service.name}.${service.namespace}`;
   context.say(`Whether a request is allowed, and by which rule: ${question}`);
@@ -242,13 +268,18 @@ export function addVerifyCommands(program: Command, context: CliContext): void {
     });
   group
     .command("connectivity")
-    .description("look whether a pod is able to reach another over the mesh")
+    .description(
+      "look whether a pod is able to reach another over the mesh, or may leave it for a host outside",
+    )
     .requiredOption("--from-pod <namespace/pod>", "the caller")
     .option("--to-pod <namespace/pod>", "the pod that is called")
     .option("--to-service <service>", "the Service it is called by")
-    .option("--app-protocol <protocol>", "accepted: the Service's port says it")
-    .option("--to-ext-host <host>", "without effect: osm explain answers it")
-    .option("--to-ext-port <port>", "without effect: osm explain answers it")
+    .option(
+      "--app-protocol <protocol>",
+      "of what is outside: http, https, tcp or grpc (default: http, at 443 https); in the mesh the Service's port says it",
+    )
+    .option("--to-ext-host <host>", "a host outside of the mesh")
+    .option("--to-ext-port <port>", "its port")
     .action((options: ConnectivityOptions) => connectivity(context, options));
   group
     .command("ingress")

@@ -38,15 +38,21 @@ describe("osm support and logs", () => {
     rmSync(folder, { recursive: true });
   });
 
-  const report = (kube: KubeStore): Promise<ReadonlyMap<string, string>> =>
+  const report = (
+    kube: KubeStore,
+    more: { readonly deployments?: readonly string[]; readonly ingress?: boolean } = {},
+  ): Promise<ReadonlyMap<string, string>> =>
     gatherReport({
       kube,
       // Nobody listens there: each page that is no JSON is a file with the reason.
       credentials: { server: "http://127.0.0.1:1", current: () => ({}) },
       pods: [],
       namespaces: ["shop"],
+      deployments: [],
+      ingress: false,
       all: false,
       say: () => undefined,
+      ...more,
     });
 
   it("reports no environment, command or annotation of a pod, and nothing of pods that are none of the mesh's", async () => {
@@ -71,6 +77,42 @@ describe("osm support and logs", () => {
     expect([...files.keys()].filter(name => name.includes("other-1"))).to.deep.equal([]);
   });
 
+  it("reports the pods of Deployments, and of the Services that IngressBackends let in, by their own labels", async () => {
+    const kube = new KubeStore();
+    const containers = [{ name: "app", image: "app:1" }];
+    kube.put(
+      "/apis/apps/v1/namespaces/bank/deployments/pay",
+      {},
+      {
+        spec: { selector: { matchLabels: { app: "pay" } }, template: { metadata: {}, spec: { containers } } },
+      },
+    );
+    for (const [place, app] of [
+      ["bank/pods/pay-1", "pay"],
+      ["bank/pods/other-1", "other"],
+      ["front/pods/nginx-1", "nginx"],
+      ["front/pods/docs-1", "docs"],
+    ] as const)
+      kube.put(`/api/v1/namespaces/${place}`, { labels: { app } }, { spec: { containers } });
+    kube.put("/api/v1/namespaces/front/services/nginx", {}, { spec: { selector: { app: "nginx" } } });
+    const sources = [{ kind: "Service", namespace: "front", name: "nginx" }, { kind: "IPRange" }];
+    kube.put(
+      "/apis/policy.openservicemesh.io/v1alpha1/namespaces/bank/ingressbackends/pay",
+      {},
+      { spec: { sources } },
+    );
+    const names = [...(await report(kube, { deployments: ["bank/pay", "bank/none"], ingress: true })).keys()];
+    expect(names).to.include.members([
+      "namespaces/bank/deployment-pay.json",
+      "namespaces/bank/pay-1/pod.json",
+      "namespaces/bank/deployment-none.json.failed",
+      "ingress/ingresses.json",
+      "ingress/front/nginx/service.json",
+      "ingress/front/nginx/nginx-1/pod.json",
+    ]);
+    expect(names.filter(name => /other-1|docs-1/.test(name))).to.deep.equal([]);
+  });
+
   it("reports the rest where pods may not be listed", async () => {
     const kube = new KubeStore();
     kube.beforeGet = path => {
@@ -82,11 +124,9 @@ describe("osm support and logs", () => {
     expect([...files.keys()]).to.include.members(["objects/meshconfigs.json", "namespaces/shop/events.json"]);
   });
 
-  it("does not say that no TCP connection was refused, and tells of a log that was cut", () => {
-    expect(nothingDenied(3, "shop", "10m")).to.match(
-      /^No HTTP request was refused by the 3 sidecars of shop/,
-    );
-    expect(nothingDenied(3, "shop", "10m")).to.contain("Connections refused by TCP ports");
+  it("does not say that callers without a certificate were let in, and tells of a log that was cut", () => {
+    expect(nothingDenied(3, "shop", "10m")).to.match(/^Nobody was refused by the 3 sidecars of shop/);
+    expect(nothingDenied(3, "shop", "10m")).to.contain("Callers without a certificate");
     expect([isCut("ä".repeat(50), 100), isCut("a".repeat(100), 200)]).to.deep.equal([true, false]);
   });
 
@@ -101,12 +141,26 @@ describe("osm support and logs", () => {
         response_code_details: details,
         caller: "spiffe://cluster.local/ns/a/sa/thief",
       });
+    const connection = (flags: string, caller: string | null): string =>
+      JSON.stringify({
+        start_time: "2026-01-01T00:00:01Z",
+        method: null,
+        response_code: 0,
+        response_code_details: null,
+        response_flags: flags,
+        requested_server_name: "shop.a.svc.cluster.local",
+        caller,
+      });
     const text = [
       "[warning] no JSON",
       line("via_upstream", 200),
       line("rbac_access_denied_matched_policy[none]", 403),
       line(null, 0),
       "{broken",
+      connection("NC", "spiffe://cluster.local/ns/a/sa/thief"),
+      // A plain caller's, whom nobody knows; and one that went well.
+      connection("NC", null),
+      connection("-", "spiffe://cluster.local/ns/a/sa/buyer"),
     ].join("\n");
     expect(denialsIn(text, "shop-1")).to.deep.equal([
       {
@@ -115,7 +169,17 @@ describe("osm support and logs", () => {
         caller: "spiffe://cluster.local/ns/a/sa/thief",
         request: "POST shop/buy",
         code: 403,
+        flags: "-",
         why: "rbac_access_denied_matched_policy[none]",
+      },
+      {
+        time: "2026-01-01T00:00:01Z",
+        pod: "shop-1",
+        caller: "spiffe://cluster.local/ns/a/sa/thief",
+        request: "TCP shop.a.svc.cluster.local",
+        code: 0,
+        flags: "NC",
+        why: "no rule lets this caller in to the TCP port",
       },
     ]);
   });
