@@ -10,9 +10,11 @@ import type {
   Leaf,
   OutboundCatchAllLeaf,
   OutboundListenerLeaf,
+  RouteTableLeaf,
 } from "../../policy/types";
 import type { Destination } from "./destinations";
 import type { End, Step } from "./request";
+import { clientTerms, serverTerms, termSteps } from "./terms";
 import { askedText, clusterText, grantName, grantText, leafOf, listText, refText } from "./words";
 
 /** What is known of a call that was decided. */
@@ -57,8 +59,25 @@ export function chainOf(facts: ChainFacts): readonly Step[] {
     const past = facts.decision.outcome === "passthrough" ? [] : beyond(facts);
     return [first, { at: "egress", text: egressText(facts, leafOf(client, "outbound-catch-all")) }, ...past];
   }
-  return [first, ...outbound(facts, listener), ...arrival(facts)];
+  return [first, ...outbound(facts, listener), ...arrival(facts), ...termsOf(facts, listener)];
 }
+
+/** What else meets it at both ends, as far as it comes. */
+function termsOf(facts: ChainFacts, listener: OutboundListenerLeaf): readonly Step[] {
+  const { client = [], server, end, http } = facts;
+  const { handling } = listener;
+  const rule = handling.kind === "http" ? ruleOf(facts, handling.routeTable) : undefined;
+  const cluster = leafOf(client, "upstream-cluster", ({ name }) => name === end.cluster);
+  const port = end.outcome === "delivered" ? inboundPort(facts) : undefined;
+  const table =
+    port?.handling.kind === "http" ? tableOf(server?.leaves ?? [], port.handling.routeTable) : undefined;
+  const there = port === undefined ? [] : serverTerms(port, table, http);
+  const origins = [rule, cluster, table].flatMap(leaf => leaf?.origins ?? []);
+  return termSteps([...clientTerms(rule, cluster), ...there], origins);
+}
+
+const tableOf = (leaves: readonly Leaf[], table: string): RouteTableLeaf | undefined =>
+  leafOf(leaves, "route-table", ({ name }) => name === table);
 
 /** What passes the mesh by can still arrive at a pod with a sidecar. */
 function beyond(facts: ChainFacts): readonly Step[] {

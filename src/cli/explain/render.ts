@@ -11,6 +11,7 @@ const LABELS: Readonly<Record<Step["at"], string>> = {
   access: "access",
   egress: "egress",
   inbound: "inbound",
+  terms: "also",
 };
 
 function decider({ object, field }: Decider): string {

@@ -37,7 +37,9 @@ export interface Step {
     | "identity"
     | "access"
     | "egress"
-    | "inbound";
+    | "inbound"
+    /** What is not judged: faults, retries, limits. */
+    | "terms";
   readonly text: string;
 }
 

@@ -1,5 +1,8 @@
+import path from "node:path";
 import { expect } from "chai";
+import { repositoryRoot } from "../../../hack/cluster/settings";
 import type { Explanation } from "../../../src/cli/explain/request";
+import { osm } from "../../support/cli";
 import { compileScene, sceneNames, type Scene, stepsOf } from "../../support/scene";
 import { callsOf, resolveCall, type SceneCall } from "../../support/scene-calls";
 import { explained, offlineWorld, saidBy } from "../../support/offline-scene";
@@ -48,6 +51,39 @@ describe("osm explain, offline, about every scene", function () {
       }
     });
   }
+
+  it("says the faults, limits and retries that meet a call, and that they are not judged", async () => {
+    const also = async (scene: string, ...args: readonly string[]): Promise<readonly string[]> => {
+      const file = path.join(repositoryRoot(), "test/golden", scene, "given.yaml");
+      const { stdout } = await osm(["explain", "-f", file, "-o", "json", ...args]);
+      const { cases } = JSON.parse(stdout) as Explanation;
+      return cases.flatMap(({ steps }) => steps.filter(({ at }) => at === "terms").map(({ text }) => text));
+    };
+    const by = "(UpstreamTrafficSetting shop/cart, not judged)";
+    const breaker =
+      "circuit breaker: a sidecar has at most 10 connections, 10 requests that wait and 100 requests at once";
+    const everywhere = [
+      `${breaker} ${by}`,
+      `a pod is left out for 30 s after 5 errors in a row ${by}`,
+      `rate limit: each pod takes 100 connections in 60 s ${by}`,
+    ];
+    const cart = ["--from", "buyer.web", "--to"];
+    expect(await also("upstream-setting", ...cart, "cart.shop:80", "--path", "/bad")).to.deep.equal([
+      `100 % of such requests get HTTP 503 as a fault ${by}`,
+      `it may take 10 s in all ${by}`,
+      ...everywhere,
+    ]);
+    expect(await also("upstream-setting", ...cart, "cart.shop:80", "--path", "/limited")).to.deep.equal([
+      `it may take 10 s in all ${by}`,
+      ...everywhere,
+      `rate limit: each pod takes 1 request in 3600 s, then HTTP 429 ${by}`,
+    ]);
+    expect(await also("upstream-setting", ...cart, "cart.shop:81")).to.deep.equal(everywhere);
+    const again =
+      "it is sent again up to 5 times on 5xx, each try for 1 s at most (Retry web/again, not judged)";
+    expect(await also("retry", ...cart, "cart.shop")).to.deep.equal([again]);
+    expect(await also("retry", "--from", "thief.web", "--to", "cart.shop")).to.deep.equal([]);
+  });
 
   it("has been asked often", () => {
     expect(count).to.be.greaterThan(100);
