@@ -1,19 +1,10 @@
-import { DEFAULT_POD_SIZE } from "../../src/install/deployments";
 import { DEFAULT_MESH_NAME, DEFAULT_OSM_NAMESPACE, DEFAULT_TRUST_DOMAIN } from "../../src/model/mesh-words";
 import { DEFAULT_IMAGES } from "../../src/runtime/settings";
+import { POD_VALUES } from "./pod-values";
+import { DOMAIN, IMAGE, LABEL, PEERS, PULL_SECRETS } from "./schemas";
+import type { Value } from "./value";
 
-/** A value of the chart: its default, its JSON schema and the comment in values.yaml. */
-export interface Value {
-  readonly path: readonly [string, ...string[]];
-  readonly default: unknown;
-  readonly schema: object;
-  readonly comment: string;
-}
-
-const quantity = { type: "string", pattern: "^[0-9]+(\\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$" };
-const image = { type: "string", minLength: 1, pattern: "^\\S+$" };
-const label = { type: "string", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" };
-const size = DEFAULT_POD_SIZE;
+export type { Value } from "./value";
 
 /** All values a user sets, in the order of values.yaml. */
 export function chartValues(controllerImage: string): readonly Value[] {
@@ -21,43 +12,43 @@ export function chartValues(controllerImage: string): readonly Value[] {
     {
       path: ["osm", "meshName"],
       default: DEFAULT_MESH_NAME,
-      schema: label,
+      schema: LABEL,
       comment: "Name of the mesh: value of the label openservicemesh.io/monitored-by on its namespaces.",
     },
     {
       path: ["osm", "namespace"],
       default: DEFAULT_OSM_NAMESPACE,
-      schema: label,
+      schema: LABEL,
       comment: "Namespace of MeshConfig and of the mesh's Secrets; made by the mesh itself.",
     },
     {
       path: ["osm", "trustDomain"],
       default: DEFAULT_TRUST_DOMAIN,
-      schema: { type: "string", pattern: "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", maxLength: 253 },
+      schema: DOMAIN,
       comment: "Trust domain of workload identities (spiffe://<trust domain>/ns/…/sa/…).",
     },
     {
       path: ["osm", "controllerImage"],
       default: controllerImage,
-      schema: image,
+      schema: IMAGE,
       comment: "Image of the control plane (Pepr's controller).",
     },
     {
       path: ["osm", "sidecarImage"],
       default: DEFAULT_IMAGES.envoy,
-      schema: image,
+      schema: IMAGE,
       comment: "Image of the sidecar; MeshConfig spec.sidecar.envoyImage overrides it.",
     },
     {
       path: ["osm", "initImage"],
       default: DEFAULT_IMAGES.init,
-      schema: image,
+      schema: IMAGE,
       comment: "Image of the init container; MeshConfig spec.sidecar.initContainerImage overrides it.",
     },
     {
       path: ["osm", "imagePullSecrets"],
       default: [],
-      schema: { type: "array", items: { type: "object", required: ["name"] } },
+      schema: PULL_SECRETS,
       comment: "Pull secrets of the control plane's pods, like [{name: registry}].",
     },
     {
@@ -76,56 +67,49 @@ export function chartValues(controllerImage: string): readonly Value[] {
     {
       path: ["osm", "envoyLogLevel"],
       default: "error",
-      schema: { enum: ["trace", "debug", "info", "warning", "warn", "error", "critical", "off"] },
+      schema: {
+        type: "string",
+        enum: ["trace", "debug", "info", "warning", "warn", "error", "critical", "off"],
+      },
       comment: "First MeshConfig: log level of sidecars.",
     },
     {
       path: ["osm", "controllerLogLevel"],
       default: "info",
-      schema: { enum: ["trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled"] },
+      schema: {
+        type: "string",
+        enum: ["trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled"],
+      },
       comment: "First MeshConfig: log level of the control plane.",
     },
+    ...POD_VALUES,
     {
-      path: ["osm", "controller", "replicas"],
-      default: 2,
-      schema: { type: "integer", minimum: 1, maximum: 10 },
-      comment: "Pods that inject and configure proxies.",
+      path: ["osm", "networkPolicy", "enable"],
+      default: false,
+      schema: { type: "boolean" },
+      comment:
+        "A NetworkPolicy for the control plane's pods: proxies of the mesh's namespaces reach 15128, the pods each other at 15129, the API server the webhooks. Pods that keep a sidecar in a namespace that has left the mesh get nothing more.",
     },
     {
-      path: ["osm", "controller", "resources"],
-      default: {
-        requests: { cpu: size.cpuRequest, memory: size.memoryRequest },
-        limits: { cpu: size.cpuLimit, memory: size.memoryLimit },
-      },
-      schema: {
-        type: "object",
-        additionalProperties: false,
-        required: ["requests", "limits"],
-        properties: Object.fromEntries(
-          ["requests", "limits"].map(part => [
-            part,
-            {
-              type: "object",
-              additionalProperties: false,
-              required: ["cpu", "memory"],
-              properties: { cpu: quantity, memory: quantity },
-            },
-          ]),
-        ),
-      },
-      comment: "Size of every control-plane pod, in canonical form (1 rather than 1000m).",
-    },
-    {
-      path: ["osm", "controller", "nodeSelector"],
-      default: {},
-      schema: { type: "object" },
-      comment: "Nodes for the control plane.",
-    },
-    {
-      path: ["osm", "controller", "tolerations"],
+      path: ["osm", "networkPolicy", "proxies"],
       default: [],
-      schema: { type: "array" },
-      comment: "Taints that the control plane tolerates.",
+      schema: PEERS,
+      comment:
+        "Who else may reach 15128: proxies outside the cluster, like [{ipBlock: {cidr: 192.0.2.0/24}}].",
+    },
+    {
+      path: ["osm", "networkPolicy", "apiServer"],
+      default: [],
+      schema: PEERS,
+      comment:
+        "Addresses of the API server, which calls the webhooks at port 3000; empty: port 3000 is open.",
+    },
+    {
+      path: ["osm", "networkPolicy", "metrics"],
+      default: [],
+      schema: PEERS,
+      comment:
+        "Who may read health and metrics at port 9091: Prometheus, and the API server for the osm command; empty: port 9091 is open.",
     },
   ];
 }
@@ -154,9 +138,9 @@ export function defaultTree(values: readonly Value[]): Tree {
 /** JSON schema of values.yaml; unknown keys are refused, because a misspelt one would do nothing in silence. */
 export function schemaTree(values: readonly Value[]): Tree {
   const root: Tree = { $schema: "http://json-schema.org/draft-07/schema#", type: "object" };
-  for (const { path, schema } of values) {
+  for (const { path, schema, comment, default: initial } of values) {
     const keys = path.flatMap(key => ["properties", key]);
-    place(root, keys, schema);
+    place(root, keys, { description: comment, default: initial, ...schema });
   }
   const close = (node: Tree): Tree => {
     const properties = node["properties"] as Record<string, Tree> | undefined;

@@ -1,5 +1,8 @@
 import type { InstallObject } from "./object";
 import { covers } from "./covers";
+import { ADMISSION_PODS } from "./names";
+import { canonicalQuantity } from "./quantity";
+import { withReadOnlyRoot, type PodSpec } from "./read-only-root";
 
 /** CPU and memory of one control-plane pod. */
 export interface PodSize {
@@ -32,11 +35,10 @@ const PROBES = {
   livenessProbe: { httpGet: HEALTH, periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 6 },
 };
 
-interface PodTemplateSpec {
-  readonly containers: readonly Readonly<Record<string, unknown>>[];
+interface PodTemplateSpec extends PodSpec {
   readonly affinity?: unknown;
+  readonly securityContext?: Readonly<Record<string, unknown>>;
   readonly terminationGracePeriodSeconds?: number;
-  readonly [field: string]: unknown;
 }
 
 /** A Deployment as far as it is read here. */
@@ -47,48 +49,49 @@ export interface LiveDeployment extends InstallObject {
   };
 }
 
-const apart = (labels: Readonly<Record<string, string>>): object => ({
+/** Where nothing else is said: on other nodes than the pods that serve, as far as there are some. */
+export const DEFAULT_AFFINITY = {
   podAntiAffinity: {
     preferredDuringSchedulingIgnoredDuringExecution: [
       {
         weight: 100,
-        podAffinityTerm: { labelSelector: { matchLabels: labels }, topologyKey: "kubernetes.io/hostname" },
+        podAffinityTerm: {
+          labelSelector: { matchLabels: ADMISSION_PODS },
+          topologyKey: "kubernetes.io/hostname",
+        },
       },
     ],
   },
-});
+} as const;
 
-function wantedPodSpec(
-  live: PodTemplateSpec,
-  size: PodSize,
-  labels: Readonly<Record<string, string>>,
-): PodTemplateSpec {
+/** What standard `restricted` of Pod Security asks for besides what Pepr writes. */
+const SECCOMP = { seccompProfile: { type: "RuntimeDefault" } };
+
+function wantedPodSpec(live: PodTemplateSpec, size: PodSize): PodSpec {
   const resources = {
-    requests: { cpu: size.cpuRequest, memory: size.memoryRequest },
-    limits: { cpu: size.cpuLimit, memory: size.memoryLimit },
+    requests: { cpu: canonicalQuantity(size.cpuRequest), memory: canonicalQuantity(size.memoryRequest) },
+    limits: { cpu: canonicalQuantity(size.cpuLimit), memory: canonicalQuantity(size.memoryLimit) },
   };
-  return {
+  return withReadOnlyRoot({
     ...live,
     terminationGracePeriodSeconds: GRACE_SECONDS,
-    affinity: apart(labels),
+    // A user's own stays.
+    affinity: live.affinity ?? DEFAULT_AFFINITY,
+    securityContext: { ...live.securityContext, ...SECCOMP },
     containers: live.containers.map(container => ({ ...container, ...PROBES, resources })),
-  };
+  });
 }
 
 /**
- * The whole Deployment with the mesh's sizes and probes, to be applied under Pepr's name in full (a partial apply would drop what
+ * The whole Deployment with the mesh's sizes, probes and read-only root file system, to be applied under Pepr's name in full (a partial apply would drop what
  * `pepr deploy` wrote), or undefined when it has them. Taking the replica count over as well is intended: after a
  * `kubectl scale`, the next deploy would otherwise stop half-way with a conflict. Bound to the version it was made from: a whole
  * object made from an older one would take back what a deploy has written since.
  */
-export function sizedDeployment(
-  live: LiveDeployment,
-  size: PodSize,
-  labels: Readonly<Record<string, string>>,
-): InstallObject | undefined {
+export function sizedDeployment(live: LiveDeployment, size: PodSize): InstallObject | undefined {
   const template = live.spec.template;
   const { name, namespace, labels: ownLabels, resourceVersion } = live.metadata;
-  const podSpec = wantedPodSpec(template.spec, size, labels);
+  const podSpec = wantedPodSpec(template.spec, size);
   if (covers(template.spec, podSpec)) return undefined;
   const annotations = Object.fromEntries(
     Object.entries(live.metadata.annotations ?? {}).filter(

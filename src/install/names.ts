@@ -16,6 +16,8 @@ export const MANAGER_MIRROR = "osm-pepr-mirror";
 
 /** Service in front of the webhook server of the admission pods. */
 export const WEBHOOK_SERVICE = "osm-webhook";
+/** The only folder that a control-plane pod writes to while it runs. */
+export const TEMPORARY_PATH = "/tmp";
 /** Port of Pepr's HTTPS server in every pod. */
 export const WEBHOOK_PORT = 3000;
 /** Secret with the webhook's own CA, serving certificate and path; in the control-plane namespace. */

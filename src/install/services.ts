@@ -45,12 +45,15 @@ export function viewerAccount(settings: InstallSettings): InstallObject {
   };
 }
 
-/** Keeps one admission pod through voluntary disruptions, so that pods can start and proxies can be configured. */
+/**
+ * Voluntary disruptions take one admission pod at a time, so that pods can start and proxies can be configured. A single replica may
+ * go: a node that can never be emptied helps nobody.
+ */
 export function disruptionBudget(settings: InstallSettings): InstallObject {
   return {
     apiVersion: "policy/v1",
     kind: "PodDisruptionBudget",
     metadata: { name: DISRUPTION_BUDGET, namespace: PEPR_NAMESPACE, labels: meshLabels(settings) },
-    spec: { minAvailable: 1, selector: { matchLabels: ADMISSION_PODS } },
+    spec: { maxUnavailable: 1, selector: { matchLabels: ADMISSION_PODS } },
   };
 }

@@ -65,8 +65,7 @@ function sized(deployment: LiveDeployment, { environment }: Wanted): LiveDeploym
     cpuLimit: environment["OSM_CPU_LIMIT"] ?? DEFAULT_POD_SIZE.cpuLimit,
     memoryLimit: environment["OSM_MEMORY_LIMIT"] ?? DEFAULT_POD_SIZE.memoryLimit,
   };
-  const { matchLabels } = deployment.spec["selector"] as { matchLabels: Readonly<Record<string, string>> };
-  return (sizedDeployment(deployment, size, matchLabels) ?? deployment) as LiveDeployment;
+  return (sizedDeployment(deployment, size) ?? deployment) as LiveDeployment;
 }
 
 function configured(object: LiveDeployment, wanted: Wanted): InstallObject {

@@ -150,7 +150,7 @@ describe("size of the control plane's Deployments", () => {
   };
 
   it("is applied in full, so that nothing of Pepr's is dropped, and then found to be right", () => {
-    const sized = sizedDeployment(live, DEFAULT_POD_SIZE, { app: "pepr-osm" });
+    const sized = sizedDeployment(live, DEFAULT_POD_SIZE);
     expect(sized).to.not.equal(undefined);
     const spec = sized?.["spec"] as typeof live.spec;
     expect(spec.replicas).to.equal(2);
@@ -163,7 +163,7 @@ describe("size of the control plane's Deployments", () => {
     expect(spec.template.spec.containers[0]?.resources.limits).to.deep.equal({ cpu: "1", memory: "1Gi" });
     expect(sized?.metadata.resourceVersion).to.equal("7");
     expect(sized?.metadata.annotations).to.deep.equal({ "pepr.dev/description": "d" });
-    expect(sizedDeployment({ ...live, spec }, DEFAULT_POD_SIZE, { app: "pepr-osm" })).to.equal(undefined);
+    expect(sizedDeployment({ ...live, spec }, DEFAULT_POD_SIZE)).to.equal(undefined);
   });
 });
 
