@@ -154,7 +154,7 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
       `Error: there is no file ${folder}/none.yaml\n`,
     ]);
     const { stderr } = await cli.osm(["mesh", "upgrade", ...source]);
-    expect(stderr).to.match(/^Error: deployments\.apps "pepr-osm" not found\n$/);
+    expect(stderr).to.equal("Error: no mesh runs in this cluster; osm install makes one\n");
     expect(await there()).to.deep.equal([]);
   });
 
@@ -236,6 +236,7 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
         "osm.outboundIPRangeExclusionList={10.0.0.0/8,192.168.0.0/16},osmController.replicaCount=3",
       ],
       ...["--set", "osm.osmController.resource.limits.memory=2Gi", "--set", "osm.image.tag=v1.2.4"],
+      ...["--set", "osm.controllerImage=registry.example/controller:v9,osm.imagePullSecrets[0].name=pull"],
     ];
     const [{ code, stdout, stderr }] = await Promise.all([
       cli.osm([...args, ...values, "--timeout", "60s"]),
@@ -280,6 +281,13 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
     expect(code, stderr).to.equal(0);
     expect(stdout).to.contain("OSM successfully upgraded mesh [shop-mesh]\n");
     expect(await variables()).to.deep.include({ OSM_NAMESPACE: "mesh-system", OSM_ENVOY_IMAGE: "envoy:v2" });
+    const { spec } = await kube.get<Deployment>(`${DEPLOYMENTS}/pepr-osm`);
+    expect(spec.replicas).to.equal(3);
+    expect(spec.template.spec).to.have.nested.property(
+      "containers[0].image",
+      "registry.example/controller:v9",
+    );
+    expect(spec.template.spec).to.have.deep.property("imagePullSecrets", [{ name: "pull" }]);
   });
 
   it("uninstalls when told to, webhooks before what answers them, and leaves policies unless -a", async () => {

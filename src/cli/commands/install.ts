@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context";
 import { CommandError } from "../failure";
-import { installMesh, installerOf, liveEnvironment, durationOf } from "../install/run";
+import { allAddOns, installMesh, installerOf, durationOf } from "../install/run";
 import { wantedBy } from "../install/set-values";
-import { helmRelease, uninstallMesh } from "../install/uninstall";
+import { helmRelease } from "../install/helm";
+import { uninstallMesh } from "../install/uninstall";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { KubeClient } from "../../runtime/kube";
 import { findMeshes, type FoundMesh } from "../mesh-found";
@@ -73,11 +74,10 @@ function addInstall(program: Command, context: CliContext): void {
   for (const [flag, value] of SHORTHANDS)
     command.option(`${flag} [boolean]`, `the same as --set ${value}=true`);
   command.addHelpText("after", INSTALL_HELP).action(async (options: InstallOptions) => {
-    const settings = settingsOf(context, options);
-    const wanted = wantedBy(settings);
+    const wanted = wantedBy(settingsOf(context, options));
     const timeoutMs = durationOf(options.timeout, "timeout");
     const { atomic, osmChartPath: source } = options;
-    await installMesh(context, { wanted, settings, timeoutMs, atomic, source });
+    await installMesh(context, { wanted, timeoutMs, atomic, source });
     const { OSM_NAMESPACE: namespace = "", OSM_MESH_NAME: mesh = "" } = wanted.environment;
     context.say(`OSM installed successfully in namespace [${namespace}] with mesh name [${mesh}]`);
   });
@@ -89,7 +89,7 @@ export function addUpgrade(group: Command, context: CliContext): void {
     .addHelpText(
       "after",
       `
-What the mesh was installed with stays, unless --set says otherwise; MeshConfig stays as it is. Pods keep their sidecars, and the
+What the mesh was installed with stays (image, replicas and pull secrets too), unless --set says otherwise; MeshConfig stays as it is. Pods keep their sidecars, and the
 replicas of the control plane are replaced one after the other. To go back, run it from the older version; that is refused once
 the control plane's own root has been rotated, because sidecars would not trust what an older version presents.
 
@@ -97,20 +97,9 @@ Example:
   osm mesh upgrade --mesh-name osm --set osm.sidecarImage=registry.example.org/envoy:v2`,
     )
     .action(async (options: InstallOptions) => {
-      const before = Object.entries(await liveEnvironment(context));
-      const wanted = wantedBy(options.set);
-      const environment = { ...Object.fromEntries(before), ...wanted.environment };
-      const request = {
-        settings: options.set,
-        timeoutMs: durationOf(options.timeout, "timeout"),
-        atomic: false,
-      };
-      const { osmChartPath: source } = options;
-      await installMesh(
-        context,
-        { ...request, source, wanted: { ...wanted, environment } },
-        context.meshName,
-      );
+      const timeoutMs = durationOf(options.timeout, "timeout");
+      const request = { wanted: wantedBy(options.set), timeoutMs, atomic: false };
+      await installMesh(context, { ...request, source: options.osmChartPath }, context.meshName);
       context.say(`OSM successfully upgraded mesh [${context.meshName}]`);
     });
 }
@@ -152,7 +141,9 @@ async function uninstall(context: CliContext, options: UninstallOptions): Promis
   const mesh = await meshToRemove(context, kube);
   const release = await helmRelease(kube);
   if (release !== undefined)
-    throw new CommandError(`Helm installed this mesh: helm uninstall ${release} --wait`);
+    throw new CommandError(
+      `Helm installed this mesh: helm uninstall ${release.name} --namespace ${release.namespace} --wait`,
+    );
   const osmNamespace = mesh?.namespace ?? context.osmNamespace;
   if (!options.force && !(await context.confirm(questionOf(context, options, osmNamespace), "--force"))) {
     context.say("Nothing was changed.");
@@ -164,6 +155,7 @@ async function uninstall(context: CliContext, options: UninstallOptions): Promis
     osmNamespace,
     namespaces: options.deleteNamespace,
     clusterWide: options.deleteClusterWideResources,
+    addOns: allAddOns(osmNamespace),
   });
   context.say(`OSM [mesh name: ${context.meshName}] uninstalled`);
   if (!options.deleteClusterWideResources)

@@ -186,12 +186,15 @@ export async function undo(installer: Installer, made: readonly InstallObject[])
     await attempt(`${object.kind} ${object.metadata.name}`, () => kube.delete(objectPath(object)));
 }
 
+/** Field manager of add-ons: what it applied, an uninstallation takes back. */
+export const MANAGER_ADD_ONS = "osm";
+
 /** Applies objects that are no part of the mesh itself, such as add-ons. */
 export async function applyAddOns(installer: Installer, objects: readonly InstallObject[]): Promise<void> {
   for (const object of objects) {
     // Names the collection, so that a kind the cluster does not know is told by its name.
     await installer.kube.get(`${collectionPath(object)}?limit=1`);
-    await installer.kube.apply(objectPath(object), object as KubeObject, "osm");
+    await installer.kube.apply(objectPath(object), object as KubeObject, MANAGER_ADD_ONS);
     installer.say(`  ${object.kind} ${object.metadata.name} applied`);
   }
 }

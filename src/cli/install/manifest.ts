@@ -68,6 +68,13 @@ function sized(deployment: LiveDeployment, { environment }: Wanted): LiveDeploym
   return (sizedDeployment(deployment, size) ?? deployment) as LiveDeployment;
 }
 
+/** Init containers run the same image. */
+function unpackers({ initContainers }: LiveDeployment["spec"]["template"]["spec"], wanted: Wanted): object {
+  const { controllerImage: image } = wanted;
+  if (initContainers === undefined || image === undefined) return {};
+  return { initContainers: initContainers.map(container => ({ ...container, image })) };
+}
+
 function configured(object: LiveDeployment, wanted: Wanted): InstallObject {
   const deployment = sized(object, wanted);
   const { template } = deployment.spec;
@@ -83,6 +90,7 @@ function configured(object: LiveDeployment, wanted: Wanted): InstallObject {
         spec: {
           ...template.spec,
           ...(pull.length === 0 ? {} : { imagePullSecrets: pull }),
+          ...unpackers(template.spec, wanted),
           containers: template.spec.containers.map(container => withVariables(container, wanted)),
         },
       },

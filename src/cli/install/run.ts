@@ -1,5 +1,4 @@
 import { readFileSync, existsSync, statSync } from "node:fs";
-import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { parseAllDocuments } from "yaml";
 import { MODULE } from "../../install/names";
@@ -9,7 +8,9 @@ import { DEFAULT_OSM_NAMESPACE, PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { CliContext } from "../context";
 import { CommandError, UsageError } from "../failure";
 import { applyAddOns, applyObjects, configureMesh, undo, waitForControlPlane, type Installer } from "./apply";
-import { configuredObjects, meshVariables, readManifest } from "./manifest";
+import { helmFlags, helmRelease, runHelm } from "./helm";
+import { keeping } from "./kept";
+import { configuredObjects, readManifest } from "./manifest";
 import { findMeshes } from "../mesh-found";
 import { VERSION } from "../version";
 import { refuseDowngrade } from "./downgrade";
@@ -44,6 +45,14 @@ const ADD_ON_PLACES: readonly string[] = [
   path.resolve(__dirname, "../../../dist/addons"),
 ];
 
+/** Every add-on that an installation may have deployed, as far as its manifest is there. */
+export function allAddOns(namespace: string, places = ADD_ON_PLACES): readonly InstallObject[] {
+  const names = (["prometheus", "grafana", "jaeger"] as const).filter(name =>
+    places.some(place => existsSync(path.join(place, `${name}.yaml`))),
+  );
+  return addOnObjects(names, namespace, places);
+}
+
 /** Manifests of add-ons with their default values, as the build wrote them. Throws {@link CommandError} when one is not there. */
 export function addOnObjects(
   names: readonly AddOn[],
@@ -61,21 +70,11 @@ export function addOnObjects(
   });
 }
 
-/** `--osm-chart-path` with a chart: Helm does it. */
-function runHelm(context: CliContext, args: readonly string[]): void {
-  const ran = spawnSync("helm", args, { stdio: "inherit", env: { ...context.env } });
-  if (ran.error !== undefined)
-    throw new CommandError("a chart needs the program helm, which is not in the PATH");
-  if (ran.status !== 0) throw new CommandError(`helm ${args[0] ?? ""} ended with ${String(ran.status)}`);
-}
-
 /** What installing is asked for. */
 export interface InstallRequest {
   readonly wanted: Wanted;
   /** A chart's folder, or a manifest in place of the one that came with the program. */
   readonly source?: string | undefined;
-  /** `--set` as given, for Helm. */
-  readonly settings: readonly string[];
   readonly timeoutMs: number;
   /** Leave nothing behind when it fails. */
   readonly atomic: boolean;
@@ -101,32 +100,64 @@ async function applyAll(installer: Installer, request: InstallRequest): Promise<
   }
 }
 
+/** By the chart: Helm makes the control plane, the rest is done here as without a chart. */
+async function applyByHelm(
+  context: CliContext,
+  installer: Installer,
+  request: InstallRequest,
+  source: string,
+): Promise<void> {
+  const { wanted, timeoutMs, atomic } = request;
+  const release = await helmRelease(installer.kube);
+  const where = release === undefined ? [] : ["--namespace", release.namespace];
+  // What was set before stays, over the defaults of the new chart.
+  const kept = release === undefined ? [] : ["--reset-then-reuse-values"];
+  const flags = ["--timeout", `${timeoutMs / 1_000}s`, "--wait", ...(atomic ? ["--atomic"] : [])];
+  const name = release?.name ?? "osm";
+  runHelm(context, ["upgrade", "--install", name, source, ...where, ...kept, ...flags, ...helmFlags(wanted)]);
+  await waitForControlPlane(installer);
+  const { environment } = keeping(wanted, await liveDeployment(installer), undefined);
+  await configureMesh(installer, { ...wanted, environment });
+  await applyAddOns(
+    installer,
+    addOnObjects(wanted.addOns, environment["OSM_NAMESPACE"] ?? DEFAULT_OSM_NAMESPACE),
+  );
+}
+
+const liveDeployment = ({ kube }: Installer): Promise<LiveDeployment> =>
+  kube.get<LiveDeployment>(`/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/deployments/${MODULE}`);
+
+/** Refuses what would end a mesh that runs: going back too far, and writing over what Helm keeps. */
+async function refuseUpgrade(installer: Installer, byChart: boolean): Promise<void> {
+  const mesh = (await findMeshes(installer.kube)).find(({ product }) => product === "osm-pepr");
+  if (mesh !== undefined) await refuseDowngrade(installer.kube, mesh, VERSION);
+  const release = await helmRelease(installer.kube);
+  if (release !== undefined && !byChart)
+    throw new CommandError(
+      `Helm installed this mesh: helm upgrade ${release.name} --namespace ${release.namespace}, or --osm-chart-path with the chart's folder`,
+    );
+  if (release === undefined && byChart)
+    throw new CommandError(
+      "Helm did not install this mesh; without --osm-chart-path it is upgraded as it was installed",
+    );
+}
+
 /** Installs the mesh, or with `upgrade`, its name, brings it to this version. Rejects with {@link CommandError}. */
 export async function installMesh(
   context: CliContext,
   request: InstallRequest,
   upgrade?: string,
 ): Promise<void> {
-  const { wanted, source, settings, atomic } = request;
+  const { wanted, source } = request;
+  const chart = source !== undefined && isFolder(source) ? source : undefined;
+  // Before anything is asked of the cluster: what is to be applied is there.
+  const manifest = chart === undefined ? readManifest(source) : undefined;
   for (const warning of wanted.warnings) context.warn(warning);
   const installer = await installerOf(context, request.timeoutMs);
   const version = await preflight(installer.kube, upgrade);
-  if (upgrade !== undefined) {
-    const mesh = (await findMeshes(installer.kube)).find(({ product }) => product === "osm-pepr");
-    if (mesh !== undefined) await refuseDowngrade(installer.kube, mesh, VERSION);
-  }
+  if (upgrade !== undefined) await refuseUpgrade(installer, chart !== undefined);
   context.say(`Kubernetes ${version}: nothing stands in the way`);
-  if (source !== undefined && isFolder(source)) {
-    const values = settings.flatMap(setting => ["--set", setting.replace(/^OpenServiceMesh\./, "osm.")]);
-    const flags = ["--timeout", `${request.timeoutMs / 1_000}s`, "--wait", ...(atomic ? ["--atomic"] : [])];
-    runHelm(context, ["upgrade", "--install", "osm", source, ...flags, ...values]);
-    return;
-  }
-  await applyAll(installer, request);
-}
-
-/** What the mesh that runs was installed with, so that an upgrade keeps it. */
-export async function liveEnvironment(context: CliContext): Promise<Readonly<Record<string, string>>> {
-  const path = `/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/deployments/${MODULE}`;
-  return meshVariables(await (await context.kube()).get<LiveDeployment>(path));
+  if (chart !== undefined) return applyByHelm(context, installer, request, chart);
+  const whole = upgrade === undefined ? wanted : keeping(wanted, await liveDeployment(installer), manifest);
+  await applyAll(installer, { ...request, wanted: whole });
 }

@@ -8,12 +8,13 @@ import {
   WATCHER,
   type InstallSettings,
 } from "../../install/names";
+import { objectPath, type InstallObject } from "../../install/object";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { KubeClient, KubeObject } from "../../runtime/kube";
 import { isForbidden, isNotFound } from "../../runtime/kube/errors";
 import { CommandError } from "../failure";
 import type { ListOf } from "../mesh-found";
-import type { Installer } from "./apply";
+import { MANAGER_ADD_ONS, type Installer } from "./apply";
 
 /** What is taken out besides the control plane. */
 export interface Removal extends InstallSettings {
@@ -21,6 +22,8 @@ export interface Removal extends InstallSettings {
   readonly namespaces: boolean;
   /** Custom resource definitions with all their objects, and roots in mesh namespaces. */
   readonly clusterWide: boolean;
+  /** Add-ons that an installation may have deployed. */
+  readonly addOns?: readonly InstallObject[];
 }
 
 const PART_OF_LABEL = "app.kubernetes.io/part-of";
@@ -166,9 +169,9 @@ interface Managed {
   readonly managedFields?: readonly { readonly manager?: string }[];
 }
 
-/** Whether the control plane applied a definition. Open Service Mesh's own have the same names and labels. */
-function isApplied({ metadata }: KubeObject): boolean {
-  return ((metadata as Managed).managedFields ?? []).some(({ manager }) => manager === MANAGER_MESH);
+/** Whether somebody of that name applied an object. Open Service Mesh's own definitions have the same names and labels. */
+function isAppliedBy({ metadata }: KubeObject, by: string): boolean {
+  return ((metadata as Managed).managedFields ?? []).some(({ manager }) => manager === by);
 }
 
 async function removeClusterWide(installer: Installer, others: readonly string[]): Promise<void> {
@@ -179,7 +182,7 @@ async function removeClusterWide(installer: Installer, others: readonly string[]
   const label = encodeURIComponent("app.kubernetes.io/name=openservicemesh.io");
   for (const definition of await namesIn(installer.kube, `${CRDS}?labelSelector=${label}`)) {
     const { name } = definition.metadata;
-    if (isApplied(definition)) await remove(installer, `${CRDS}/${name}`);
+    if (isAppliedBy(definition, MANAGER_MESH)) await remove(installer, `${CRDS}/${name}`);
     else installer.say(`  customresourcedefinitions ${name} left: this mesh did not apply it`);
   }
   if (others.length === 0) await remove(installer, `${CRDS}/peprstores.pepr.dev`);
@@ -202,10 +205,17 @@ async function refuseBesideClassic(kube: KubeClient, removal: Removal): Promise<
   );
 }
 
-/** Name of the Helm release that installed the control plane; undefined: Helm did not. */
-export async function helmRelease(kube: KubeClient): Promise<string | undefined> {
-  const found = (await namesIn(kube, OURS)).find(({ metadata }) => metadata.name === MODULE);
-  return found?.metadata.annotations?.["meta.helm.sh/release-name"];
+/** Takes back what `osm install` has put beside the mesh; what came another way, with a chart of its own, stays. */
+async function removeAddOns(installer: Installer, objects: readonly InstallObject[]): Promise<void> {
+  for (const object of [...objects].reverse()) {
+    const path = objectPath(object);
+    try {
+      const live = await installer.kube.get<KubeObject>(path);
+      if (isAppliedBy(live, MANAGER_ADD_ONS)) await remove(installer, path);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
 }
 
 /**
@@ -217,6 +227,7 @@ export async function uninstallMesh(installer: Installer, removal: Removal): Pro
   await refuseBesideClassic(installer.kube, removal);
   await removeControlPlane(installer);
   await removeBelongings(installer);
+  await removeAddOns(installer, removal.addOns ?? []);
   if (!removal.clusterWide && !removal.namespaces) return;
   const others = await othersThere(installer.kube);
   if (removal.clusterWide) await removeClusterWide(installer, others);
