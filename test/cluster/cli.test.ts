@@ -5,10 +5,23 @@ import { gunzipSync } from "node:zlib";
 import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { osm, type Ended } from "../support/cli";
-import { ClientPod } from "./support/client-pod";
-import { deployment, HTTP_PORT, service } from "./support/manifests";
+import { ClientPod, fetchText } from "./support/client-pod";
+import { deployment, HTTP_PORT, service, TCP_PORT } from "./support/manifests";
 import { Mesh } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
+import { OsmProcess } from "./support/osm-process";
+import { Viewer } from "./support/viewer";
+
+/** Lets pods of the Service itself in without the mesh: they stand for an ingress controller. */
+const frontOf = (namespace: string): object => ({
+  apiVersion: "policy.openservicemesh.io/v1alpha1",
+  kind: "IngressBackend",
+  metadata: { name: "front" },
+  spec: {
+    backends: [{ name: "server", port: { number: HTTP_PORT, protocol: "http" } }],
+    sources: [{ kind: "Service", name: "server", namespace }],
+  },
+});
 
 /** What needs pods; all else is shown against a bare API server (test/api/cli-*). */
 describe("the osm command on the real cluster", function () {
@@ -31,9 +44,11 @@ describe("the osm command on the real cluster", function () {
     const apps = [
       deployment("server", { program: "server-app" }),
       deployment("client", { program: "client-app" }),
+      // Labelled as Grafana's pods are.
+      deployment("osm-grafana", { program: "server-app" }),
     ];
-    await shop.apply(...apps, service("server"));
-    await shop.rolledOut("server", "client");
+    await shop.apply(...apps, service("server"), frontOf(shop.name));
+    await shop.rolledOut("server", "client", "osm-grafana");
     client = (await shop.readyPod("client")).metadata.name;
     server = (await shop.readyPod("server")).metadata.name;
   });
@@ -42,7 +57,7 @@ describe("the osm command on the real cluster", function () {
   });
 
   it("shows every proxy of the namespace by name, and that it has the current configuration", async () => {
-    const current = await until("the status of both proxies", 120_000, async () => {
+    const current = await until("the status of all proxies", 120_000, async () => {
       const { code, stdout } = await run("status", "-n", shop.name, "-o", "json");
       if (code !== 0) return undefined;
       const { proxies } = JSON.parse(stdout) as {
@@ -51,9 +66,9 @@ describe("the osm command on the real cluster", function () {
       const isCurrent = (proxy: (typeof proxies)[number]): boolean =>
         proxy.replica !== undefined && proxy.lateSince === undefined && proxy.problems.length === 0;
       const names = proxies.filter(isCurrent).map(({ pod }) => pod);
-      return names.length === 2 ? names.sort() : undefined;
+      return names.length === 3 ? names.sort() : undefined;
     });
-    expect(current).to.deep.equal([`${shop.name}/${client}`, `${shop.name}/${server}`].sort());
+    expect(current).to.include.members([`${shop.name}/${client}`, `${shop.name}/${server}`]);
     expect(await must("status", "-n", shop.name))
       .to.contain(client)
       .and.to.contain(server);
@@ -86,29 +101,138 @@ describe("the osm command on the real cluster", function () {
     expect(wrong.stdout).to.contain(`knows service ${shop.name}/nowhere: no listener for it`);
   });
 
+  it("verifies that a host outside may be called, and says which object lets it out", async () => {
+    const from = ["verify", "connectivity", "--from-pod", `${shop.name}/${client}`];
+    const said = await must(...from, "--to-ext-host", "www.example.org", "--to-ext-port", "443");
+    expect(said).to.match(/out to https:\/\/www\.example\.org:443: .*MeshConfig osm-system\/osm-mesh-config/);
+    expect(said).to.match(/Status: Success\n$/);
+    const plain = ["--to-ext-host", "192.0.2.7", "--to-ext-port", "5432", "--app-protocol", "tcp"];
+    expect(await must(...from, ...plain)).to.contain("tcp://192.0.2.7:5432");
+    const half = await run(...from, "--to-ext-host", "www.example.org");
+    expect([half.code, half.stderr]).to.deep.equal([
+      2,
+      "Error: --to-ext-host and --to-ext-port belong together\n",
+    ]);
+  });
+
+  it("verifies that an IngressBackend lets callers in to a pod, and says what is wrong with another", async () => {
+    const to = ["verify", "ingress", "--to-pod", `${shop.name}/${server}`, "--ingress-backend"];
+    const whole = ["--to-service", "server", "--to-port", String(HTTP_PORT)];
+    const accepted = ["--from-service", `${shop.name}/server`, "--app-protocol", "http"];
+    await until("the IngressBackend in force", 120_000, async () => {
+      const { code } = await run(...to, "front", ...whole, ...accepted);
+      return code === 0 ? true : undefined;
+    });
+    expect(await must(...to, "front", ...whole)).to.match(/Status: Success\n$/);
+    const port = await run(...to, "front", "--to-service", "server", "--to-port", "1");
+    expect([port.code, port.stdout.includes("spec.backends holds no server with port 1")]).to.deep.equal([
+      1,
+      true,
+    ]);
+    const none = await run(...to, "nowhere");
+    expect([none.code, none.stdout.includes("there is none")]).to.deep.equal([1, true]);
+  });
+
+  it("opens Grafana by a port of this machine, as OSM's dashboard did", async () => {
+    const where = ["dashboard", "--grafana", "--no-open-browser", "--osm-namespace", shop.name];
+    const grafana = await OsmProcess.start(
+      [...where, "--remote-port", String(HTTP_PORT)],
+      mesh.cluster.kubeconfig,
+    );
+    try {
+      expect(await fetchText(grafana.line)).to.contain("osm-grafana-");
+    } finally {
+      expect(await grafana.interrupt()).to.equal(0);
+    }
+    const none = await run("dashboard", "--grafana", "--osm-namespace", "default");
+    expect([none.code, none.stderr]).to.deep.equal([
+      1,
+      "Error: no Grafana runs in namespace default (pods with label app=osm-grafana)\n",
+    ]);
+  });
+
   it("lists the mesh with its version, and tells who was refused", async () => {
     expect(await must("mesh", "list")).to.match(/^osm +osm-system +\d+\.\d+\.\d+ /m);
     const closed = "openservicemesh.io/permissive-traffic-policy-mode=disabled";
     await mesh.kubectl.must(["annotate", "namespace", shop.name, closed]);
     const { podIP } = (await shop.readyPod("client")).status;
     const caller = new ClientPod(podIP);
-    const url = `http://server.${shop.name}:${HTTP_PORT}/`;
-    const denied = await until("a refusal in the log", 120_000, async () => {
-      await caller.get(url);
+    // Sidecars write their logs every ten seconds.
+    const [request, connection] = await until("refusals of both ports in the log", 120_000, async () => {
+      for (const port of [HTTP_PORT, TCP_PORT]) await caller.get(`http://server.${shop.name}:${port}/`);
       const { stdout } = await run("logs", "--denied", "-n", shop.name, "-o", "json");
-      const found = JSON.parse(stdout) as { pod: string; caller: string; code: number }[];
-      return found[0];
+      const found = JSON.parse(stdout) as Record<"pod" | "caller" | "request" | "flags", string>[];
+      const both = ["GET ", "TCP "].map(how => found.find(one => one.request.startsWith(how)));
+      return both.every(one => one !== undefined) ? both : undefined;
     });
-    expect(denied).to.deep.include({ pod: server, code: 403 });
-    expect(denied.caller).to.contain(`/ns/${shop.name}/sa/`);
+    expect(request).to.deep.include({ pod: server, code: 403, flags: "-" });
+    expect(connection).to.deep.include({ pod: server, code: 0, flags: "NC" });
+    expect(connection?.request).to.equal(`TCP server.${shop.name}.svc.cluster.local`);
+    const identity = `spiffe://cluster.local/ns/${shop.name}/sa/default`;
+    expect([request?.caller, connection?.caller]).to.deep.equal([identity, identity]);
+    expect(await must("logs", "--denied", "-n", shop.name, "--since", "10m")).to.match(
+      /^TIME +REFUSED BY +CALLER +REQUEST +CODE +FLAGS +WHY$/m,
+    );
+  });
+
+  it("shows the mesh to who has the Role of the guide and nothing else, and refuses him the rest in one line", async () => {
+    const viewer = await Viewer.create(mesh, shop.name);
+    try {
+      const env = { ...process.env, KUBECONFIG: viewer.kubeconfig };
+      const status = await osm(["status", "-n", shop.name], { env });
+      expect([status.code, status.stderr]).to.deep.equal([0, ""]);
+      expect(status.stdout).to.contain(`${shop.name}/${server}`);
+      const dashboard = await OsmProcess.start(["dashboard", "--no-open-browser"], viewer.kubeconfig);
+      try {
+        for (const page of ["status", "topology"])
+          expect(JSON.parse(await fetchText(`${dashboard.line}api/${page}`)), page).to.be.an("object");
+      } finally {
+        await dashboard.interrupt();
+      }
+      const others = [
+        ["namespace", "add", "default"],
+        ["namespace", "list"],
+        ["metrics", "enable", "--namespace", shop.name],
+        ["proxy", "get", "config_dump", client, "-n", shop.name],
+        ["logs", "--denied", "-n", shop.name],
+        ["explain", "--from", `${client}.${shop.name}`, "--to", "server"],
+        ["plan", "--delete", `IngressBackend/${shop.name}/front`],
+        ["wait", `IngressBackend/${shop.name}/front`, "--timeout", "1s"],
+        ["alpha", "certificate", "rotate", "-c", "any", "-y"],
+      ];
+      for (const args of others) {
+        const { code, stdout, stderr } = await osm(args, { env });
+        expect([code, stdout], args.join(" ")).to.deep.equal([1, ""]);
+        expect(stderr, args.join(" ")).to.match(/^Error: [^\n]*(forbidden|may not)[^\n]*\n$/);
+      }
+      await viewer.loseRights();
+      const lost = await until("the end of his rights", 60_000, async () => {
+        const ended = await osm(["status"], { env });
+        return ended.code === 1 ? ended : undefined;
+      });
+      expect(lost.stderr).to.match(
+        /^Error: you may not list pods in namespace pepr-system: ask for the Role of docs\/guides\/dashboard\.md\n$/,
+      );
+    } finally {
+      await viewer.remove();
+    }
   });
 
   it("gathers a report without secrets", async () => {
     const folder = mkdtempSync(path.join(os.tmpdir(), "osm-report-"));
     const file = path.join(folder, "report.tar.gz");
-    await must("support", "bug-report", "--app-pods", `${shop.name}/${client}`, "-o", file);
+    const parts = [
+      "--app-pods",
+      `${shop.name}/${client}`,
+      "--app-deployments",
+      `${shop.name}/server`,
+      "--ingress",
+    ];
+    await must("support", "bug-report", ...parts, "-o", file);
     const text = gunzipSync(readFileSync(file)).toString("latin1");
-    expect(text).to.contain(`namespaces/${shop.name}/${client}/config_dump.txt`);
+    for (const pod of [client, server])
+      expect(text).to.contain(`namespaces/${shop.name}/${pod}/config_dump.txt`);
+    expect(text).to.contain(`ingress/${shop.name}/server/${server}/app.log`);
     expect(text).to.not.match(/PRIVATE KEY-----|\.failed\0/);
     rmSync(folder, { recursive: true });
   });
