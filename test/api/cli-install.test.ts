@@ -237,6 +237,9 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
       ],
       ...["--set", "osm.osmController.resource.limits.memory=2Gi", "--set", "osm.image.tag=v1.2.4"],
       ...["--set", "osm.controllerImage=registry.example/controller:v9,osm.imagePullSecrets[0].name=pull"],
+      ...["--enforce-single-mesh=true", "--enable-permissive-traffic-policy=false", "--enable-egress=false"],
+      ...["--enable-debug-server", "--enable-prometheus=false", "--deploy-prometheus=false"],
+      ...["--enable-grafana=false", "--deploy-grafana=false", "--deploy-jaeger=false"],
     ];
     const [{ code, stdout, stderr }] = await Promise.all([
       cli.osm([...args, ...values, "--timeout", "60s"]),
@@ -308,7 +311,8 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
     const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     const left = async (): Promise<number> => (await kube.get<{ items: unknown[] }>(crds)).items.length;
     expect(await left()).to.equal(EMBEDDED_CRDS.length);
-    await cli.must([...mesh, "-f", "-a"]);
+    const osms = ["--local-port", "9091", "--ca-bundle-secret-name", "osm-ca-bundle", "--timeout", "2m"];
+    await cli.must([...mesh, ...osms, "-f", "-a"]);
     await until("the end of the definitions", 60_000, async () => ((await left()) === 0 ? true : undefined));
   });
 });

@@ -1,3 +1,7 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { expect } from "chai";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import type { KubeObject } from "../../src/runtime/kube";
@@ -104,6 +108,7 @@ describe("osm namespace, metrics, mesh and version against a real API server", f
     expect(table).to.match(/^MESH NAME +MESH NAMESPACE +VERSION +READY +ADDED NAMESPACES\nosm +osm-system /);
     expect(table).to.match(/TrafficSplit +split\.smi-spec\.io\/v1alpha2/);
     expect(await cli.must(["version"])).to.match(/^CLI Version: \d+\.\d+\.\d+\n\nMESH NAME/);
+    expect(await cli.must(["version", "--client-only"])).to.match(/^CLI Version: \d+\.\d+\.\d+\n$/);
     expect(await cli.must(["version", "--version-only"])).to.match(/^\d+\.\d+\.\d+\n$/);
   });
 
@@ -156,6 +161,22 @@ describe("osm namespace, metrics, mesh and version against a real API server", f
       [no, no, no, no],
     ]);
     expect(await cli.must(["namespace", "list"])).to.equal("No namespaces in a mesh.\n");
+  });
+
+  it("reports whole namespaces, or all of the mesh", async () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), "osm-report-"));
+    const file = path.join(folder, "report.tar.gz");
+    const reported = async (...args: readonly string[]): Promise<readonly string[]> => {
+      await cli.must(["support", "bug-report", ...args, "-o", file]);
+      const names = execFileSync("tar", ["tzf", file], { encoding: "utf8" }).split("\n");
+      return names.filter(name => /^namespaces\/[^/]+\/pods\.txt$/.test(name)).sort();
+    };
+    await cli.must(["namespace", "add", "shop", "bank"]);
+    expect(await reported("--app-namespaces", "left-alone")).to.deep.equal([
+      "namespaces/left-alone/pods.txt",
+    ]);
+    expect(await reported("--all")).to.deep.equal(["namespaces/bank/pods.txt", "namespaces/shop/pods.txt"]);
+    rmSync(folder, { recursive: true });
   });
 
   it("says in one line what the API server refuses", async () => {

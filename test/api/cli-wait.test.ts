@@ -78,6 +78,17 @@ describe("osm wait, explain and plan on a real API server", function () {
     expect(stdout.trim().split("\n").at(-1)).to.equal("TCPRoute/default/a: Programmed");
   });
 
+  it("waits for the objects of a file, in the namespace that is named for them", async () => {
+    const route = await create("c");
+    await judge(route, "Programmed", "True", "2 of 2 proxies");
+    const file = path.join(folder, "routes.yaml");
+    writeFileSync(file, `apiVersion: ${route.apiVersion ?? ""}\nkind: TCPRoute\nmetadata: { name: c }\n`);
+    const named = await osm(["wait", "-f", file, "-n", "default", "--timeout", "2m"], { env });
+    expect([named.code, named.stdout]).to.deep.equal([0, "TCPRoute/default/c: Programmed\n"]);
+    const elsewhere = await osm(["wait", "-f", file, "-n", "shop", "--timeout", "1ms"], { env });
+    expect([elsewhere.code, elsewhere.stderr.includes("it is not there")]).to.deep.equal([1, true]);
+  });
+
   it("gives up in time, at once where it is of no use, and waits for deletions", async () => {
     const route = await create("b");
     const late = await osm(["wait", "TCPRoute/default/b", "--timeout", "1ms"], { env });
@@ -122,7 +133,7 @@ describe("osm wait, explain and plan on a real API server", function () {
       file,
       `apiVersion: apps/v1
 kind: Deployment
-metadata: { name: cart, namespace: shop }
+metadata: { name: cart }
 spec:
   replicas: 2
   template:
@@ -130,7 +141,7 @@ spec:
     spec: { serviceAccountName: web, containers: [{ name: app }] }
 `,
     );
-    const planned = await osm(["plan", "-f", file], { env });
+    const planned = await osm(["plan", "-f", file, "-n", "shop"], { env });
     expect(planned.stderr).to.equal("");
     expect(planned.stdout).to.match(/\+ Deployment\/shop\/cart/);
     expect(planned.stdout).to.match(/Deployment\/shop\/cart: 2 proxies more/);

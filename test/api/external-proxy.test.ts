@@ -14,6 +14,7 @@ import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { silentLog } from "../../src/runtime/log";
 import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { readSettings } from "../../src/runtime/settings";
+import { cliCluster } from "../support/cli-cluster";
 import { newPublicKey } from "../support/external-workload";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
 import { waitFor } from "../support/wait";
@@ -119,6 +120,28 @@ describe("osm proxy and the certificates of external proxies on a real API serve
     expect(JSON.stringify(await read("vm"))).to.not.contain("PRIVATE");
     expect(file("vm", "envoy.json")).to.contain("mesh.example").and.to.contain("/etc/osm/client-sds.json");
     expect(file("vm", "redirect.sh")).to.contain("10.96.0.0/12").and.to.contain("22");
+  });
+
+  it("writes what the options say", async () => {
+    await declare("vm-options");
+    const cli = cliCluster(server);
+    const place = path.join(folder, "vm-options");
+    const options = ["--at", "/etc/mesh", "--inbound-exclude", "22,2222", "--ipv6"];
+    const ranges = ["--outbound-ranges", "10.96.0.0/12,fd00::/8"];
+    const join = ["proxy", "bootstrap", "default/vm-options", "--ads", "mesh.example", ...options, ...ranges];
+    try {
+      expect(await cli.must([...join, "--folder", place])).to.contain("default/vm-options may join the mesh");
+      const other = path.join(folder, "vm-other");
+      const refused = await cli.osm([...join, "--folder", other]);
+      expect([refused.code, refused.stderr.includes("--replace-key")]).to.deep.equal([1, true]);
+      await cli.must([...join, "--folder", other, "--replace-key"]);
+    } finally {
+      cli.remove();
+    }
+    expect(file("vm-options", "envoy.json")).to.contain("/etc/mesh/client-sds.json").and.to.contain("15128");
+    expect(file("vm-options", "envoy.json")).to.contain('"::"');
+    const redirect = file("vm-options", "redirect.sh");
+    for (const part of ["2222", "10.96.0.0/12", "fd00::/8"]) expect(redirect).to.contain(part);
   });
 
   it("changes nothing when it is done again, and refuses another folder until it is told to replace the key", async () => {

@@ -69,6 +69,11 @@ describe("the osm command on the real cluster", function () {
       return names.length === 3 ? names.sort() : undefined;
     });
     expect(current).to.include.members([`${shop.name}/${client}`, `${shop.name}/${server}`]);
+    const well = await must("status", "-n", shop.name, "--problems", "-o", "json");
+    expect((JSON.parse(well) as { proxies: unknown[] }).proxies).to.deep.equal([]);
+    // Other pods of the cluster may be on their way out: then it says which.
+    const checked = await run("status", "--check");
+    expect(checked.code).to.equal(checked.stdout.includes("All is well.") ? 0 : 1);
     expect(await must("status", "-n", shop.name))
       .to.contain(client)
       .and.to.contain(server);
@@ -81,6 +86,14 @@ describe("the osm command on the real cluster", function () {
     expect(dump.configs.length).to.be.greaterThan(2);
     const changed = await must("proxy", "set", "logging?level=error", client, "-n", shop.name);
     expect(changed).to.contain("main: error");
+    const folder = mkdtempSync(path.join(os.tmpdir(), "osm-proxy-"));
+    const file = path.join(folder, "answer");
+    const into = [client, "-n", shop.name, "--file", file, "--local-port", "15000"];
+    expect(await must("proxy", "get", "server_info", ...into)).to.equal("");
+    expect(readFileSync(file, "utf8")).to.contain('"state": "LIVE"');
+    expect(await must("proxy", "set", "logging?level=error", ...into)).to.equal("");
+    expect(readFileSync(file, "utf8")).to.contain("main: error");
+    rmSync(folder, { recursive: true });
     const { code, stderr } = await run("proxy", "get", "nonsense", client, "-n", shop.name);
     expect([code, stderr.split("\n").length]).to.deep.equal([1, 2]);
     expect(stderr).to.contain(`Envoy of pod ${shop.name}/${client} answers /nonsense with 404`);
@@ -134,7 +147,15 @@ describe("the osm command on the real cluster", function () {
   });
 
   it("opens Grafana by a port of this machine, as OSM's dashboard did", async () => {
-    const where = ["dashboard", "--grafana", "--no-open-browser", "--osm-namespace", shop.name];
+    const where = [
+      "dashboard",
+      "--grafana",
+      "--no-open-browser",
+      "--osm-namespace",
+      shop.name,
+      "--local-port",
+      "0",
+    ];
     const grafana = await OsmProcess.start(
       [...where, "--remote-port", String(HTTP_PORT)],
       mesh.cluster.kubeconfig,

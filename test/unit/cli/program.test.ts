@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect } from "chai";
+import { VERSION } from "../../../src/cli/version";
 import { programName } from "../../../src/cli/program";
 import { osm } from "../../support/cli";
 
@@ -53,6 +54,27 @@ describe("the osm command", () => {
     const wrong = await osm(["env"], { env: config("install: {kind: rented}") });
     expect(wrong.code).to.equal(1);
     expect(wrong.stderr).to.contain('install.kind is "rented", neither self-hosted nor managed');
+  });
+
+  it("says its version, and with --verbose which request failed", async () => {
+    expect((await osm(["--version"])).stdout).to.equal(`${VERSION}\n`);
+    const kubeconfig = path.join(folder, "closed");
+    const cluster = { server: "https://127.0.0.1:1" };
+    writeFileSync(
+      kubeconfig,
+      JSON.stringify({
+        "current-context": "x",
+        contexts: [{ name: "x", context: { cluster: "x", user: "x" } }],
+        clusters: [{ name: "x", cluster }],
+        users: [{ name: "x", user: { token: "x" } }],
+      }),
+    );
+    const asked = ["namespace", "list", "--kubeconfig", kubeconfig];
+    const brief = await osm(asked);
+    const verbose = await osm([...asked, "--verbose"]);
+    expect([brief.code, verbose.code]).to.deep.equal([1, 1]);
+    for (const { stderr } of [brief, verbose]) expect(stderr).to.match(/^Error: .*127\.0\.0\.1:1/);
+    expect(verbose.stderr.length).to.be.at.least(brief.stderr.length);
   });
 
   it("is kubectl osm where kubectl starts it", () => {

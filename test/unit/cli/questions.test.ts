@@ -157,7 +157,19 @@ describe("questions to files", function () {
 
   it("tells people all of it", async () => {
     const { code, stdout } = await osm(
-      ["explain", "--from", "bookthief.bookthief", "--to", "bookstore-v1.bookstore", "-f", folder, "-f", "-"],
+      [
+        "explain",
+        "-n",
+        "bookthief",
+        "--from",
+        "bookthief",
+        "--to",
+        "bookstore-v1.bookstore",
+        "-f",
+        folder,
+        "-f",
+        "-",
+      ],
       { stdin: MESH_CONFIG },
     );
     expect(code).to.equal(3);
@@ -250,6 +262,11 @@ describe("questions to files", function () {
     expect(same.stdout).to.match(
       /IngressBackend shop\/b and IngressBackend shop\/a: both name backend cart port 80/,
     );
+    const elsewhere = ["-n", "bank", "-f", "-"];
+    const none = await osm(["policy", "check-conflicts", "IngressBackend", ...elsewhere], {
+      stdin: `${one("a", 80)}---\n${one("b", 80)}`,
+    });
+    expect(none.code, "only those of a namespace").to.equal(0);
     const different = await check(`${one("a", 80)}---\n${one("b", 81)}`);
     expect(different).to.include({ code: 0, stdout: "No conflicts among IngressBackend objects.\n" });
   });
