@@ -37,7 +37,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   "MeshConfig spec.traffic.inboundExternalAuthorization.address": "Its host.",
   "MeshConfig spec.traffic.inboundExternalAuthorization.timeout": "How long its answer is waited for.",
   "MeshConfig spec.observability.tracing.address": "Host of the collector.",
-  "MeshConfig spec.observability.tracing.endpoint": "Path of the collector.",
+  "MeshConfig spec.observability.tracing.endpoint": "Path of the collector; not used for OTLP.",
   "MeshRootCertificate spec.provider.tresor": "A CA in a Secret.",
   "MeshRootCertificate spec.provider.vault": "The PKI engine of HashiCorp Vault.",
   "MeshRootCertificate spec.provider.vault.role": "Role that signs.",

@@ -101,6 +101,12 @@ export function ensureVault(progress: Progress): Promise<string> {
   return goBuild(progress, { name: "vault", version: VERSIONS.vault, sources: "hack/vault", ldflags: [] });
 }
 
+/** Path of an OpenTelemetry Collector of few components, built on first use: some minutes, for the long tests only. */
+export function ensureCollector(progress: Progress): Promise<string> {
+  const sources = "hack/otel-collector";
+  return goBuild(progress, { name: "otel-collector", version: VERSIONS.collector, sources, ldflags: [] });
+}
+
 /** Folder with cert-manager's custom resource definitions, out of the module that the controller is built from. */
 export async function certManagerDefinitions(): Promise<string> {
   const cwd = path.join(repositoryRoot(), "hack/cert-manager");

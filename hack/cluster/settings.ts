@@ -9,6 +9,7 @@ export const VERSIONS = {
   helm: "v3.19.0",
   certManager: "v1.11.5",
   vault: "v1.14.1",
+  collector: "v0.155.0",
   crane: "v0.20.6",
 } as const;
 

@@ -161,6 +161,13 @@ export function integer(min: number, max: number): Check {
 
 /** A TCP or UDP port. */
 export const port = integer(1, 65_535);
+
+/** A share in percent; fractions are allowed. */
+export const percentage: Check = (value, place) => {
+  if (typeof value !== "number" || !(value >= 0 && value <= 100))
+    place.error(`must be a number from 0 to 100; it is ${quote(value)}`);
+};
+
 /** What Envoy counts with. */
 export const count = integer(0, 4_294_967_295);
 

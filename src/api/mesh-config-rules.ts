@@ -155,6 +155,8 @@ const traffic = is.object({
   ),
 });
 
+const ZIPKIN_PORT = DEFAULT_MESH_CONFIG.observability.tracing.port;
+
 const observability = is.object({
   osmLogLevel: is.word("trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled"),
   ...flags("enableDebugServer"),
@@ -164,9 +166,14 @@ const observability = is.object({
       address: peer,
       port: is.port,
       endpoint: is.textLike("a path that begins with /", text => /^\/[\x21-\x7e]{0,1023}$/.test(text)),
+      protocol: is.word("zipkin", "otlp"),
+      samplingPercentage: is.percentage,
     }),
     (value, place) => {
-      enabledNeeds("address")({ ...DEFAULT_MESH_CONFIG.observability.tracing, ...is.fieldsOf(value) }, place);
+      const tracing = { ...DEFAULT_MESH_CONFIG.observability.tracing, ...is.fieldsOf(value) };
+      enabledNeeds("address")(tracing, place);
+      if (tracing.enable && tracing.protocol === "otlp" && tracing.port === ZIPKIN_PORT)
+        place.warn(`sends OTLP to port ${ZIPKIN_PORT}, which is Zipkin's; collectors take OTLP at 4317`);
     },
   ),
 });

@@ -91,6 +91,10 @@ export interface MeshConfigSpec {
       readonly address: string;
       readonly port: number;
       readonly endpoint: string;
+      /** `zipkin`: JSON over HTTP, to `endpoint`. `otlp`: OpenTelemetry's protocol over gRPC without TLS. */
+      readonly protocol: "zipkin" | "otlp";
+      /** Share of the traces begun in the mesh of which spans are sent, 0 to 100 in steps of 0.01. */
+      readonly samplingPercentage: number;
     };
   };
   readonly certificate: {
@@ -158,6 +162,8 @@ export const DEFAULT_MESH_CONFIG: MeshConfigSpec = {
       address: "jaeger.osm-system.svc.cluster.local",
       port: 9411,
       endpoint: "/api/v2/spans",
+      protocol: "zipkin",
+      samplingPercentage: 100,
     },
   },
   certificate: {

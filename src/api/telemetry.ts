@@ -2,7 +2,7 @@ import type { Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
 import * as is from "./field";
 
-/** Telemetry (`policy.openservicemesh.io/v1alpha1`): access logs of the proxies. */
+/** Telemetry (`policy.openservicemesh.io/v1alpha1`): access logs and traces of the proxies. */
 export interface TelemetrySpec {
   /** Labels of the pods that are meant; absent means all of the namespace. */
   readonly selector?: Readonly<Record<string, string>>;
@@ -13,6 +13,11 @@ export interface TelemetrySpec {
       readonly extensionService: { readonly name: string; readonly namespace: string };
       readonly attributes?: Readonly<Record<string, string>>;
     };
+  };
+  /** Only where MeshConfig has tracing on. */
+  readonly tracing?: {
+    /** Share in percent of the traces that these pods begin; absent: that of MeshConfig. */
+    readonly samplingPercentage?: number;
   };
 }
 
@@ -49,6 +54,7 @@ const check = is.specOf(
         ["extensionService"],
       ),
     }),
+    tracing: is.object({ samplingPercentage: is.percentage }),
   }),
 );
 

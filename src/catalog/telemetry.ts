@@ -13,6 +13,11 @@ export function nearness({ selector, ref }: Telemetry, osmNamespace: string): Ne
   return ref.namespace === osmNamespace ? "mesh" : "namespace";
 }
 
+/** Whether a Telemetry says anything that pods could follow. */
+export function saysSomething({ accessLog, samplingPercentage }: Telemetry): boolean {
+  return accessLog !== undefined || samplingPercentage !== undefined;
+}
+
 /** Whether a Telemetry speaks of a pod. */
 export function speaksOfPod(telemetry: Telemetry, pod: MeshPod, osmNamespace: string): boolean {
   const near = nearness(telemetry, osmNamespace);
@@ -26,7 +31,7 @@ function telemetryOf(read: Read, { telemetries, meshConfigRef }: Inputs, pod: Me
   const rows = [...new Set([pod.namespace, osmNamespace])]
     .flatMap(namespace => read(telemetries.by("namespace", namespace)))
     .flatMap(key => read(telemetries.row(key)) ?? [])
-    .filter(row => row.accessLog !== undefined && speaksOfPod(row, pod, osmNamespace));
+    .filter(row => saysSomething(row) && speaksOfPod(row, pod, osmNamespace));
   const oldest = oldestFirst(rows);
   const nearest = (["labels", "namespace", "mesh"] as const)
     .map(near => oldest.find(row => nearness(row, osmNamespace) === near))
@@ -34,7 +39,7 @@ function telemetryOf(read: Read, { telemetries, meshConfigRef }: Inputs, pod: Me
   return nearest === undefined ? undefined : `${nearest.ref.namespace}/${nearest.ref.name}`;
 }
 
-/** Key of the Telemetry that says how a pod's proxy logs, by pod key; undefined: none does. */
+/** Key of the Telemetry that says how a pod's proxy logs and traces, by pod key; undefined: none does. */
 export function createTelemetryOf(inputs: Inputs): Family<string, string | undefined> {
   return inputs.graph.family<string, string | undefined>({
     label: "telemetryOf",

@@ -7,10 +7,7 @@ import { milliseconds, NO_LIMIT } from "./duration";
 import { CALLER_GATE_HEADER } from "./caller-gate-header";
 import { httpFilters, type HttpFilterInput } from "./http-filters";
 import { HTTP2_LIMITS } from "./http-limits";
-import {
-  ZipkinConfig,
-  ZipkinConfig_CollectorEndpointVersion,
-} from "./api/generated/envoy/config/trace/v3/zipkin";
+import { tracingOf } from "./tracing";
 import { HeaderValueOption_HeaderAppendAction } from "./api/generated/envoy/config/core/v3/base";
 import type { TypedExtensionConfig } from "./api/generated/envoy/config/core/v3/extension";
 import type { Filter } from "./api/generated/envoy/config/listener/v3/listener_components";
@@ -20,7 +17,6 @@ import {
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
-  type HttpConnectionManager_Tracing,
 } from "./api/generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager";
 import { HeaderMutation } from "./api/generated/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation";
 
@@ -64,23 +60,6 @@ function earlyHeaders(callerGate: string | undefined): TypedExtensionConfig {
   return {
     name: "envoy.http.early_header_mutation.header_mutation",
     typedConfig: pack(HeaderMutation, { mutations: [...dropped, ...set] }),
-  };
-}
-
-function zipkin(tracing: Tracing): HttpConnectionManager_Tracing {
-  const config: ZipkinConfig = {
-    collectorCluster: tracing.cluster,
-    collectorEndpoint: tracing.endpoint,
-    collectorEndpointVersion: ZipkinConfig_CollectorEndpointVersion.HTTP_JSON,
-    collectorHostname: tracing.address,
-    traceId128bit: true,
-  };
-  return {
-    verbose: true,
-    provider: {
-      name: "envoy.tracers.zipkin",
-      configType: { $case: "typedConfig", value: pack(ZipkinConfig, config) },
-    },
   };
 }
 
@@ -154,7 +133,7 @@ export function httpConnectionManager(input: HttpInput): Filter {
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     upgradeConfigs: [{ upgradeType: "websocket" }],
     accessLog: [...accessLogs(input.accessLog), ...requestMetrics(input.counting)],
-    tracing: input.tracing === undefined ? undefined : zipkin(input.tracing),
+    tracing: input.tracing === undefined ? undefined : tracingOf(input.tracing),
   };
   const filter: Filter = {
     name: "envoy.filters.network.http_connection_manager",

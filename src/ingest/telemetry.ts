@@ -1,5 +1,5 @@
 import type { Telemetry } from "../model/traffic";
-import { asObject, asText, asTextMap } from "./fields";
+import { asNumber, asObject, asText, asTextMap } from "./fields";
 import { headOf, policyIngest } from "./policy-object";
 
 /** A Telemetry. */
@@ -10,6 +10,7 @@ export const ingestTelemetry = policyIngest<Telemetry>({
     ...headOf(reading),
     selector: asTextMap(reading.body["selector"]),
     accessLog: accessLogOf(reading.body["accessLog"]),
+    samplingPercentage: asNumber(asObject(reading.body["tracing"])["samplingPercentage"]),
   }),
 });
 

@@ -12,7 +12,7 @@ import {
   TOKEN_AUDIENCE,
 } from "../model/mesh-words";
 import type { Owner } from "../model/owner";
-import { SELF_VARIABLES } from "../model/request-metrics";
+import { RESOURCE_VARIABLE, resourceAttributes, SELF_VARIABLES } from "../model/request-metrics";
 import type { EnvoyJson } from "./envoy-json";
 import { initScript } from "./init-script";
 import { READY_PATH } from "./kubelet-listeners";
@@ -78,7 +78,7 @@ export function sidecarContainer(input: SidecarInput): Container {
     args: envoyArguments(input),
     env: [
       fieldVariable("POD_UID", "metadata.uid"),
-      ...selfVariables(input.self),
+      ...selfVariables(input),
       { name: ENV_ORIGINALS, value: escapeExpansion(JSON.stringify(input.originals)) },
     ],
     ports: sidecarPorts(input),
@@ -161,13 +161,20 @@ function fieldVariable(name: string, fieldPath: string): EnvVar {
 }
 
 /** As what this pod is counted where it calls. The name of a pod is not known before it is stored. */
-function selfVariables({ namespace, owner }: SidecarInput["self"]): readonly EnvVar[] {
+function selfVariables({
+  self: { namespace, owner },
+  serviceCluster,
+}: Pick<SidecarInput, "self" | "serviceCluster">): readonly EnvVar[] {
   const name = SELF_VARIABLES.name;
   return [
     { name: SELF_VARIABLES.namespace, value: namespace },
     { name: SELF_VARIABLES.kind, value: owner?.kind ?? "Pod" },
     owner === undefined ? fieldVariable(name, "metadata.name") : { name, value: owner.name },
     fieldVariable(SELF_VARIABLES.pod, "metadata.name"),
+    {
+      name: RESOURCE_VARIABLE,
+      value: resourceAttributes(serviceCluster, namespace, `$(${SELF_VARIABLES.pod})`),
+    },
   ];
 }
 

@@ -11,6 +11,14 @@ export const SELF_VARIABLES = {
   pod: "OSM_POD",
 } as const;
 
+/** Environment variable of the sidecar's container in which Envoy looks for what OpenTelemetry calls its resource. */
+export const RESOURCE_VARIABLE = "OTEL_RESOURCE_ATTRIBUTES";
+
+/** As what the spans of a sidecar are told: the service is called as Zipkin has it. `pod` may be a variable's expansion. */
+export function resourceAttributes(service: string, namespace: string, pod: string): string {
+  return `service.name=${service},k8s.namespace.name=${namespace},k8s.pod.name=${pod}`;
+}
+
 /** Runtime key that switches counting on, in percent; a bootstrap without it does not count. */
 export const RUNTIME_COUNT_REQUESTS = "osm.count_requests";
 

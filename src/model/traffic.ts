@@ -285,6 +285,8 @@ export interface Telemetry extends PolicyObject {
           | undefined;
       }
     | undefined;
+  /** Share of the traces that these pods begin, in percent; undefined: as MeshConfig says. */
+  readonly samplingPercentage: number | undefined;
 }
 
 /** OSM ExtensionService. */

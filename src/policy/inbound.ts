@@ -371,7 +371,7 @@ function externals(ports: readonly Port[], context: GroupContext): readonly Leaf
   });
   const { mode, cluster } = authorization;
   const all = [
-    ...(tracing === undefined ? [] : [external(TRACING_CLUSTER, false, tracing)]),
+    ...(tracing === undefined ? [] : [external(TRACING_CLUSTER, tracing.protocol === "otlp", tracing)]),
     ...(mode.kind === "ask" && cluster === undefined
       ? [external(AUTHORIZATION_CLUSTER, true, mode.server)]
       : []),

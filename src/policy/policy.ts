@@ -28,7 +28,7 @@ import {
 } from "./outbound";
 import type { Settings } from "./settings";
 import { createSettings } from "./settings";
-import type { Logging } from "./telemetry";
+import { tracedAs, type Logging } from "./telemetry";
 import type { Traffic } from "./traffic";
 import { createTraffic } from "./traffic";
 import type { Leaf } from "./types";
@@ -241,13 +241,14 @@ function serviceLeaves(
     ),
     listener: family("listener", (read, service, { key, telemetry }) => {
       const addresses = service.addresses.filter(address => read(owners.service(address)) === key);
+      const logging = loggingOf(read, traffic, telemetry);
       return serviceListeners(service, read(endpoints.standing(key)), {
         addresses,
-        tracing: read(settings.tracing),
+        tracing: tracedAs(read(settings.tracing), logging),
         escapedSlashes: read(settings.escapedSlashes),
         splits: read(traffic.splits(key)).value,
         setting: read(traffic.setting(key)).value,
-        logging: loggingOf(read, traffic, telemetry),
+        logging,
         carriedBytes: read(inputs.carriedBytes.row(key)),
       });
     }),
@@ -262,10 +263,11 @@ function podLeaves({ inputs, settings, traffic }: Sources, dialled: Dialled["pod
   const compute = (read: Read, { key, telemetry }: Shown): readonly Leaf[] => {
     const pod = read(inputs.pods.row(key));
     const { addresses, ports } = read(dialled(key));
+    const logging = loggingOf(read, traffic, telemetry);
     const context = {
-      tracing: read(settings.tracing),
+      tracing: tracedAs(read(settings.tracing), logging),
       escapedSlashes: read(settings.escapedSlashes),
-      logging: loggingOf(read, traffic, telemetry),
+      logging,
       ...(pod === undefined ? {} : { party: partyOf(pod) }),
     };
     return addresses.flatMap(address => podListeners(address, ports, context));
@@ -283,13 +285,14 @@ function ownLeaves(sources: Sources): Policy["own"] {
   return inputs.graph.family({
     label: "own",
     keyOf: nodeGroupKey,
-    compute: (read, group) =>
-      groupLeaves(group, {
+    compute: (read, group) => {
+      const logging = loggingOf(read, traffic, group.view.telemetry);
+      return groupLeaves(group, {
         meshConfig: settings.origin,
         transport: transportOf(read, settings),
         callerDomain: read(settings.callerDomain),
         egress: egressOf(read, sources, group),
-        tracing: read(settings.tracing),
+        tracing: tracedAs(read(settings.tracing), logging),
         escapedSlashes: read(settings.escapedSlashes),
         authorization: workloadAuthorization(
           group.externalAuthorization,
@@ -298,12 +301,13 @@ function ownLeaves(sources: Sources): Policy["own"] {
         ),
         targets: group.targets.flatMap(key => read(traffic.target(key))?.value ?? []),
         service: key => read(inputs.services.row(key)),
-        logging: loggingOf(read, traffic, group.view.telemetry),
+        logging,
         carriedBytes: key => read(inputs.carriedBytes.row(key)) ?? [],
         setting: key => read(traffic.setting(key)).value,
         reading: read(settings.pathReading),
         ingress: (port, services) => read(traffic.ingress({ port, services })),
-      }),
+      });
+    },
     equals: structurallyEqual,
   });
 }

@@ -42,8 +42,8 @@ function tlsOf({ sidecar }: MeshConfigSpec): TlsParameters {
 }
 
 function tracingOf({ observability }: MeshConfigSpec): Tracing | undefined {
-  const { enable, address, port, endpoint } = observability.tracing;
-  return enable && address !== "" ? { address, port, endpoint, cluster: TRACING_CLUSTER } : undefined;
+  const { enable, ...collector } = observability.tracing;
+  return enable && collector.address !== "" ? { ...collector, cluster: TRACING_CLUSTER } : undefined;
 }
 
 function authorizationOf(spec: MeshConfigSpec, subject: ObjectRef): Compiled<AuthorizationMode> {

@@ -1,12 +1,13 @@
 /**
- * Telemetries: how the proxies of a pod log. What is nearest to the pod counts alone: one that selects its labels, then one of
- * its whole namespace, then one of the whole mesh; of several as near the oldest. One that says nothing of logs is left out.
+ * Telemetries: how the proxies of a pod log and trace. What is nearest to the pod counts alone: one that selects its labels, then one of
+ * its whole namespace, then one of the whole mesh; of several as near the oldest. One that says nothing of either is left out.
  */
+import { saysSomething } from "../catalog/telemetry";
 import type { Compiled, Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
 import type { ExtensionService, Telemetry } from "../model/traffic";
 import { extensionClusterName } from "./names";
-import type { AccessLog, ExternalClusterLeaf } from "./types";
+import type { AccessLog, ExternalClusterLeaf, Tracing } from "./types";
 
 /** The cluster of an ExtensionService that is spoken to by gRPC. */
 export function extensionCluster(
@@ -24,31 +25,47 @@ export function extensionCluster(
   };
 }
 
-/** How a Telemetry says that proxies log. */
+/** How a Telemetry says that proxies log and trace. */
 export interface Logging {
+  /** Share of the traces that are begun, in percent; absent: as MeshConfig says. */
+  readonly samplingPercentage?: number;
   readonly accessLog: AccessLog;
   /** The collector that it names, if there is one. */
   readonly cluster: ExternalClusterLeaf | undefined;
   readonly origins: readonly ObjectRef[];
 }
 
-/** Reads a Telemetry that says something of logs. A collector that is not there costs only what would be sent to it. */
+/** Tracing as MeshConfig has it, with the share that a Telemetry asks for. */
+export function tracedAs(tracing: Tracing | undefined, logging: Logging | undefined): Tracing | undefined {
+  const samplingPercentage = logging?.samplingPercentage;
+  return tracing === undefined || samplingPercentage === undefined
+    ? tracing
+    : { ...tracing, samplingPercentage };
+}
+
+function given({
+  samplingPercentage,
+}: Pick<Telemetry, "samplingPercentage">): Pick<Logging, "samplingPercentage"> {
+  return samplingPercentage === undefined ? {} : { samplingPercentage };
+}
+
+/** Reads a Telemetry that says something. A collector that is not there costs only what would be sent to it. */
 export function readTelemetry(
-  { ref, accessLog }: Telemetry,
+  { ref, accessLog, samplingPercentage }: Telemetry,
   service: (key: string) => ExtensionService | undefined,
 ): Compiled<Logging> {
   const { format, openTelemetry } = accessLog ?? {};
   const text = format === undefined ? {} : { format };
-  if (openTelemetry === undefined) {
-    return { value: { accessLog: text, cluster: undefined, origins: [ref] }, diagnostics: [] };
-  }
+  const share = given({ samplingPercentage });
+  const local: Logging = { ...share, accessLog: text, cluster: undefined, origins: [ref] };
+  if (openTelemetry === undefined) return { value: local, diagnostics: [] };
   const found = service(openTelemetry.service);
   const problem = problemOf(openTelemetry.service, found);
   if (found === undefined || problem !== undefined) {
     const field = "spec.accessLog.openTelemetry.extensionService";
     const message = `${problem?.message ?? ""}; logs are written to standard output only`;
     return {
-      value: { accessLog: text, cluster: undefined, origins: [ref] },
+      value: local,
       diagnostics: [
         { severity: "error", code: problem?.code ?? "UnresolvedReference", subject: ref, field, message },
       ],
@@ -58,6 +75,7 @@ export function readTelemetry(
   const { attributes } = openTelemetry;
   return {
     value: {
+      ...share,
       accessLog: { ...text, openTelemetry: { cluster: cluster.name, attributes } },
       cluster,
       origins: [ref, found.ref],
@@ -92,18 +110,18 @@ export interface TelemetryFacts {
 
 /** What the owner of a Telemetry should know about its effect. */
 export function telemetryFindings(telemetry: Telemetry, facts: TelemetryFacts): readonly Diagnostic[] {
-  const { ref, accessLog } = telemetry;
+  const { ref } = telemetry;
   const tell = (severity: Diagnostic["severity"], code: string, message: string): readonly Diagnostic[] => [
     { severity, code, subject: ref, field: "spec.selector", message },
   ];
-  if (accessLog === undefined) {
+  if (!saysSomething(telemetry)) {
     return [
       {
         severity: "warning",
         code: "NoEffect",
         subject: ref,
-        field: "spec.accessLog",
-        message: "nothing is said of access logs, so it has no effect",
+        field: "spec",
+        message: "nothing is said of access logs or tracing, so it has no effect",
       },
     ];
   }

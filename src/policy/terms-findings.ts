@@ -1,5 +1,5 @@
 /** What the owners of Egresses, IngressBackends, Retries, settings, Telemetries and annotated pods should know. */
-import { nearness, speaksOfPod } from "../catalog/telemetry";
+import { nearness, saysSomething, speaksOfPod } from "../catalog/telemetry";
 import { isServed } from "../catalog/endpoints";
 import { carriedPorts } from "../catalog/node-groups";
 import { structurallyEqual } from "../graph/equality";
@@ -176,7 +176,7 @@ function ofTelemetry(read: Read, { inputs, catalog, traffic }: Sources, key: str
       pods: pods.map(pod => ({ winner: winnerOf(pod) })),
       isRival: winner => nearness(winner, osmNamespace) === near,
     }),
-    ...(telemetry.accessLog === undefined ? [] : (read(traffic.logging(key))?.diagnostics ?? [])),
+    ...(!saysSomething(telemetry) ? [] : (read(traffic.logging(key))?.diagnostics ?? [])),
   ];
 }
 

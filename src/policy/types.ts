@@ -32,13 +32,18 @@ export interface TlsParameters {
   readonly ecdhCurves: readonly string[];
 }
 
-/** Request tracing of the data plane (Zipkin), from MeshConfig. */
+/** Request tracing of the data plane, from MeshConfig and the Telemetry that is nearest. */
 export interface Tracing {
   /** Name of the {@link ExternalClusterLeaf} that reaches the collector. */
   readonly cluster: string;
   readonly address: string;
   readonly port: number;
+  /** Path; of no meaning for OTLP. */
   readonly endpoint: string;
+  /** `otlp` is gRPC. */
+  readonly protocol: "zipkin" | "otlp";
+  /** Share of the traces that begin here of which spans are sent, 0 to 100 in steps of 0.01. */
+  readonly samplingPercentage: number;
 }
 
 /** Mesh-wide external authorization on inbound HTTP (gRPC ext_authz v3), from MeshConfig. */

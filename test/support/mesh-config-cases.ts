@@ -108,6 +108,10 @@ export const BAD_FIELDS: readonly BadField[] = [
   { field: "spec.observability.tracing.address", value: 1, says: "must be a host name" },
   { field: "spec.observability.tracing.port", value: 0, says: "must be a whole number from 1" },
   { field: "spec.observability.tracing.port", value: 65_536, says: "must be a whole number from 1" },
+  { field: "spec.observability.tracing.protocol", value: "jaeger", says: "must be one of zipkin, otlp" },
+  { field: "spec.observability.tracing.samplingPercentage", value: 100.5, says: "must be a number from 0" },
+  { field: "spec.observability.tracing.samplingPercentage", value: "5", says: "must be a number from 0" },
+  { field: "spec.observability.tracing.samplingPercentage", value: -1, says: "must be a number from 0" },
   { field: "spec.observability.tracing.endpoint", value: 5, says: "must be a path" },
   {
     field: "spec.certificate.certKeyBitSize",

@@ -15,7 +15,12 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { envoyBinary } from "../../hack/envoy/binary";
 import { SIDECAR_UID } from "../../src/model/mesh-words";
 import type { Party } from "../../src/model/owner";
-import { RUNTIME_COUNT_REQUESTS, SELF_VARIABLES } from "../../src/model/request-metrics";
+import {
+  RESOURCE_VARIABLE,
+  resourceAttributes,
+  RUNTIME_COUNT_REQUESTS,
+  SELF_VARIABLES,
+} from "../../src/model/request-metrics";
 import { cluster } from "../../src/injector/envoy-json";
 import { ADMIN_CLUSTER } from "../../src/injector/kubelet-listeners";
 import { metricsListener } from "../../src/injector/metrics-listener";
@@ -147,7 +152,15 @@ function bootstrap(adsSocket: string, adminSocket: string, { token, party }: Sid
 function selfOf(party: Party | undefined): NodeJS.ProcessEnv {
   if (party === undefined) return {};
   const names = Object.entries(SELF_VARIABLES) as [keyof Party, string][];
-  return Object.fromEntries(names.map(([part, name]) => [name, party[part]]));
+  return {
+    ...Object.fromEntries(names.map(([part, name]) => [name, party[part]])),
+    [RESOURCE_VARIABLE]: resourceAttributes(serviceOf(party), party.namespace, party.pod),
+  };
+}
+
+/** What the injector calls its service where it traces. */
+function serviceOf(party: Party | undefined): string {
+  return party === undefined ? "test" : `${party.name}.${party.namespace}`;
 }
 
 /** How a sidecar is started. */
@@ -175,7 +188,7 @@ export async function startSidecar(
   const outputFile = path.join(folder, "stdout.log");
   const resolver = options.resolver === undefined ? {} : { resolver: options.resolver };
   const config = JSON.stringify(bootstrap(adsSocket, adminSocket, options));
-  const identity = ["--service-node", pod.name, "--service-cluster", "test"];
+  const identity = ["--service-node", pod.name, "--service-cluster", serviceOf(options.party)];
   const quiet = [
     "--disable-hot-restart",
     "--concurrency",

@@ -219,7 +219,9 @@ describe("what sidecars refuse", () => {
       address: mesh.ip("outside"),
       port: 9411,
       endpoint: "/api/v2/spans",
-    };
+      protocol: "zipkin",
+      samplingPercentage: 100,
+    } as const;
     const traced = serviceLeaves(shop([SERVER])).map(
       (leaf): Leaf =>
         leaf.kind === "outbound-listener" && leaf.handling.kind === "http"

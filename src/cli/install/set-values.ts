@@ -60,6 +60,8 @@ const MESH_CONFIG: Readonly<Record<string, string>> = {
   "tracing.address": "observability.tracing.address",
   "tracing.port": "observability.tracing.port",
   "tracing.endpoint": "observability.tracing.endpoint",
+  "tracing.protocol": "observability.tracing.protocol",
+  "tracing.samplingPercentage": "observability.tracing.samplingPercentage",
   "certificateProvider.serviceCertValidityDuration": "certificate.serviceCertValidityDuration",
   "certificateProvider.certKeyBitSize": "certificate.certKeyBitSize",
   "featureFlags.enableRetryPolicy": "featureFlags.enableRetryPolicy",

@@ -6,6 +6,8 @@ import { parse } from "yaml";
 const ROOT = path.resolve(__dirname, "..", "..", "..");
 const read = (file: string): string => readFileSync(path.join(ROOT, file), "utf8");
 
+/** Whole meshes of real sidecars, and a collector. */
+const TRACES = "test/traffic/traces.test.ts";
 const RUNNING = "test/cluster/mesh-live-config.test.ts";
 const NEW_PODS = "test/cluster/mesh-live-config-pods.test.ts";
 const RENEWAL = "test/cluster/mesh-renewal.test.ts";
@@ -54,6 +56,8 @@ const OBSERVED: Readonly<Record<string, string>> = {
   "observability.tracing.address": RUNNING,
   "observability.tracing.port": RUNNING,
   "observability.tracing.endpoint": RUNNING,
+  "observability.tracing.protocol": TRACES,
+  "observability.tracing.samplingPercentage": TRACES,
   "certificate.serviceCertValidityDuration": RENEWAL,
   "certificate.certKeyBitSize": README,
   "certificate.ingressGateway.subjectAltNames": GATEWAY,

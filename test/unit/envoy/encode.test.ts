@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect } from "chai";
 import { encodeLeaf } from "../../../src/envoy/encode";
-import type { Leaf } from "../../../src/policy/types";
+import type { Leaf, Tracing } from "../../../src/policy/types";
 import { TYPE_URLS } from "../../../src/xds/resource";
 import { validate } from "../../support/envoy";
 import { messageJson, resourceJson } from "../../support/envoy-json";
@@ -17,7 +17,14 @@ import {
   UPSTREAM,
 } from "./leaves";
 
-const tracing = { cluster: "tracing", address: "jaeger.tools", port: 9411, endpoint: "/api/v2/spans" };
+const tracing: Tracing = {
+  cluster: "tracing",
+  address: "jaeger.tools",
+  port: 9411,
+  endpoint: "/api/v2/spans",
+  protocol: "zipkin",
+  samplingPercentage: 100,
+};
 const authorization = {
   cluster: "authorization",
   address: "authz.tools",
@@ -85,6 +92,12 @@ const LEAVES: readonly Leaf[] = [
     name: "http",
     addresses: ["10.1.0.1", "fd00::1"],
     handling: { kind: "http", routeTable: "split", tracing },
+  },
+  {
+    ...listener,
+    name: "otlp",
+    addresses: ["10.1.0.31"],
+    handling: { kind: "http", routeTable: "split", tracing: { ...tracing, protocol: "otlp" } },
   },
   {
     ...listener,

@@ -70,13 +70,25 @@ describe("outbound listeners for Envoy", () => {
 
   it("report to the collector only where tracing is on", () => {
     expect(manager(built(OUTBOUND))).not.to.have.property("tracing");
-    const tracing = { cluster: "tracing", address: "jaeger", port: 9411, endpoint: "/api/v2/spans" };
+    const tracing = {
+      cluster: "tracing",
+      address: "jaeger",
+      port: 9411,
+      endpoint: "/api/v2/spans",
+      protocol: "zipkin",
+      samplingPercentage: 12.5,
+    } as const;
     const traced = built({ ...OUTBOUND, handling: { kind: "http", routeTable: "r", tracing } });
+    expect(at(manager(traced), "tracing", "randomSampling", "value")).to.equal(12.5);
     expect(at(manager(traced), "tracing", "provider", "typedConfig")).to.include({
       collectorCluster: "tracing",
       collectorEndpoint: "/api/v2/spans",
       collectorEndpointVersion: "HTTP_JSON",
     });
+    const otlp = { kind: "http", routeTable: "r", tracing: { ...tracing, protocol: "otlp" } } as const;
+    const provider = at(manager(built({ ...OUTBOUND, handling: otlp })), "tracing", "provider");
+    expect(at(provider, "name")).to.equal("envoy.tracers.opentelemetry");
+    expect(at(provider, "typedConfig", "grpcService", "envoyGrpc", "clusterName")).to.equal("tracing");
   });
 });
 

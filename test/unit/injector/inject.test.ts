@@ -148,19 +148,25 @@ describe("injector: the injected pod", () => {
     };
     const told = (injectedPod: PodJson): unknown =>
       containerNamed(injectedPod, "envoy").env?.filter(({ name }) =>
-        /^OSM_(NAMESPACE|WORKLOAD|POD)/.test(name),
+        /^(OSM_(NAMESPACE|WORKLOAD|POD)|OTEL_)/.test(name),
       );
+    const resource = {
+      name: "OTEL_RESOURCE_ATTRIBUTES",
+      value: `service.name=seller.${NAMESPACE.name},k8s.namespace.name=${NAMESPACE.name},k8s.pod.name=$(OSM_POD)`,
+    };
     expect(told(expectIdempotent(requestFor(owned)))).to.deep.equal([
       { name: "OSM_NAMESPACE", value: NAMESPACE.name },
       { name: "OSM_WORKLOAD_KIND", value: "Deployment" },
       { name: "OSM_WORKLOAD_NAME", value: "shop" },
       pod,
+      resource,
     ]);
     expect(told(injected(requestFor(base)))).to.deep.equal([
       { name: "OSM_NAMESPACE", value: NAMESPACE.name },
       { name: "OSM_WORKLOAD_KIND", value: "Pod" },
       { ...pod, name: "OSM_WORKLOAD_NAME" },
       pod,
+      resource,
     ]);
   });
 

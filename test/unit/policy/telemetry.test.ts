@@ -50,7 +50,27 @@ describe("telemetry", () => {
       telemetry("shop/cart", { selector: { app: "cart" } }),
     );
     expect(formats(mesh, cart)).to.deep.equal(all("namespace"));
-    expect(mesh.findings()).to.deep.equal(["Telemetry/shop/cart NoEffect spec.accessLog"]);
+    expect(mesh.findings()).to.deep.equal(["Telemetry/shop/cart NoEffect spec"]);
+  });
+
+  it("has the share of traces, where MeshConfig has tracing on", () => {
+    const shares = (mesh: ShopMesh, of: TestObject): readonly unknown[] => {
+      const listener = mesh.leaf("outbound-listener", "outbound|shop/cart|80", of);
+      const port = mesh.leaf("inbound-listener", "inbound", of).ports[0];
+      return [listener, port].map(each =>
+        each?.handling.kind === "http" ? each.handling.tracing?.samplingPercentage : "tcp",
+      );
+    };
+    const rare = telemetry("shop/cart", { selector: { app: "cart" }, tracing: { samplingPercentage: 0 } });
+    const mesh = shop(rare);
+    expect(shares(mesh, cart)).to.deep.equal([undefined, undefined]);
+    const tracing = { enable: true, address: "otel", port: 4317, protocol: "otlp", samplingPercentage: 25 };
+    mesh.world.feed(
+      meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true }, observability: { tracing } }),
+    );
+    expect(shares(mesh, cart)).to.deep.equal([0, 0]);
+    expect(shares(mesh, buyer)[0]).to.equal(25);
+    expect(mesh.findings()).to.deep.equal([]);
   });
 
   it("as near as another: the oldest counts", () => {
