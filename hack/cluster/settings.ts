@@ -10,6 +10,7 @@ export const VERSIONS = {
   certManager: "v1.11.5",
   vault: "v1.14.1",
   collector: "v0.155.0",
+  prometheusOperator: "v0.85.0",
   crane: "v0.20.6",
 } as const;
 
