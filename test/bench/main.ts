@@ -7,6 +7,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { pepr } from "../../package.json";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { benchLeaves } from "./leaves";
 import { BenchMesh, PODS_PER_SERVICE } from "./mesh";
@@ -30,7 +31,9 @@ class Child<To extends object, From extends { readonly kind: string }> {
   readonly process: ChildProcess;
 
   constructor(file: string) {
-    this.process = fork(path.join(__dirname, file), [], { execArgv: ["--import", "tsx"] });
+    // The C library's settings are part of what is measured: they are those of the pods.
+    const env = { ...process.env, ...pepr.env };
+    this.process = fork(path.join(__dirname, file), [], { execArgv: ["--import", "tsx"], env });
     this.process.setMaxListeners(0);
   }
 
