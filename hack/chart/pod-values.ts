@@ -22,7 +22,7 @@ const ROWS: readonly Row[] = [
       limits: { cpu: size.cpuLimit, memory: size.memoryLimit },
     },
     RESOURCES,
-    "Size of every control-plane pod.",
+    "Size of every control-plane pod, measured: 165 MB and 12m with the bookstore, 200m while it starts, 720 MB with 1,000 proxies (docs/guides/sizing-and-limits.md). Open Service Mesh: 500m and 128M, at most 1500m and 1G, and half of that for an injector beside it.",
   ],
   [
     "autoScale.enable",
@@ -62,7 +62,7 @@ const ROWS: readonly Row[] = [
     "affinity",
     DEFAULT_AFFINITY,
     AFFINITY,
-    "Affinity of the control plane's pods, in place of this one: on other nodes than each other, as far as there are some.",
+    "Affinity of the control plane's pods, beside this one: on other nodes than each other, as far as there are some; podAntiAffinity: null takes it away.",
   ],
   [
     "topologySpreadConstraints",

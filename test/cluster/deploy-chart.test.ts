@@ -1,17 +1,20 @@
 import { expect } from "chai";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parse, parseAllDocuments } from "yaml";
-import { buildChart } from "../../hack/chart/build";
+import { buildChart, RELEASE_GATE, RELEASE_LIMIT } from "../../hack/chart/build";
 import { chartValues, defaultTree } from "../../hack/chart/values";
 import { ensureCluster, ensureHelm, kubectl } from "../../hack/cluster/index";
 import { toStderr } from "../../hack/cluster/progress";
 import { run, type RunResult } from "../../hack/cluster/shell";
+import { sizedDeployment, type LiveDeployment } from "../../src/install/deployments";
 import { MODULE, WATCHER } from "../../src/install/names";
+import { readSettings } from "../../src/runtime/settings";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isNotFound } from "../../src/runtime/kube/errors";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
+import { report } from "./support/mesh";
 import { buildModule } from "./support/module";
 
 const NAMESPACE = "pepr-system";
@@ -22,6 +25,11 @@ interface Rendered {
   readonly webhooks?: unknown[];
   readonly data?: Readonly<Record<string, string>>;
   readonly spec?: object;
+}
+
+interface Ingress {
+  readonly ports: readonly { readonly port: number }[];
+  readonly from?: readonly object[];
 }
 
 const documents = (text: string): Rendered[] =>
@@ -84,6 +92,10 @@ describe("Helm chart of the real build", function () {
     expect(admission).to.have.nested.property(`${container}.image`, image);
     expect(admission).to.have.nested.property(`${container}.resources.limits.cpu`, "1");
     expect(admission).to.have.nested.property(`${container}.startupProbe.failureThreshold`, 120);
+    expect(admission).to.have.nested.property(`${container}.securityContext.readOnlyRootFilesystem`, true);
+    const spread = "topologySpreadConstraints";
+    expect(admission).to.have.nested.property(`template.spec.${spread}`).with.length(1);
+    expect(watcher).to.not.have.nested.property(`template.spec.${spread}`);
     for (const variable of [
       { name: "OSM_EGRESS", value: "false" },
       { name: "PEPR_WATCH_MODE", value: "false" },
@@ -122,19 +134,49 @@ describe("Helm chart of the real build", function () {
     expect(taken.trim().split("\n")).to.have.length(built.length);
   });
 
-  const wrong = [
-    "osm.controler.replicas=3",
-    "osm.controller.replicas=0",
-    "osm.envoyLogLevel=loud",
-    "osm.meshName=My Mesh",
+  /** A setting that is wrong, and the word by which Helm has to name what is wrong with it. */
+  const wrong: readonly (readonly [setting: string, named: string])[] = [
+    ["osm.controler.replicas=3", "controler"],
+    ["osm.controller.replicas=0", "replicas"],
+    ["osm.controller.replicas=11", "replicas"],
+    ["osm.envoyLogLevel=loud", "envoyLogLevel"],
+    ["osm.controllerLogLevel=loud", "controllerLogLevel"],
+    ["osm.meshName=My Mesh", "meshName"],
+    ["osm.namespace=a.b", "namespace"],
+    ["osm.trustDomain=Example", "trustDomain"],
+    ["osm.sidecarImage=", "sidecarImage"],
+    ["osm.enableEgress=perhaps", "enableEgress"],
+    ["osm.imagePullSecrets[0].nam=pull", "nam"],
+    ["osm.controller.resources.limits.cpu=much", "limits/cpu"],
+    ["osm.controller.autoScale.maxReplicas=0", "maxReplicas"],
+    ["osm.controller.autoScale.cpu.targetAverageUtilization=0", "targetAverageUtilization"],
+    ["osm.controller.autoScale.memory.targetAverageUtilization=101", "targetAverageUtilization"],
+    ["osm.controller.podLabels.app=mine", "propertyName 'app'"],
+    ["osm.controller.tolerations[0].efect=NoSchedule", "efect"],
+    ["osm.controller.affinity.nodeAfinity.x=y", "nodeAfinity"],
+    ["osm.controller.topologySpreadConstraints[0].maxSkew=0", "maxSkew"],
+    ["osm.networkPolicy.metrics[0].namespaceSelecter.x=y", "namespaceSelecter"],
   ];
-  for (const setting of wrong) {
-    it(`refuses ${setting}`, async () => {
-      const { code, error } = await template(setting);
-      expect(code).to.not.equal(0);
-      expect(error).to.include("osm");
-    });
-  }
+  it("refuses what is no value, or out of bounds, by its name", async () => {
+    const chartless = path.join(folder, "schema-only");
+    cpSync(chart, chartless, { recursive: true });
+    // The schema is looked at first; without templates and files each look is a tenth as long.
+    for (const inner of ["templates", "files"]) rmSync(path.join(chartless, inner), { recursive: true });
+    for (const [setting, named] of wrong) {
+      const { code, stderr } = await run(helm, ["template", "release", chartless, "--set", setting]);
+      expect(code, setting).to.not.equal(0);
+      expect(stderr, setting).to.include(named);
+    }
+    expect((await run(helm, ["template", "release", chartless])).code).to.equal(0);
+  });
+
+  it("says of every value what it is, its type or its values, and its default", () => {
+    for (const value of chartValues(image)) {
+      const name = value.path.join(".");
+      expect(value.comment, name).to.match(/^[A-Z].*\.$/);
+      expect(Object.keys(value.schema), name).to.include("type");
+    }
+  });
 
   describe("on an API server without a mesh", () => {
     const SETTINGS = [
@@ -144,6 +186,17 @@ describe("Helm chart of the real build", function () {
       "osm.controller.replicas=4",
       "osm.controller.resources.limits.memory=2Gi",
       "osm.controller.nodeSelector.disk=fast",
+      // Not as the API server stores it: nothing may come of that.
+      "osm.controller.resources.limits.cpu=2000m",
+      "osm.controller.podLabels.team=mesh",
+      "osm.controller.priorityClassName=",
+      "osm.controller.tolerations[0].operator=Exists",
+      "osm.controller.affinity.podAntiAffinity=null",
+      "osm.controller.topologySpreadConstraints=null",
+      "osm.controller.autoScale.enable=true",
+      "osm.controller.autoScale.memory.targetAverageUtilization=70",
+      "osm.networkPolicy.enable=true",
+      "osm.networkPolicy.apiServer[0].ipBlock.cidr=192.0.2.1/32",
     ];
     let server: TestApiServer;
     let kube: ClosableKubeClient;
@@ -172,8 +225,16 @@ describe("Helm chart of the real build", function () {
       const pod = "template.spec";
       for (const name of [MODULE, WATCHER]) {
         const { spec } = await deployment(name);
-        expect(spec).to.have.property("replicas", name === MODULE ? 4 : 1);
-        expect(spec).to.have.nested.property(`${pod}.nodeSelector.disk`, "fast");
+        // The autoscaler decides how many; until then it is one.
+        expect(spec).to.have.property("replicas", 1);
+        expect(spec).to.have.deep.nested.property(`${pod}.nodeSelector`, {
+          "kubernetes.io/os": "linux",
+          disk: "fast",
+        });
+        expect(spec).to.have.deep.nested.property(`${pod}.tolerations`, [{ operator: "Exists" }]);
+        expect(spec).to.have.nested.property("template.metadata.labels.team", "mesh");
+        for (const none of ["priorityClassName", "topologySpreadConstraints"])
+          expect(spec).to.not.have.nested.property(`${pod}.${none}`);
         expect(spec).to.have.nested.property(`${pod}.containers[0].resources.limits.memory`, "2Gi");
         const environment = [
           { name: "OSM_MESH_NAME", value: "shop" },
@@ -186,10 +247,58 @@ describe("Helm chart of the real build", function () {
       }
     });
 
+    it("brings the autoscaler and the network policy that were asked for", async () => {
+      const scaler = await kube.get<Rendered>(
+        `/apis/autoscaling/v2/namespaces/${NAMESPACE}/horizontalpodautoscalers/${MODULE}`,
+      );
+      const of = (name: string, averageUtilization: number): object => ({
+        type: "Resource",
+        resource: { name, target: { type: "Utilization", averageUtilization } },
+      });
+      expect(scaler.spec).to.deep.include({
+        minReplicas: 2,
+        maxReplicas: 5,
+        metrics: [of("cpu", 80), of("memory", 70)],
+      });
+      const policy = await kube.get<{ spec: { ingress: readonly Ingress[] } }>(
+        `/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/networkpolicies/${MODULE}`,
+      );
+      const ports = policy.spec.ingress.map(({ ports: [one], from }) => [one?.port, from?.length ?? "all"]);
+      expect(ports).to.deep.equal([
+        [15128, 1],
+        [15129, 1],
+        [3000, 1],
+        [9091, "all"],
+      ]);
+      const labels = { "openservicemesh.io/monitored-by": "shop" };
+      expect(policy.spec.ingress[0]?.from).to.deep.equal([{ namespaceSelector: { matchLabels: labels } }]);
+    });
+
+    it("is stored as the mesh wants it, whatever was set, so that the mesh writes nothing of it", async () => {
+      for (const name of [MODULE, WATCHER]) {
+        const live = (await deployment(name)) as unknown as LiveDeployment;
+        const [container] = live.spec.template.spec.containers as unknown as readonly {
+          readonly env: readonly { readonly name: string; readonly value: string }[];
+        }[];
+        const env = Object.fromEntries((container?.env ?? []).map(one => [one.name, one.value]));
+        expect(sizedDeployment(live, readSettings(env, "/tmp").podSize), name).to.equal(undefined);
+      }
+    });
+
+    it("keeps a release that leaves room in what Helm can keep", async () => {
+      const secret = "/api/v1/namespaces/default/secrets/sh.helm.release.v1.release.v1";
+      const { data } = await kube.get<{ data: { release: string } }>(secret);
+      const length = Buffer.from(data.release, "base64").length;
+      report(`the release takes ${((length / RELEASE_LIMIT) * 100).toFixed(1)} % of ${RELEASE_LIMIT} bytes`);
+      expect(length / RELEASE_LIMIT).to.be.below(RELEASE_GATE);
+    });
+
     it("is upgraded to other values", async () => {
-      const upgraded = await helmThere("upgrade", "release", chart, "--set", "osm.controller.replicas=2");
+      const upgraded = await helmThere("upgrade", "release", chart, "--set", "osm.controller.replicas=4");
       expect(upgraded.code, upgraded.stderr).to.equal(0);
-      expect((await deployment(MODULE)).spec).to.have.property("replicas", 2);
+      const { spec } = await deployment(MODULE);
+      expect(spec).to.have.property("replicas", 4);
+      expect(spec).to.have.nested.property("template.spec.priorityClassName", "system-node-critical");
     });
 
     it("is uninstalled without a rest", async () => {

@@ -96,6 +96,8 @@ const IN_CONTROL_NAMESPACE = [
   `${RBAC}/namespaces/pepr-system/rolebindings`,
   `${RBAC}/namespaces/pepr-system/roles`,
   "/apis/policy/v1/namespaces/pepr-system/poddisruptionbudgets",
+  "/apis/autoscaling/v2/namespaces/pepr-system/horizontalpodautoscalers",
+  "/apis/networking.k8s.io/v1/namespaces/pepr-system/networkpolicies",
   "/apis/pepr.dev/v1/namespaces/pepr-system/peprstores",
 ];
 
