@@ -11,6 +11,8 @@ export const WATCHER = `${MODULE}-watcher`;
 export const MANAGER_PEPR = "pepr";
 /** Field manager of objects that only the mesh applies. */
 export const MANAGER_MESH = "osm-pepr";
+/** Field manager of add-ons that the osm command applied: what it applied, an uninstallation takes back. */
+export const MANAGER_ADD_ONS = "osm";
 /** Field manager of the label mirrored from a namespace's annotation: what it alone owns, it may take away again. */
 export const MANAGER_MIRROR = "osm-pepr-mirror";
 

@@ -111,4 +111,18 @@ describe("removing the mesh as README says", function () {
       (await client.get(forgotten.http)).status === 200 ? true : undefined,
     );
   });
+
+  it("gives the control plane's pods what Pod Security's `restricted` asks for, and a read-only root", async () => {
+    const label = "pod-security.kubernetes.io/enforce=restricted";
+    const asked = ["label", "--dry-run=server", "--overwrite", "namespace", "pepr-system", label];
+    // Each pod that does not meet it is a warning; those that Pepr's deploy began with are on their way out.
+    await until("pods without a warning", 120_000, async () => {
+      const { code, stderr } = await mesh.kubectl.attempt(asked);
+      expect([code, stderr]).to.deep.equal([0, ""]);
+      return true;
+    });
+    const roots = "jsonpath={.items[*].spec.containers[*].securityContext.readOnlyRootFilesystem}";
+    const pods = ["-n", "pepr-system", "get", "pods", "-l", "pepr.dev/controller", "-o", roots];
+    expect(new Set((await mesh.kubectl.must(pods)).split(" "))).to.deep.equal(new Set(["true"]));
+  });
 });

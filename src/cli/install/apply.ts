@@ -1,6 +1,6 @@
 /** Puts the mesh into a cluster, and waits until it serves. */
 import { apiKind } from "../../api/kinds";
-import { MANAGER_PEPR, MODULE, WATCHER } from "../../install/names";
+import { MANAGER_ADD_ONS, MANAGER_PEPR, MODULE, WATCHER } from "../../install/names";
 import { collectionPath, objectPath, type InstallObject } from "../../install/object";
 import { DEFAULT_OSM_NAMESPACE, MESH_CONFIG_NAME, PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { KubeClient, KubeObject } from "../../runtime/kube";
@@ -185,9 +185,6 @@ export async function undo(installer: Installer, made: readonly InstallObject[])
   for (const object of made)
     await attempt(`${object.kind} ${object.metadata.name}`, () => kube.delete(objectPath(object)));
 }
-
-/** Field manager of add-ons: what it applied, an uninstallation takes back. */
-export const MANAGER_ADD_ONS = "osm";
 
 /** Applies objects that are no part of the mesh itself, such as add-ons. */
 export async function applyAddOns(installer: Installer, objects: readonly InstallObject[]): Promise<void> {

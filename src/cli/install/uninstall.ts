@@ -1,5 +1,6 @@
 /** Takes the mesh out of a cluster, in the order in which nothing repairs or refuses what is still to come. */
 import {
+  MANAGER_ADD_ONS,
   MANAGER_MESH,
   MESH_CONFIG_POLICY,
   meshLabels,
@@ -14,7 +15,7 @@ import type { KubeClient, KubeObject } from "../../runtime/kube";
 import { isForbidden, isNotFound } from "../../runtime/kube/errors";
 import { CommandError } from "../failure";
 import type { ListOf } from "../mesh-found";
-import { MANAGER_ADD_ONS, type Installer } from "./apply";
+import type { Installer } from "./apply";
 
 /** What is taken out besides the control plane. */
 export interface Removal extends InstallSettings {
