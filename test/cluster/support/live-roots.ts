@@ -35,8 +35,13 @@ export class LiveRoots {
     private readonly name: string,
   ) {}
 
-  /** Puts a new CA into a Secret, with the right to read it, and makes an active MeshRootCertificate of it. */
-  public static async create(mesh: Mesh, name: string, trustDomain: string): Promise<LiveRoots> {
+  /** Puts a new CA into a Secret, with the right to read it, and makes a MeshRootCertificate of it, active by default. */
+  public static async create(
+    mesh: Mesh,
+    name: string,
+    trustDomain: string,
+    role: "active" | "passive" = "active",
+  ): Promise<LiveRoots> {
     const roots = new LiveRoots(mesh, name);
     const root = createRoot(Date.now());
     const metadata = { name, namespace: DEFAULT_OSM_NAMESPACE };
@@ -58,7 +63,7 @@ export class LiveRoots {
       apiVersion: "config.openservicemesh.io/v1alpha2",
       kind: "MeshRootCertificate",
       metadata,
-      spec: { role: "active", trustDomain, provider: { tresor } },
+      spec: { role, trustDomain, provider: { tresor } },
     });
     return roots;
   }
