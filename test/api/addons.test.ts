@@ -93,7 +93,7 @@ if (process.env["OSM_FULL"] === "1")
       const maps = dashboardObjects(DEFAULT_ADDONS);
       expect(maps.length).to.be.greaterThan(0);
       for (const { metadata } of maps) {
-        const found = await kube.get(`${PLURALS["ConfigMap"] ?? ""}/${metadata.name}`);
+        const found = await kube.get<KubeObject>(`${PLURALS["ConfigMap"] ?? ""}/${metadata.name}`);
         expect(found.metadata.labels).to.include({ grafana_dashboard: "1" });
       }
     });

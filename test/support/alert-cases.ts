@@ -175,12 +175,12 @@ export const ALERT_CASES: readonly AlertCase[] = [
     alert: "OsmObjectsWrong",
     cause: "a policy names what is not there",
     series: [
-      gauge("osm_error_object_count", { ...WATCHER, err_code: "E2003" }, 0, 1),
-      gauge("osm_error_object_count", { ...WATCHER, err_code: "E2001" }, 0, 0),
+      gauge("osm_error_object_count", { ...WATCHER, err_code: "UnresolvedReference" }, 0, 1),
+      gauge("osm_error_object_count", { ...WATCHER, err_code: "InvalidField" }, 0, 0),
     ],
     quiet: [9, 19],
     fires: 21,
-    told: [{ labels: { ...WATCHER, err_code: "E2003" }, value: "1" }],
+    told: [{ labels: { ...WATCHER, err_code: "UnresolvedReference" }, value: "1" }],
     over: 31,
   },
   {

@@ -7,6 +7,7 @@ import { ensureImages } from "../../../hack/cluster/index";
 import { IMAGES } from "../../../hack/images/names";
 import { DEFAULT_ADDONS } from "../../../hack/addons/chart";
 import { prometheusObjects, type AddonObject } from "../../../hack/addons/objects";
+import { RULE_GROUPS, type RuleGroup } from "../../../hack/addons/rules";
 import { PrometheusApi } from "../../support/prometheus-api";
 import type { TestNamespace } from "./namespace";
 
@@ -51,10 +52,14 @@ const discovery = {
 };
 
 /** The add-on's objects, and a container that stands for Kubernetes' service discovery, which Debian's build has not. */
-function changed(object: AddonObject): AddonObject {
+function changed(object: AddonObject, rules: readonly RuleGroup[]): AddonObject {
   if (object.kind === "ConfigMap") {
     const data = object["data"] as Readonly<Record<string, string>>;
-    return { ...object, data: { ...data, "prometheus.yml": forDebian(data["prometheus.yml"] ?? "") } };
+    const own = {
+      "prometheus.yml": forDebian(data["prometheus.yml"] ?? ""),
+      "rules.yml": stringify({ groups: rules }),
+    };
+    return { ...object, data: { ...data, ...own } };
   }
   if (object.kind !== "Deployment") return object;
   const { spec } = object as unknown as PodTemplate;
@@ -67,8 +72,12 @@ function changed(object: AddonObject): AddonObject {
   return { ...object, spec: { ...spec, template } };
 }
 
-/** Deploys it into a namespace outside of the mesh, with the add-on's manifest; resolves when it answers. */
-export async function deployPrometheus(namespace: TestNamespace, interval: string): Promise<PrometheusApi> {
+/** Deploys it into a namespace outside of the mesh, with the add-on's manifest and rules; resolves when it answers. */
+export async function deployPrometheus(
+  namespace: TestNamespace,
+  interval: string,
+  rules: readonly RuleGroup[] = RULE_GROUPS,
+): Promise<PrometheusApi> {
   await ensureImages(() => undefined, ["prometheus"]);
   const values = {
     ...DEFAULT_ADDONS,
@@ -82,7 +91,7 @@ export async function deployPrometheus(namespace: TestNamespace, interval: strin
   const program = readFileSync(path.join(__dirname, APP), "utf8");
   await namespace.apply(
     { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "discovery" }, data: { [APP]: program } },
-    ...prometheusObjects(values, interval).map(changed),
+    ...prometheusObjects(values, interval).map(object => changed(object, rules)),
   );
   await namespace.rolledOut("osm-prometheus");
   const { status } = await namespace.readyPod("osm-prometheus");
