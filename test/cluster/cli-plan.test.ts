@@ -18,7 +18,7 @@ import { LiveMeshConfig } from "./support/live-mesh-config";
 import { FULL, Mesh, report, type PodView } from "./support/mesh";
 
 const NAMESPACES = ["bookbuyer", "bookthief", "bookstore", "bookwarehouse"];
-const LONG_MS = 40_000;
+const LONG_MS = 180_000;
 
 interface MeshConfigSpec {
   readonly traffic?: object;
@@ -71,18 +71,25 @@ function resourcesIn({ configs }: Dump): ReadonlyMap<string, string> {
     found.set(`${type} ${String(name)}`, String(version));
   };
   const named = (value: unknown): unknown => (value as { readonly name?: string } | undefined)?.name;
+  const discovered = new Set<unknown>(
+    configs
+      .flatMap(part => (part["dynamic_active_clusters"] ?? []) as readonly Entry[])
+      .flatMap(({ cluster }) => ((cluster as Entry)["type"] === "EDS" ? [named(cluster)] : [])),
+  );
   for (const part of configs) {
     const entries = (key: string): readonly Entry[] => (part[key] ?? []) as readonly Entry[];
     for (const { cluster, version_info } of entries("dynamic_active_clusters"))
       add("cluster", named(cluster), version_info);
-    // One that is being drained stands there by the same name, without an active state.
+    // One that is being drained stands there by the same name, without an active state; one whose chains alone have changed
+    // keeps the version that is shown.
     for (const { name, active_state } of entries("dynamic_listeners"))
-      if (active_state !== undefined) add("listener", name, (active_state as Entry).version_info);
+      if (active_state !== undefined) add("listener", name, canonical((active_state as Entry)["listener"]));
     for (const { route_config, version_info } of entries("dynamic_route_configs"))
       add("route", named(route_config), version_info);
     for (const { endpoint_config } of entries("dynamic_endpoint_configs")) {
       const { cluster_name, endpoints } = endpoint_config as Readonly<Record<string, unknown>>;
-      add("endpoint", cluster_name, canonical(endpoints));
+      // Of others, Envoy lists where it has connected to itself.
+      if (discovered.has(cluster_name)) add("endpoint", cluster_name, canonical(endpoints));
     }
   }
   return found;
