@@ -34,8 +34,9 @@ function processOf({ metadata: { uid } }: PodView): number {
   const isOwn = (pid: string): boolean => {
     try {
       const group = readFileSync(path.join("/proc", pid, "cgroup"), "utf8");
-      const program = readFileSync(path.join("/proc", pid, "comm"), "utf8").trim();
-      return names.some(name => group.includes(name)) && program !== "pause";
+      // Pepr starts the module as a child of its own.
+      const command = readFileSync(path.join("/proc", pid, "cmdline"), "utf8");
+      return names.some(name => group.includes(name)) && command.includes("/app/module-");
     } catch {
       return false;
     }
