@@ -27,15 +27,24 @@ const INBOUND = "inbound";
 /**
  * The server's side: its listener and route tables, and callers' gates (listeners and clusters). They hold the permissions,
  * and refer to clusters of the pod itself only, so a change of what the client has waits for no others: a withdrawn
- * permission must not hang on some other service.
+ * permission must not hang on some other service. It waits for a new gate of the same port, usually for milliseconds and for
+ * {@link GATE_TIMEOUT_MS} at most.
  */
 export function isInbound(name: string): boolean {
   return name === INBOUND || isGate(name);
 }
 
-/** Of a listener: a caller's gate (`callerGateName`). Connections that are led to one before it is there are lost. */
+/**
+ * Of a listener: a caller's gate (`callerGateName`); of a route table: that of a port, which leads to its gates. A request that
+ * is led to a gate before it is there is lost.
+ */
 function isGate(name: string): boolean {
   return name.startsWith(`${INBOUND}|`);
+}
+
+/** The port that gates, their clusters, route tables and applications of the server's side have in their names. */
+function portOf(name: string): string {
+  return name.split("|", 2)[1] ?? "";
 }
 
 /** Of a cluster: that it leads to the pod's own application. */
@@ -191,9 +200,9 @@ class Work {
     this.advance(secret, ALL);
     const open = this.destinationsSettled() || this.waived;
     for (const typeUrl of REFERRING) {
-      if (typeUrl === TYPE_URLS.route && this.gatesUnsent()) this.blocked = true;
-      else if (open) this.advance(typeUrl, ALL);
-      else this.advanceInbound(typeUrl);
+      if (!open) this.advanceInbound(typeUrl);
+      else if (typeUrl === TYPE_URLS.route) this.advanceRoutes();
+      else this.advance(typeUrl, ALL);
     }
     // Listeners and routes may have settled in this very step without anything to send.
     if (this.referrersSettled()) this.advance(cluster, ALL);
@@ -269,40 +278,59 @@ class Work {
   }
 
   /**
-   * Behind what warms: what waits makes the step come again. Permissions the client holds go out all the same, together with
-   * the gates that come or go with them, as soon as the pod's own clusters that these lead to are there.
+   * Behind what warms: what waits makes the step come again. Permissions the client holds go out all the same, and so do gates
+   * that come or go; what newly leads to a gate waits, on its port alone, until the gate and the pod's own clusters are there.
    */
   private advanceInbound(typeUrl: TypeUrl): void {
     if (!this.outstanding(typeUrl)) return;
     this.blocked = true;
-    if (!this.ownClustersSettled()) return;
     const state = this.type(typeUrl);
+    const behind = this.portsWithoutClusters();
     const gates = typeUrl === TYPE_URLS.listener && holds(state, INBOUND);
     const ofGates = (name: string): boolean => gates && isGate(name);
-    const names = (name: string): boolean => ofGates(name) || (isInbound(name) && holds(state, name));
+    const isReady = this.leadsToSentGates(typeUrl);
+    const names = (name: string): boolean => {
+      if (!isInbound(name) || !(ofGates(name) || holds(state, name)) || !isReady(name)) return false;
+      return name === INBOUND ? behind.size === 0 : !behind.has(portOf(name));
+    };
     const { changed, removed } = pendingOf(state, this.target(typeUrl), this.diffs);
     if (changed.some(({ name }) => names(name)) || removed.some(ofGates))
       this.advance(typeUrl, { removals: ofGates, names });
   }
 
-  /** The client holds every cluster of the pod's own that gates and inbound route tables of this snapshot may newly refer to. */
-  private ownClustersSettled(): boolean {
-    const isOwn = (name: string): boolean => isInbound(name) || isApplication(name);
-    const clusters = this.type(TYPE_URLS.cluster);
-    const { changed } = pendingOf(clusters, this.target(TYPE_URLS.cluster), this.diffs);
-    const awaited = [...changed, ...(clusters.inFlight?.resources ?? [])];
-    return !awaited.some(({ name }) => isOwn(name) && !holds(clusters, name));
+  private advanceRoutes(): void {
+    const { route } = TYPE_URLS;
+    const names = this.leadsToSentGates(route);
+    const { changed } = pendingOf(this.type(route), this.target(route), this.diffs);
+    if (changed.every(({ name }) => names(name))) {
+      this.advance(route, ALL);
+      return;
+    }
+    this.blocked = true;
+    if (changed.some(({ name }) => names(name))) this.advance(route, { ...ALL, names });
   }
 
-  /** A route table must not lead to gates that still wait behind another response of listeners. */
-  private gatesUnsent(): boolean {
-    if (this.waived) return false;
+  /** Ports of the pod's own clusters that the client is to have and has not. */
+  private portsWithoutClusters(): ReadonlySet<string> {
+    const clusters = this.type(TYPE_URLS.cluster);
+    const { changed } = pendingOf(clusters, this.target(TYPE_URLS.cluster), this.diffs);
+    const missing = [...changed, ...(clusters.inFlight?.resources ?? [])]
+      .map(({ name }) => name)
+      .filter(name => (isGate(name) || isApplication(name)) && !holds(clusters, name));
+    return new Set(missing.map(portOf));
+  }
+
+  /** Whether a route table leads to no gate that still waits behind another response of listeners; true of all else. */
+  private leadsToSentGates(typeUrl: TypeUrl): (name: string) => boolean {
+    if (this.waived || typeUrl !== TYPE_URLS.route) return () => true;
     const listeners = this.type(TYPE_URLS.listener);
     const { changed } = pendingOf(listeners, this.target(TYPE_URLS.listener), this.diffs);
-    const underWay = new Set(listeners.inFlight?.resources);
-    return changed.some(
-      resource => isGate(resource.name) && !holds(listeners, resource.name) && !underWay.has(resource),
+    const sent = new Set(listeners.inFlight?.resources.map(({ name, version }) => `${version} ${name}`));
+    const unsent = changed.filter(
+      ({ name, version }) => isGate(name) && !holds(listeners, name) && !sent.has(`${version} ${name}`),
     );
+    const ports = new Set(unsent.map(({ name }) => portOf(name)));
+    return name => !isGate(name) || !ports.has(portOf(name));
   }
 
   private advance(typeUrl: TypeUrl, permit: Permit): void {

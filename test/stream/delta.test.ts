@@ -152,60 +152,12 @@ describe("a delta ADS stream", () => {
     expect(sent.slice(2)).to.have.members(["out", "shop"]);
   });
 
-  const gate = [
-    testResource(cluster, "inbound|80|caller", "1"),
-    testResource(listener, "inbound|80|caller", "1"),
-  ];
   const story = (
     responses: readonly {
       readonly typeUrl: string;
       readonly resources: readonly { readonly name: string }[];
     }[],
   ) => responses.filter(({ typeUrl }) => typeUrl === listener || typeUrl === route).map(names);
-
-  it("sends a caller's gate no later than what leads to it, though a new service is still warming", async () => {
-    const { client, silent } = await server();
-    silent.add(endpoint);
-    const added = [testResource(cluster, "new", "1"), testResource(endpoint, "new", "1")];
-    rig.world.set(snapshotOf([...service("1"), ...added, ...gate, ...own("2")]));
-    await waitFor("the permission", () => client.versions(route)["inbound|80"] === "2");
-    expect(story(client.responses)).to.deep.equal([["inbound", "inbound|80|caller"], ["inbound|80"]]);
-  });
-
-  it("takes a caller's gate away at once, though a new service is still warming", async () => {
-    const { client, silent } = await server();
-    rig.world.set(snapshotOf([...service("1"), ...gate, ...own("1")]));
-    await waitFor("the gate", () => client.held.get(listener)?.has("inbound|80|caller"));
-    silent.add(endpoint);
-    client.responses.length = 0;
-    const added = [testResource(cluster, "new", "1"), testResource(endpoint, "new", "1")];
-    rig.world.set(snapshotOf([...service("2"), ...added, ...own("1")]));
-    const sent = await waitFor("listeners", () =>
-      client.responses.find(({ typeUrl }) => typeUrl === listener),
-    );
-    expect([names(sent), sent.removed]).to.deep.equal([[], ["inbound|80|caller"]]);
-  });
-
-  it("lets no route table overtake a gate that waits behind another response of listeners", async () => {
-    const { client, silent } = await server();
-    silent.add(listener);
-    rig.world.set(
-      snapshotOf([...service("1"), testResource(listener, "inbound", "2"), ...own("1").slice(1)]),
-    );
-    const first = await waitFor("listeners", () =>
-      client.responses.find(({ typeUrl }) => typeUrl === listener),
-    );
-    rig.world.set(snapshotOf([...service("1"), ...gate, ...own("3")]));
-    await waitFor("the gate's cluster", () => client.held.get(cluster)?.has("inbound|80|caller"));
-    silent.delete(listener);
-    client.reply(first);
-    await waitFor("the permission", () => client.versions(route)["inbound|80"] === "3");
-    expect(story(client.responses)).to.deep.equal([
-      ["inbound"],
-      ["inbound", "inbound|80|caller"],
-      ["inbound|80"],
-    ]);
-  });
 
   it("lets routes wait for new clusters only, not for endpoints of known ones", async () => {
     const { client, silent } = await server();
