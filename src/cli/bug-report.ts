@@ -43,6 +43,11 @@ function withoutEnvironment({ metadata, spec, status }: PodView): object {
   return { metadata: { ...metadata, annotations: undefined }, containers, status };
 }
 
+/** Annotations of ingress controllers are configuration, credentials of applications among it. */
+function withoutAnnotations<T extends KubeObject>(object: T): T {
+  return { ...object, metadata: { ...object.metadata, annotations: undefined, managedFields: undefined } };
+}
+
 interface DeploymentView extends KubeObject {
   readonly spec: {
     readonly replicas?: number;
@@ -150,7 +155,10 @@ class Report {
     const { kube, say } = this.request;
     say("  ingress");
     for (const plural of ["ingresses", "ingressclasses"])
-      await this.addJson(`ingress/${plural}.json`, () => kube.get(`/apis/networking.k8s.io/v1/${plural}`));
+      await this.addJson(`ingress/${plural}.json`, async () => {
+        const { items } = await kube.get<ListOf<KubeObject>>(`/apis/networking.k8s.io/v1/${plural}`);
+        return items.map(withoutAnnotations);
+      });
     const sources = new Set<string>();
     await this.addJson("ingress/ingressbackends.json", async () => {
       const path = "/apis/policy.openservicemesh.io/v1alpha1/ingressbackends";
@@ -171,7 +179,7 @@ class Report {
       const path = `/api/v1/namespaces/${namespace}/services/${name}`;
       const service = await this.request.kube.get<KubeObject & { spec: { selector?: typeof labels } }>(path);
       labels = service.spec.selector ?? {};
-      return service;
+      return withoutAnnotations(service);
     });
     if (Object.keys(labels).length === 0) return;
     for (const pod of await this.pods(`${folder}/pods.txt`, namespace, selectorOf(labels))) {
@@ -212,7 +220,7 @@ async function namespacesOf({ kube, all, namespaces }: ReportRequest): Promise<r
 
 /**
  * Gathers what somebody needs who is to find out what is wrong. No Secrets, and no environment, command or annotation of
- * pods; Services, events, namespaces and the mesh's objects are whole, and logs and messages of containers as they were written.
+ * pods, and no annotation of Deployments, Ingresses and what stands behind them; Services, events, namespaces and the mesh's objects are whole, and logs and messages of containers as they were written.
  */
 export async function gatherReport(request: ReportRequest): Promise<ReadonlyMap<string, string>> {
   const report = new Report(request);

@@ -68,7 +68,7 @@ export function addSupportCommands(program: Command, context: CliContext): void 
       "after",
       `
 -o FILE names the archive, as in OSM; a new file is for you alone to read. No Secrets are in it, and no environment, command or
-annotation of pods. Services, events, namespaces and the mesh's objects are whole, with their annotations; logs of sidecars, of the control plane and
+annotation of pods, Deployments and Ingresses. Services, events, namespaces and the mesh's objects are whole, with their annotations; logs of sidecars, of the control plane and
 (--ingress) of ingress controllers, and messages of containers, are as they were written. What you may not read has the reason in its place.
 
 Example:

@@ -79,29 +79,32 @@ describe("osm support and logs", () => {
 
   it("reports the pods of Deployments, and of the Services that IngressBackends let in, by their own labels", async () => {
     const kube = new KubeStore();
-    const containers = [{ name: "app", image: "app:1" }];
-    kube.put(
-      "/apis/apps/v1/namespaces/bank/deployments/pay",
-      {},
-      {
-        spec: { selector: { matchLabels: { app: "pay" } }, template: { metadata: {}, spec: { containers } } },
-      },
-    );
+    const secret = "hunter2";
+    const env = [{ name: "PASSWORD", value: secret }];
+    const containers = [{ name: "app", image: "app:1", env, command: ["serve", secret] }];
+    const annotated = { annotations: { "kubectl.kubernetes.io/last-applied-configuration": secret } };
+    kube.put("/apis/networking.k8s.io/v1/namespaces/front/ingresses/shop", annotated, { spec: {} });
+    kube.put("/apis/apps/v1/namespaces/bank/deployments/pay", annotated, {
+      spec: { selector: { matchLabels: { app: "pay" } }, template: { metadata: {}, spec: { containers } } },
+    });
     for (const [place, app] of [
       ["bank/pods/pay-1", "pay"],
       ["bank/pods/other-1", "other"],
       ["front/pods/nginx-1", "nginx"],
       ["front/pods/docs-1", "docs"],
     ] as const)
-      kube.put(`/api/v1/namespaces/${place}`, { labels: { app } }, { spec: { containers } });
-    kube.put("/api/v1/namespaces/front/services/nginx", {}, { spec: { selector: { app: "nginx" } } });
+      kube.put(`/api/v1/namespaces/${place}`, { labels: { app }, ...annotated }, { spec: { containers } });
+    kube.put("/api/v1/namespaces/front/services/nginx", annotated, { spec: { selector: { app: "nginx" } } });
     const sources = [{ kind: "Service", namespace: "front", name: "nginx" }, { kind: "IPRange" }];
     kube.put(
       "/apis/policy.openservicemesh.io/v1alpha1/namespaces/bank/ingressbackends/pay",
       {},
       { spec: { sources } },
     );
-    const names = [...(await report(kube, { deployments: ["bank/pay", "bank/none"], ingress: true })).keys()];
+    const files = await report(kube, { deployments: ["bank/pay", "bank/none"], ingress: true });
+    for (const [name, text] of files) expect(text, name).not.to.contain(secret);
+    expect(files.get("ingress/ingresses.json")).to.contain("shop");
+    const names = [...files.keys()];
     expect(names).to.include.members([
       "namespaces/bank/deployment-pay.json",
       "namespaces/bank/pay-1/pod.json",
