@@ -5,6 +5,7 @@ import { PEPR_NAMESPACE } from "../src/model/mesh-words";
 import { clusterRuns, endCluster, ensureCluster, ensureImages } from "./cluster/index";
 import { leftByDown, machineState, type MachineState } from "./cluster/machine";
 import { ensurePackages } from "./cluster/packages";
+import { ensurePromtool } from "./addons/promtool";
 import { Progress } from "./cluster/progress";
 import { cacheFolder, repositoryRoot } from "./cluster/settings";
 import { deploy } from "./demo/control-plane";
@@ -60,7 +61,12 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
 /** Packages and the real Envoy, for everything that is run. */
 async function groundwork(progress: Progress): Promise<void> {
   const mayInstall = process.platform === "linux" && process.getuid?.() === 0;
-  if (mayInstall) await ensurePackages(progress);
+  if (mayInstall) {
+    await ensurePackages(progress);
+    // What single tests run: got here, where no test's time limit runs.
+    await ensurePackages(progress, { zsh: "/usr/bin/zsh", fish: "/usr/bin/fish" });
+    await ensurePromtool(progress);
+  }
   await ensureEnvoy(progress);
 }
 

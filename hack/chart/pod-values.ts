@@ -22,7 +22,7 @@ const ROWS: readonly Row[] = [
       limits: { cpu: size.cpuLimit, memory: size.memoryLimit },
     },
     RESOURCES,
-    "Size of every control-plane pod, measured: 165 MB and 12m with the bookstore, 200m while it starts, 720 MB with 1,000 proxies (docs/guides/sizing-and-limits.md). Open Service Mesh: 500m and 128M, at most 1500m and 1G, and half of that for an injector beside it.",
+    "Size of every control-plane pod, measured: 165 MB and 12m with the bookstore, 200m while it starts, 720 MB with 1,000 proxies (docs/guides/sizing-and-limits.md). Open Service Mesh: 500m and 128M, at most 1500m and 1G, and as much CPU with 64M for an injector beside it.",
   ],
   [
     "autoScale.enable",

@@ -115,7 +115,7 @@ export function plainTemplate(object: Manifest): Manifest {
 }
 
 /**
- * The chart's files that a Secret of the module is made of: name in the chart, and content. Packed by Brotli, which is a fifth smaller
+ * The chart's files that a Secret of the module is made of: name in the chart, and content. Packed by Brotli, which is a sixth smaller
  * than the build's gzip: Helm keeps them twice, and in no more than 1 MiB. The pod makes gzip of it again (src/install/read-only-root.ts).
  */
 export function moduleFiles(object: Manifest): ReadonlyMap<string, Buffer> {

@@ -11,6 +11,10 @@ import { Command, InvalidArgumentError } from "commander";
 import { version } from "../../package.json";
 import { chosenCredentials } from "../../src/cli/kubeconfig";
 import { systemClock } from "../../src/runtime/clock";
+import { WATCHER } from "../../src/install/names";
+import { PEPR_NAMESPACE } from "../../src/model/mesh-words";
+import type { KubeClient } from "../../src/runtime/kube";
+import { isNotFound } from "../../src/runtime/kube/errors";
 import { startControlPlane } from "../../src/runtime/control-plane/start";
 import { createKubeClient } from "../../src/runtime/kube/client";
 import { createLog } from "../../src/runtime/log";
@@ -68,6 +72,17 @@ function settingsOf(options: Options, folder: string): ReturnType<typeof readSet
   );
 }
 
+/** Two writers would rotate the same roots and write each other's status. */
+async function refuseBesideAnother(kube: KubeClient): Promise<void> {
+  const path = `/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/deployments/${WATCHER}`;
+  const isThere = await kube.get(path).then(
+    () => true,
+    (error: unknown) => (isNotFound(error) ? false : Promise.reject(error as Error)),
+  );
+  if (isThere)
+    throw new Error(`this cluster has a control plane already (Deployment ${PEPR_NAMESPACE}/${WATCHER})`);
+}
+
 async function main(options: Options): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "osm-control-plane-"));
   process.once("exit", () => {
@@ -81,9 +96,11 @@ async function main(options: Options): Promise<void> {
   });
   const choice = { ...options, env: process.env, now: () => Date.now() };
   const { host, port: adsPort } = options.adsAddress;
+  const kube = createKubeClient(chosenCredentials(choice));
+  await refuseBesideAnother(kube);
   const plane = await startControlPlane({
     role: "outside",
-    kube: createKubeClient(chosenCredentials(choice)),
+    kube,
     settings: settingsOf(options, folder),
     log,
     clock: systemClock,

@@ -164,7 +164,9 @@ class Client implements MeshApi {
   }
 
   private async connect(kube: KubeClient): Promise<ApiAgent> {
-    const [pod, ca] = await Promise.all([watcherPod(kube), rootsOf(kube)]);
+    // One after the other: what the user lacks is told in the same order every time.
+    const pod = await watcherPod(kube);
+    const ca = await rootsOf(kube);
     const target = { namespace: PEPR_NAMESPACE, pod, port: API_PORT };
     return new ApiAgent(() => openPodPort(this.context.credentials(), target), ca);
   }

@@ -56,7 +56,8 @@ const SHELLS = {
 } as const;
 
 describe("the osm command in shells and under kubectl", function () {
-  this.timeout(240_000);
+  // The first time zsh and fish are installed.
+  this.timeout(600_000);
   let server: TestApiServer;
   let cli: CliCluster;
   let folder: string;

@@ -182,6 +182,23 @@ describe("npm run control-plane on a real API server", function () {
     expect(await end(child)).to.equal(0);
   });
 
+  it("does not start beside the control plane of the cluster", async () => {
+    const { kube } = mesh.api;
+    const [namespace, name] = ["pepr-system", "pepr-osm-watcher"];
+    await kube.create("/api/v1/namespaces", { metadata: { name: namespace } });
+    const labels = { app: name };
+    const template = { metadata: { labels }, spec: { containers: [{ name: "server", image: "none" }] } };
+    await kube.create(`/apis/apps/v1/namespaces/${namespace}/deployments`, {
+      metadata: { name, namespace },
+      spec: { replicas: 0, selector: { matchLabels: labels }, template },
+    });
+    const failed = await start().then(
+      () => "it started",
+      (error: unknown) => String(error),
+    );
+    expect(failed).to.contain("has a control plane already (Deployment pepr-system/pepr-osm-watcher)");
+  });
+
   it("says in words what is wrong with how it is called", async () => {
     const child = spawn(
       process.execPath,

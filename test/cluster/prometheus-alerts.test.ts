@@ -20,8 +20,9 @@ const AT_ONCE: readonly RuleGroup[] = RULE_GROUPS.map(({ name, rules }) => ({
 
 /** Alerts that are not caused here, and why. */
 const NOT_CAUSED: Readonly<Record<string, string>> = {
-  OsmReplicaDown: "the control plane that others use would have to be stopped",
-  OsmControlPlaneGone: "as above",
+  OsmReplicaDown:
+    "a replica has to stand still while Prometheus goes on asking; tried by SIGSTOP, and not seen yet",
+  OsmControlPlaneGone: "as above, of all replicas",
   OsmLedgerIncomplete: "as above",
   OsmEventLoopSlow: "as above",
   OsmConvergenceSlow: "one change in a hundred has to take more than five seconds for minutes",

@@ -83,7 +83,9 @@ function recordTest({ record, series, at, samples }: RecordCase): object {
   };
 }
 
-describe("alerts and recording rules, by promtool", () => {
+describe("alerts and recording rules, by promtool", function () {
+  // The first time promtool is fetched from Debian.
+  this.timeout(600_000);
   let promtool: string;
   let folder: string;
 

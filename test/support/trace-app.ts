@@ -120,7 +120,7 @@ function otlpServer(): grpc.Server {
 const operations: TraceOperations = {
   serve: (port, next) =>
     listening(
-      http.createServer((incoming, response) => {
+      http.createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
         incoming.resume();
         const onward =
           next === undefined
@@ -136,7 +136,8 @@ const operations: TraceOperations = {
     return statuses;
   },
   collect: async (zipkinPort, otlpPort) => {
-    const zipkin = http.createServer((incoming, response) => {
+    // Node would close idle connections after five seconds, which is Envoy's interval: a flush into one is lost.
+    const zipkin = http.createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
       let body = "";
       incoming.setEncoding("utf8").on("data", (part: string) => (body += part));
       incoming.on("end", () => {

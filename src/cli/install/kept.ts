@@ -34,7 +34,9 @@ export function keeping(
   manifest: readonly InstallObject[] | undefined,
 ): Wanted {
   const image = wanted.controllerImage ?? (manifest === undefined ? undefined : chosenImage(live, manifest));
-  const replicas = wanted.replicas ?? (live.spec["replicas"] as number | undefined);
+  const running = live.spec["replicas"] as number | undefined;
+  // Scaled to none is how somebody stopped it, not how it was installed.
+  const replicas = wanted.replicas ?? (running === 0 ? undefined : running);
   const before = (podSpecOf(live).imagePullSecrets ?? []).flatMap(({ name }) => name ?? []);
   return {
     ...wanted,

@@ -169,12 +169,17 @@ async function removeNamespaces(
 }
 
 interface Managed {
-  readonly managedFields?: readonly { readonly manager?: string }[];
+  readonly managedFields?: readonly { readonly manager?: string; readonly operation?: string }[];
 }
 
-/** Whether somebody of that name applied an object. Open Service Mesh's own definitions have the same names and labels. */
+/**
+ * Whether somebody of that name applied an object. Open Service Mesh's own definitions have the same names and labels, and what its
+ * command has made is managed by its program's name too, as an update.
+ */
 function isAppliedBy({ metadata }: KubeObject, by: string): boolean {
-  return ((metadata as Managed).managedFields ?? []).some(({ manager }) => manager === by);
+  return ((metadata as Managed).managedFields ?? []).some(
+    ({ manager, operation }) => manager === by && operation === "Apply",
+  );
 }
 
 async function removeClusterWide(installer: Installer, others: readonly string[]): Promise<void> {

@@ -12,9 +12,12 @@ export class OsmProcess {
     public readonly line: string,
   ) {}
 
-  /** Starts it and waits for its first line. Throws when it ends without one. */
-  public static async start(args: readonly string[], kubeconfig: string): Promise<OsmProcess> {
-    const main = path.join(repositoryRoot(), "src/cli/main.ts");
+  /** Starts it, by default from the sources, and waits for its first line. Throws when it ends without one. */
+  public static async start(
+    args: readonly string[],
+    kubeconfig: string,
+    main = path.join(repositoryRoot(), "src/cli/main.ts"),
+  ): Promise<OsmProcess> {
     const child = spawn(process.execPath, ["--import", "tsx", main, ...args], {
       cwd: repositoryRoot(),
       env: { ...process.env, KUBECONFIG: kubeconfig },

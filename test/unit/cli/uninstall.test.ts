@@ -17,7 +17,10 @@ const CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const TARGETS = `${CRDS}/traffictargets.access.smi-spec.io`;
 const WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 const DEFINITION = { labels: { "app.kubernetes.io/name": "openservicemesh.io" } };
-const applied = (manager: string): object => ({ ...DEFINITION, managedFields: [{ manager }] });
+const applied = (manager: string): object => ({
+  ...DEFINITION,
+  managedFields: [{ manager, operation: "Apply" }],
+});
 
 function installer(kube: KubeStore): Installer & { readonly said: readonly string[] } {
   let now = 0;

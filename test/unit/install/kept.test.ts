@@ -77,14 +77,21 @@ describe("add-ons of an uninstalled mesh", () => {
       { apiVersion: "v1", kind: "Service", metadata: { name: "jaeger", namespace: "osm-system" } },
     ];
     const [service = "", role = "", jaeger = ""] = objects.map(objectPath);
-    const by = (manager: string): object => ({ labels, managedFields: [{ manager }] });
-    const kube = new KubeStore().put(service, by("helm")).put(role, by("osm"));
+    const by = (manager: string, operation = "Apply"): object => ({
+      labels,
+      managedFields: [{ manager, operation }],
+    });
+    // Open Service Mesh's own command is called osm as well, and creates.
+    const kube = new KubeStore()
+      .put(service, by("helm"))
+      .put(role, by("osm"))
+      .put(jaeger, by("osm", "Update"));
     let now = 0;
     const pause = (ms: number): Promise<void> => Promise.resolve(void (now += ms));
     const installer = { kube, now: () => now, pause, say: () => undefined, deadline: 5_000 };
     const settings = { meshName: "osm", osmNamespace: "osm-system", namespaces: false, clusterWide: false };
     await uninstallMesh(installer, { ...settings, addOns: objects });
-    expect([kube.has(service), kube.has(role), kube.has(jaeger)]).to.deep.equal([true, false, false]);
+    expect([kube.has(service), kube.has(role), kube.has(jaeger)]).to.deep.equal([true, false, true]);
   });
 
   it("are those whose manifests are there", () => {
