@@ -5,6 +5,8 @@
 type Options = Readonly<Record<string, string>>;
 
 const INSTALL = "api/cli-install.test.ts: installs as the printed commands of Open Service Mesh ask it to";
+const WHOLE = "cluster/osm-install.test.ts: ";
+const INSTALLS = `${WHOLE}installs as a printed command of Open Service Mesh asks it to, with add-ons`;
 const REFUSES = "api/cli-install.test.ts: refuses what makes no sense before it changes anything";
 const UPGRADE = "api/cli-install.test.ts: upgrades the one there is with what it was installed with";
 const UNINSTALL = "api/cli-install.test.ts: uninstalls when told to, webhooks before what answers them";
@@ -79,24 +81,24 @@ export const SHOWN_BY: Readonly<Record<string, Options>> = {
     "--namespace": "unit/cli/questions.test.ts: tells people all of it",
   },
   "osm install": {
-    "": INSTALL,
+    "": INSTALLS,
     "--osm-chart-path": REFUSES,
-    "--set": INSTALL,
+    "--set": INSTALLS,
     "--timeout": REFUSES,
-    "--namespace": INSTALL,
+    "--namespace": INSTALLS,
     "--enforce-single-mesh": INSTALL,
     "--atomic": "api/cli-install.test.ts: with --atomic leaves nothing of what failed",
     "--enable-permissive-traffic-policy": INSTALL,
     "--enable-egress": INSTALL,
     "--enable-debug-server": INSTALL,
-    "--enable-prometheus": INSTALL,
+    "--enable-prometheus": INSTALLS,
     "--deploy-prometheus": INSTALL,
-    "--enable-grafana": INSTALL,
+    "--enable-grafana": INSTALLS,
     "--deploy-grafana": INSTALL,
-    "--deploy-jaeger": INSTALL,
+    "--deploy-jaeger": INSTALLS,
   },
   "osm uninstall mesh": {
-    "": UNINSTALL,
+    "": `${WHOLE}uninstalls, and nothing is left; a pod that keeps its sidecar goes on`,
     "--force": UNINSTALL,
     "--delete-cluster-wide-resources": UNINSTALL,
     "--delete-namespace": "api/cli-install.test.ts: uninstalls nothing where Open Service Mesh alone runs",
@@ -106,7 +108,12 @@ export const SHOWN_BY: Readonly<Record<string, Options>> = {
   },
   "osm logs": { "": DENIED, "--denied": DENIED, "--namespace": DENIED, "--since": DENIED },
   "osm mesh list": { "": LISTS },
-  "osm mesh upgrade": { "": UPGRADE, "--osm-chart-path": UPGRADE, "--set": UPGRADE, "--timeout": UPGRADE },
+  "osm mesh upgrade": {
+    "": `${WHOLE}upgrades to another release and back with what was set, and no request fails`,
+    "--osm-chart-path": UPGRADE,
+    "--set": UPGRADE,
+    "--timeout": UPGRADE,
+  },
   "osm metrics enable": { "": SWITCHES, "--namespace": SWITCHES },
   "osm metrics disable": { "": SWITCHES, "--namespace": SWITCHES },
   "osm migrate check": {
@@ -114,7 +121,7 @@ export const SHOWN_BY: Readonly<Record<string, Options>> = {
     "--filename": "unit/cli/questions.test.ts: says of each object of OSM what becomes of it",
   },
   "osm namespace add": {
-    "": ADDS,
+    "": `${WHOLE}meshes a namespace whose pods then talk`,
     "--enable-sidecar-injection": "api/cli-namespaces.test.ts: says what pods must be made anew",
     "--disable-sidecar-injection": SWITCHES,
   },
