@@ -157,30 +157,27 @@ describe("policy rewritten under load", () => {
   }).timeout(60_000 + REWRITINGS * 1000);
 
   /**
-   * A switch of permissive mode changes the chains of the ports, and a chain ends a second after: with it a request that
-   * takes longer (docs/decisions/0027-gates.md). No request here does, unless something holds up the machine; and then none
-   * fails that ends within the second.
+   * A switch of permissive mode changes the chains of the ports, and a chain ends a second after, once: with it a request that
+   * takes longer, and one of HTTP/1.1 that takes up just then a connection which was idle (docs/decisions/0027-gates.md). So few
+   * fail, and none that ends within the second: what a chain or a gate does wrong shows at once.
    */
-  function noneFailedUnlessHeldUp(
+  function fewFailedAndNoneSooner(
     point: string,
     results: readonly LoadResult[],
     switchedAt: readonly number[],
   ): void {
     judged(`${point} under ${LOAD} requests a second`, results);
-    if (calm(results)) {
-      noneFailed(results);
-      return;
-    }
+    if (calm(results))
+      for (const { begun, failures } of results) expect(failures.length).to.be.below(1 + begun / 20);
     for (const { begunAt, endedAt } of results.flatMap(({ failures }) => failures)) {
       const near = switchedAt.filter(at => begunAt < at + BOUND_MS && endedAt > at);
       expect(near, "switches beside a failed request").not.to.deep.equal([]);
-      // What a chain or a gate does wrong shows at once; what a chain ends, when it has been draining for its time.
       const latest = Math.max(...near.filter(at => at <= endedAt - DRAIN_MS));
       expect(latest, `a switch at least ${DRAIN_MS} ms before the end of a failed request`).to.be.above(0);
     }
   }
 
-  it(`fails no request when the mesh turns permissive and denies again, ${SWITCHES} times`, async () => {
+  it(`fails no request within a second when the mesh turns permissive and denies again, ${SWITCHES} times`, async () => {
     await drained();
     const switchedAt: number[] = [];
     const turn = async (on: boolean, expected: number): Promise<void> => {
@@ -196,7 +193,7 @@ describe("policy rewritten under load", () => {
         await turn(on, on ? 200 : 403);
       }
     });
-    noneFailedUnlessHeldUp(`permissive mode switched ${SWITCHES} times`, results, switchedAt);
+    fewFailedAndNoneSooner(`permissive mode switched ${SWITCHES} times`, results, switchedAt);
     await drained();
     const later = await underLoad(async () => {
       for (let call = 0; call < 50; call += 1) expect(await status("rival")).to.equal(403);
@@ -204,7 +201,7 @@ describe("policy rewritten under load", () => {
     noneFailed(later);
   }).timeout(60_000 + SWITCHES * 5000);
 
-  it(`fails no request when a permission comes in the same write as the deny that makes it needed, ${SWITCHES} times`, async () => {
+  it(`fails no request within a second when a permission comes in the same write as the deny that makes it needed, ${SWITCHES} times`, async () => {
     await drained();
     const switchedAt: number[] = [];
     const results = await underLoad(async done => {
@@ -226,7 +223,7 @@ describe("policy rewritten under load", () => {
         await drained();
       }
     });
-    noneFailedUnlessHeldUp(`permission and deny in one write, ${SWITCHES} times`, results, switchedAt);
+    fewFailedAndNoneSooner(`permission and deny in one write, ${SWITCHES} times`, results, switchedAt);
   }).timeout(60_000 + SWITCHES * 5000);
 
   it(`ends at once what is taken back, ${REVOCATIONS} times (P-13)`, async () => {

@@ -11,7 +11,6 @@ const REFUSES = "api/cli-install.test.ts: refuses what makes no sense before it 
 const UPGRADE = "api/cli-install.test.ts: upgrades the one there is with what it was installed with";
 const UNINSTALL = "api/cli-install.test.ts: uninstalls when told to, webhooks before what answers them";
 const LISTS = "api/cli-namespaces.test.ts: lists meshes, also Open Service Mesh's own, with their namespaces";
-const ADDS = "api/cli-namespaces.test.ts: adds before there is a mesh, and warns";
 const KEEPS_OUT = "api/cli-namespaces.test.ts: keeps out what does not belong into the mesh";
 const SWITCHES = "api/cli-namespaces.test.ts: switches metrics, lists, and takes namespaces out";
 const REPORTS = "api/cli-namespaces.test.ts: reports whole namespaces, or all of the mesh";
