@@ -14,7 +14,7 @@ import { systemClock } from "../../src/runtime/clock";
 import { WATCHER } from "../../src/install/names";
 import { PEPR_NAMESPACE } from "../../src/model/mesh-words";
 import type { KubeClient } from "../../src/runtime/kube";
-import { isNotFound } from "../../src/runtime/kube/errors";
+import { getIfThere } from "../../src/runtime/kube/read";
 import { startControlPlane } from "../../src/runtime/control-plane/start";
 import { createKubeClient } from "../../src/runtime/kube/client";
 import { createLog } from "../../src/runtime/log";
@@ -75,11 +75,7 @@ function settingsOf(options: Options, folder: string): ReturnType<typeof readSet
 /** Two writers would rotate the same roots and write each other's status. */
 async function refuseBesideAnother(kube: KubeClient): Promise<void> {
   const path = `/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/deployments/${WATCHER}`;
-  const isThere = await kube.get(path).then(
-    () => true,
-    (error: unknown) => (isNotFound(error) ? false : Promise.reject(error as Error)),
-  );
-  if (isThere)
+  if ((await getIfThere(kube, path)) !== undefined)
     throw new Error(`this cluster has a control plane already (Deployment ${PEPR_NAMESPACE}/${WATCHER})`);
 }
 

@@ -2,6 +2,7 @@ import { API_KINDS } from "../api/kinds";
 import { MODULE, WATCHER } from "../install/names";
 import { LABEL_MONITORED_BY, PEPR_NAMESPACE, SIDECAR_CONTAINER } from "../model/mesh-words";
 import type { KubeClient, KubeObject } from "../runtime/kube";
+import { labelSelector } from "../runtime/kube/read";
 import type { KubeCredentials } from "../runtime/kube/credentials";
 import { readText } from "./api-text";
 import { failureWords } from "./failure";
@@ -65,11 +66,6 @@ interface IngressBackendView extends KubeObject {
     }[];
   };
 }
-
-const selectorOf = (labels: Readonly<Record<string, string>>): string =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(",");
 
 /** Files of the report; what could not be read has the reason as its content. */
 class Report {
@@ -145,7 +141,7 @@ class Report {
     const pods = await this.pods(
       `namespaces/${namespace}/deployment-${name}.pods.txt`,
       namespace,
-      selectorOf(labels),
+      labelSelector(labels),
     );
     await this.application(namespace, new Set(pods.map(({ metadata }) => metadata.name)));
   }
@@ -182,7 +178,7 @@ class Report {
       return withoutAnnotations(service);
     });
     if (Object.keys(labels).length === 0) return;
-    for (const pod of await this.pods(`${folder}/pods.txt`, namespace, selectorOf(labels))) {
+    for (const pod of await this.pods(`${folder}/pods.txt`, namespace, labelSelector(labels))) {
       await this.addJson(`${folder}/${pod.metadata.name}/pod.json`, () =>
         Promise.resolve(withoutEnvironment(pod)),
       );
@@ -220,7 +216,8 @@ async function namespacesOf({ kube, all, namespaces }: ReportRequest): Promise<r
 
 /**
  * Gathers what somebody needs who is to find out what is wrong. No Secrets, and no environment, command or annotation of
- * pods, and no annotation of Deployments, Ingresses and what stands behind them; Services, events, namespaces and the mesh's objects are whole, and logs and messages of containers as they were written.
+ * pods, nor annotations of Deployments, Ingresses and the Services behind them; Services of applications, events, namespaces and the
+ * mesh's objects are whole, and logs and messages of containers as they were written.
  */
 export async function gatherReport(request: ReportRequest): Promise<ReadonlyMap<string, string>> {
   const report = new Report(request);

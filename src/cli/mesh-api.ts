@@ -14,6 +14,7 @@ import {
 } from "../model/mesh-words";
 import type { KubeClient, KubeObject } from "../runtime/kube";
 import { KubeError } from "../runtime/kube";
+import { labelSelector } from "../runtime/kube/read";
 import type { CliContext } from "./context";
 import { CommandError } from "./failure";
 import { openPodPort } from "./stream/pod-port";
@@ -60,10 +61,8 @@ function needing<T>(right: string, work: Promise<T>): Promise<T> {
 }
 
 async function watcherPod(kube: KubeClient): Promise<string> {
-  const selector = Object.entries(WATCHER_PODS)
-    .map(([label, value]) => `${label}=${value}`)
-    .join(",");
-  const path = `/api/v1/namespaces/${PEPR_NAMESPACE}/pods?labelSelector=${encodeURIComponent(selector)}`;
+  const selector = encodeURIComponent(labelSelector(WATCHER_PODS));
+  const path = `/api/v1/namespaces/${PEPR_NAMESPACE}/pods?labelSelector=${selector}`;
   const { items } = await needing("list pods", kube.get<{ readonly items: readonly PodView[] }>(path));
   const ready = items.find(
     ({ metadata, status }) =>

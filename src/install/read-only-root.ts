@@ -34,7 +34,7 @@ const LOAD = "/app/load";
 const MODULE_VOLUME = "module";
 
 /**
- * A module that came packed by Brotli, a fifth smaller, becomes the gzip that Pepr's controller reads (and checks by its hash); any
+ * A module that came packed by Brotli, a sixth smaller, becomes the gzip that Pepr's controller reads (and checks by its hash); any
  * other is copied. One that the kubelet does not have yet is an error, and the kubelet tries again.
  */
 const SCRIPT = `const fs = require("node:fs"), zlib = require("node:zlib");

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { LABEL_IGNORE, LABEL_MONITORED_BY, PEPR_NAMESPACE } from "../../model/mesh-words";
 import { ADMISSION_PODS, MODULE, WATCHER } from "../../install/names";
 import type { KubeObject } from "../../runtime/kube";
-import { isNotFound } from "../../runtime/kube/errors";
+import { getIfThere } from "../../runtime/kube/read";
 import { readText } from "../api-text";
 import type { CliContext } from "../context";
 import { EXIT, failureWords } from "../failure";
@@ -214,10 +214,7 @@ async function ingress(context: CliContext, options: IngressOptions): Promise<vo
   const named = await checked(
     `IngressBackend ${backend.namespace}/${backend.name} names it and is in force`,
     async () => {
-      const found = await kube.get<IngressBackend>(path).catch((error: unknown) => {
-        if (isNotFound(error)) return undefined;
-        throw error;
-      });
+      const found = await getIfThere<IngressBackend>(kube, path);
       return found === undefined ? "there is none" : backendFault(found, options);
     },
   );

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { MODULE } from "../../install/names";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { KubeClient, KubeObject } from "../../runtime/kube";
-import { isNotFound } from "../../runtime/kube/errors";
+import { getIfThere } from "../../runtime/kube/read";
 import type { CliContext } from "../context";
 import { CommandError } from "../failure";
 import type { Wanted } from "./set-values";
@@ -17,12 +17,7 @@ export interface HelmRelease {
 /** The Helm release that installed the control plane; undefined: Helm did not, or there is none. */
 export async function helmRelease(kube: KubeClient): Promise<HelmRelease | undefined> {
   const path = `/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/deployments/${MODULE}`;
-  let annotations: Readonly<Record<string, string>> = {};
-  try {
-    annotations = (await kube.get<KubeObject>(path)).metadata.annotations ?? {};
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
+  const { annotations = {} } = (await getIfThere<KubeObject>(kube, path))?.metadata ?? {};
   const name = annotations["meta.helm.sh/release-name"];
   if (name === undefined) return undefined;
   return { name, namespace: annotations["meta.helm.sh/release-namespace"] ?? "default" };

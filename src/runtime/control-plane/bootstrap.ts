@@ -11,6 +11,7 @@ import { firstMeshConfig } from "../../ingest/mesh-config";
 import { isAsWanted } from "../../install/covers";
 import type { KubeClient } from "../kube";
 import { isConflict, isNotFound } from "../kube/errors";
+import { getIfThere } from "../kube/read";
 import { applyObject, createIfAbsent } from "../ownership";
 import type { Clock, Log } from "../ports";
 import type { Settings } from "../settings";
@@ -26,16 +27,6 @@ export interface BootstrapOptions {
   readonly mayChange: boolean;
 }
 
-/** Reads an object; undefined when there is none. */
-async function read<T>(kube: KubeClient, path: string): Promise<T | undefined> {
-  try {
-    return await kube.get<T>(path);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
-}
-
 interface Definition extends InstallObject {
   readonly status?: {
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
@@ -47,12 +38,12 @@ const established = (definition: Definition | undefined): boolean =>
 
 async function ensureDefinition(options: BootstrapOptions, wanted: InstallObject): Promise<void> {
   const { kube, clock, mayChange } = options;
-  const live = await read<Definition>(kube, objectPath(wanted));
+  const live = await getIfThere<Definition>(kube, objectPath(wanted));
   if (live === undefined || (mayChange && !isAsWanted(live, wanted))) {
     await applyObject(kube, { object: wanted, manager: MANAGER_MESH });
   }
   if (established(live)) return;
-  await until(clock, 100, async () => established(await read<Definition>(kube, objectPath(wanted))));
+  await until(clock, 100, async () => established(await getIfThere<Definition>(kube, objectPath(wanted))));
 }
 
 /**
@@ -69,7 +60,7 @@ export async function ensureDefinitions(
 /** The control plane's namespace. */
 export async function ensureNamespace({ kube, settings }: BootstrapOptions): Promise<void> {
   const namespace = controlPlaneNamespace(settings);
-  if ((await read(kube, objectPath(namespace))) === undefined) await createIfAbsent(kube, namespace);
+  if ((await getIfThere(kube, objectPath(namespace))) === undefined) await createIfAbsent(kube, namespace);
 }
 
 /** The policy that refuses bare pods before anything else can go wrong. */
@@ -77,7 +68,7 @@ export async function ensureGuards(options: BootstrapOptions): Promise<void> {
   const { kube, settings, log } = options;
   for (const guard of guards(settings)) {
     try {
-      if ((await read(kube, objectPath(guard.object))) === undefined) await applyObject(kube, guard);
+      if ((await getIfThere(kube, objectPath(guard.object))) === undefined) await applyObject(kube, guard);
     } catch (error) {
       if (!isNotFound(error)) throw error;
       log.warn(
@@ -102,7 +93,7 @@ export interface MeshConfigOptions extends Omit<BootstrapOptions, "mayChange"> {
 export async function makeMeshConfig(options: MeshConfigOptions): Promise<void> {
   const { kube, settings, log, engine } = options;
   const preset = defaultMeshConfig(settings, settings.preset);
-  if ((await read(kube, objectPath(preset))) !== undefined) return;
+  if ((await getIfThere(kube, objectPath(preset))) !== undefined) return;
   const installed = engine !== undefined || (await isInstalled(kube, settings));
   const wanted = installed ? meshConfigOf(settings, engine?.meshConfig() ?? CLOSED_MESH_CONFIG) : preset;
   if (!(await createIfAbsent(kube, wanted))) return;
@@ -114,7 +105,7 @@ export async function makeMeshConfig(options: MeshConfigOptions): Promise<void> 
 async function isInstalled(kube: KubeClient, settings: Settings): Promise<boolean> {
   const { osmNamespace: namespace } = settings;
   const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: CA_SECRET_NAME, namespace } };
-  return (await read(kube, objectPath(secret))) !== undefined;
+  return (await getIfThere(kube, objectPath(secret))) !== undefined;
 }
 
 /** {@link makeMeshConfig}, whose failure is no reason not to start: without a MeshConfig the mesh is closed. */
@@ -128,7 +119,7 @@ export async function ensureMeshConfig(options: MeshConfigOptions): Promise<void
 
 /** The MeshConfig to begin with; see {@link firstMeshConfig}. */
 export async function readMeshConfig(kube: KubeClient, settings: Settings): Promise<MeshConfigSpec> {
-  return firstMeshConfig(await read(kube, objectPath(defaultMeshConfig(settings, {}))));
+  return firstMeshConfig(await getIfThere(kube, objectPath(defaultMeshConfig(settings, {}))));
 }
 
 /** Creates an object, or reads the one that somebody else created first. */
@@ -139,7 +130,7 @@ export async function createOrRead<T extends InstallObject>(
 ): Promise<T> {
   const path = objectPath(at);
   for (;;) {
-    const live = await read<T>(kube, path);
+    const live = await getIfThere<T>(kube, path);
     if (live !== undefined) return live;
     try {
       const { apiVersion, kind, metadata } = at;

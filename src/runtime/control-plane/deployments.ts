@@ -5,7 +5,8 @@ import { PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { InstallObject } from "../../install/object";
 import { objectPath } from "../../install/object";
 import type { KubeClient, KubeObject } from "../kube";
-import { isConflict, isNotFound } from "../kube/errors";
+import { isConflict } from "../kube/errors";
+import { getIfThere } from "../kube/read";
 import type { KeptObject } from "../ownership";
 import { applyObject } from "../ownership";
 import type { Settings } from "../settings";
@@ -37,10 +38,7 @@ export async function sizeAtStart(kube: KubeClient, settings: Settings): Promise
 
 /** False when somebody else changed it meanwhile: what was read counts for nothing then. */
 async function sizeOnce(kube: KubeClient, { object, correction }: KeptObject): Promise<boolean> {
-  const live = await kube.get<InstallObject & KubeObject>(objectPath(object)).catch((error: unknown) => {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  });
+  const live = await getIfThere<InstallObject & KubeObject>(kube, objectPath(object));
   const owned = correction(live);
   if (owned === undefined) return true;
   try {

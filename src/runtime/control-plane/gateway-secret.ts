@@ -7,6 +7,7 @@ import type { Engine } from "../engine";
 import type { KubeObject } from "../kube";
 import { withQuery } from "../kube/client";
 import { isConflict, isForbidden, isNotFound } from "../kube/errors";
+import { getIfThere } from "../kube/read";
 import type { KeeperOptions } from "../ownership";
 import { createIfAbsent } from "../ownership";
 import type { GatewayTrust } from "../../certificate/root-proof";
@@ -170,13 +171,8 @@ export class GatewaySecretKeeper {
       .map(({ metadata }) => ({ name: metadata.name, namespace: metadata.namespace ?? "" }));
   }
 
-  private async read(path: string): Promise<InstallObject | undefined> {
-    try {
-      return await this.options.kube.get<InstallObject>(path);
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+  private read(path: string): Promise<InstallObject | undefined> {
+    return getIfThere<InstallObject>(this.options.kube, path);
   }
 }
 

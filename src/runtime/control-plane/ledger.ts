@@ -5,6 +5,7 @@ import { MESH_CONFIG_NAME, PEPR_NAMESPACE } from "../../model/mesh-words";
 import type { Engine } from "../engine";
 import type { KubeObject } from "../kube";
 import { startInformer } from "../kube/informer";
+import { labelSelector } from "../kube/read";
 import { Fleet, type Connect, type Replica } from "../ledger/fleet";
 import { ReplicaLedger } from "../ledger/replica";
 import type { LedgerMessage } from "../ledger/rows";
@@ -66,9 +67,7 @@ function followReplicas(options: LedgerOptions, fleet: Fleet): { stop(): void } 
     source: {
       kind: "Pod",
       path: `/api/v1/namespaces/${PEPR_NAMESPACE}/pods`,
-      labelSelector: Object.entries(ADMISSION_PODS)
-        .map(([label, value]) => `${label}=${value}`)
-        .join(","),
+      labelSelector: labelSelector(ADMISSION_PODS),
       project: object => replicaOf(object as PodView),
     },
     onChange: () => {

@@ -6,7 +6,8 @@ import { CA_SECRET_NAME } from "../../model/mesh-words";
 import { fingerprintIn } from "../issuers/open";
 import { casOf, NEXT_CA } from "../issuers/secret";
 import type { KubeClient, KubeObject } from "../kube";
-import { isForbidden, isNotFound } from "../kube/errors";
+import { isForbidden } from "../kube/errors";
+import { getIfThere } from "../kube/read";
 import type { Clock, Log } from "../ports";
 import { createRoot, type Authority } from "../secrets/authority";
 import { CA_CERT_KEY, CA_PRIVATE_KEY } from "../secrets/ca-secret";
@@ -177,13 +178,8 @@ interface Kept {
   readonly changed: boolean;
 }
 
-async function read(kube: RootScheduleOptions["kube"], path: string): Promise<CaSecret | undefined> {
-  try {
-    return await kube.get<CaSecret>(path);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
+function read(kube: RootScheduleOptions["kube"], path: string): Promise<CaSecret | undefined> {
+  return getIfThere<CaSecret>(kube, path);
 }
 
 function valuesOf({ data }: CaSecret): (key: string) => string | undefined {
