@@ -16,6 +16,7 @@ import type {
   TlsCall,
   WebSocketAnswer,
 } from "./pod-operations";
+import { serveUnary } from "./unary-server";
 
 const POD = process.env["TEST_POD"] ?? "";
 /** Where the servers listen: all IPv4 addresses unless told one. */
@@ -274,25 +275,10 @@ const ALLOWED = Buffer.from([0x0a, 0x00]);
 const DENIED = Buffer.from([0x0a, 0x02, 0x08, 0x07]);
 
 function serveAuthorization(port: number, refused: string): Promise<void> {
-  const server = new grpc.Server();
-  const check: grpc.MethodDefinition<Buffer, Buffer> = {
-    path: "/envoy.service.auth.v3.Authorization/Check",
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: bytes,
-    requestDeserialize: bytes,
-    responseSerialize: bytes,
-    responseDeserialize: bytes,
-  };
-  server.addService(
-    { Check: check },
-    {
-      Check: (call: grpc.ServerUnaryCall<Buffer, Buffer>, reply: grpc.sendUnaryData<Buffer>) => {
-        reply(null, call.request.includes(refused) ? DENIED : ALLOWED);
-      },
-    },
+  return serveUnary(
+    { path: "/envoy.service.auth.v3.Authorization/Check", address: ADDRESS, port },
+    request => (request.includes(refused) ? DENIED : ALLOWED),
   );
-  return bound(server, port);
 }
 
 let collected = "";

@@ -3,9 +3,9 @@ import http from "node:http";
 import type net from "node:net";
 import tls from "node:tls";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import * as grpc from "@grpc/grpc-js";
 import type { Answer, PolicyOperations } from "./policy-operations";
 import { answerParent } from "./pod-process";
+import { serveUnary } from "./unary-server";
 
 const POD = process.env["TEST_POD"] ?? "";
 
@@ -45,39 +45,6 @@ function serveHttp(port: number, answer: Answer): Promise<void> {
   });
   server.on("connection", () => (state.connections += 1));
   return listening(server, port);
-}
-
-const bytes = (value: Buffer): Buffer => value;
-
-function unary(path: string, answer: (request: Buffer) => Buffer): grpc.Server {
-  const server = new grpc.Server();
-  const method: grpc.MethodDefinition<Buffer, Buffer> = {
-    path,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: bytes,
-    requestDeserialize: bytes,
-    responseSerialize: bytes,
-    responseDeserialize: bytes,
-  };
-  server.addService(
-    { Call: method },
-    {
-      Call: (call: grpc.ServerUnaryCall<Buffer, Buffer>, reply: grpc.sendUnaryData<Buffer>) => {
-        reply(null, answer(call.request));
-      },
-    },
-  );
-  return server;
-}
-
-function bound(server: grpc.Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(`0.0.0.0:${port}`, grpc.ServerCredentials.createInsecure(), error => {
-      if (error === null) resolve();
-      else reject(error);
-    });
-  });
 }
 
 /** The length-delimited fields of a message, in order. */
@@ -165,15 +132,18 @@ const operations: PolicyOperations = {
       });
     }),
   serveRateLimits: (port, limit) =>
-    bound(unary("/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", rateLimits(limit)), port),
+    serveUnary(
+      { path: "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", address: "0.0.0.0", port },
+      rateLimits(limit),
+    ),
   asked: () => Promise.resolve(questions),
   serveLogs: port =>
-    bound(
-      unary("/opentelemetry.proto.collector.logs.v1.LogsService/Export", request => {
+    serveUnary(
+      { path: "/opentelemetry.proto.collector.logs.v1.LogsService/Export", address: "0.0.0.0", port },
+      request => {
         collected += request.toString("latin1");
         return Buffer.alloc(0);
-      }),
-      port,
+      },
     ),
   logs: () => Promise.resolve(collected),
 };

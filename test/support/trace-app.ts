@@ -1,10 +1,10 @@
 /** An application that hands traces on, a client, and a small collector. */
 import http from "node:http";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import * as grpc from "@grpc/grpc-js";
 import { answerParent } from "./pod-process";
 import { zipkinSpans } from "./spans";
 import type { Span, TraceOperations, TraceTarget } from "./trace-operations";
+import { serveUnary } from "./unary-server";
 
 /** What applications are asked to hand on; each tracer has its own. */
 const HANDED_ON = /^(x-request-id|x-b3-.*|traceparent|tracestate)$/;
@@ -92,31 +92,6 @@ function otlpSpans(message: Uint8Array): Span[] {
   });
 }
 
-const bytes = (value: Buffer): Buffer => value;
-
-function otlpServer(): grpc.Server {
-  const server = new grpc.Server();
-  const Export: grpc.MethodDefinition<Buffer, Buffer> = {
-    path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: bytes,
-    requestDeserialize: bytes,
-    responseSerialize: bytes,
-    responseDeserialize: bytes,
-  };
-  server.addService(
-    { Export },
-    {
-      Export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, reply: grpc.sendUnaryData<Buffer>) => {
-        spans.push(...otlpSpans(call.request));
-        reply(null, Buffer.alloc(0));
-      },
-    },
-  );
-  return server;
-}
-
 const operations: TraceOperations = {
   serve: (port, next) =>
     listening(
@@ -146,12 +121,17 @@ const operations: TraceOperations = {
       });
     });
     await listening(zipkin, zipkinPort);
-    await new Promise<void>((resolve, reject) => {
-      otlpServer().bindAsync(`0.0.0.0:${otlpPort}`, grpc.ServerCredentials.createInsecure(), error => {
-        if (error === null) resolve();
-        else reject(error);
-      });
-    });
+    await serveUnary(
+      {
+        path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        address: "0.0.0.0",
+        port: otlpPort,
+      },
+      request => {
+        spans.push(...otlpSpans(request));
+        return Buffer.alloc(0);
+      },
+    );
   },
   spans: () => Promise.resolve(spans),
 };
