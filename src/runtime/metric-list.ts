@@ -100,7 +100,9 @@ export const METRICS = {
     "When a certificate ends: root, control-plane (its CA), webhook, serving (ADS), workload (the first of this replica's).",
     ["certificate"],
   ),
-  lag: gauge("osm_event_loop_lag_seconds", "Delay of the event loop since the last scrape.", ["quantile"]),
+  lag: gauge("osm_event_loop_lag_seconds", "Delay of the event loop in the last 30 to 60 seconds.", [
+    "quantile",
+  ]),
   memory: gauge("process_resident_memory_bytes", "Resident memory."),
   cpu: counter("process_cpu_seconds_total", "CPU time used."),
 } as const;

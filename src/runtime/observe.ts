@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { MeshConfigSpec } from "../api/mesh-config";
 import { API_KINDS } from "../api/kinds";
 import type { Diagnostic } from "../model/diagnostic";
@@ -7,6 +6,7 @@ import type { AdsServer, AdsStats } from "./ads/server";
 import type { MeshActions } from "./control-plane/actions";
 import type { World } from "./control-plane/world";
 import type { Engine } from "./engine";
+import { watchEventLoop } from "./event-loop-lag";
 import type { Informers } from "./kube/informers";
 import type { Fleet } from "./ledger/fleet";
 import { METRICS } from "./metric-list";
@@ -232,8 +232,7 @@ export function repairCounter(metrics: Metrics): (kind: string) => void {
 
 /** Memory, CPU time and event-loop lag of the process, read at each scrape. */
 export function observeProcess(metrics: Metrics): void {
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
+  const delay = watchEventLoop();
   const memory = metrics.gauge(METRICS.memory);
   const cpu = metrics.counter(METRICS.cpu);
   const lag = metrics.gauge(METRICS.lag);
@@ -243,8 +242,7 @@ export function observeProcess(metrics: Metrics): void {
     memory.set(process.memoryUsage.rss());
     cpu.inc({}, (user + system) / 1e6 - before);
     before = (user + system) / 1e6;
-    lag.set(delay.percentile(99) / 1e9, { quantile: "0.99" });
-    lag.set(delay.max / 1e9, { quantile: "1" });
-    delay.reset();
+    lag.set(delay.quantile(0.99), { quantile: "0.99" });
+    lag.set(delay.quantile(1), { quantile: "1" });
   });
 }
