@@ -2,7 +2,7 @@ import { API_KINDS } from "../api/kinds";
 import { MODULE, WATCHER } from "../install/names";
 import { LABEL_MONITORED_BY, PEPR_NAMESPACE, SIDECAR_CONTAINER } from "../model/mesh-words";
 import type { KubeClient, KubeObject } from "../runtime/kube";
-import { labelSelector } from "../runtime/kube/read";
+import { labelSelector, selectorText, type LabelSelector } from "../runtime/kube/read";
 import type { KubeCredentials } from "../runtime/kube/credentials";
 import { readText } from "./api-text";
 import { failureWords } from "./failure";
@@ -52,7 +52,7 @@ function withoutAnnotations<T extends KubeObject>(object: T): T {
 interface DeploymentView extends KubeObject {
   readonly spec: {
     readonly replicas?: number;
-    readonly selector: { readonly matchLabels?: Readonly<Record<string, string>> };
+    readonly selector: LabelSelector;
   };
   readonly status?: object;
 }
@@ -128,21 +128,17 @@ class Report {
   /** A Deployment and its pods. */
   async deployment(namespace: string, name: string): Promise<void> {
     const { kube } = this.request;
-    let labels: Readonly<Record<string, string>> | undefined;
+    let selected = "";
     await this.addJson(`namespaces/${namespace}/deployment-${name}.json`, async () => {
       const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
       const { metadata, spec, status } = await kube.get<DeploymentView>(path);
-      labels = spec.selector.matchLabels ?? {};
+      selected = selectorText(spec.selector);
       // The template has the environment and commands of its pods.
       const { replicas, selector } = spec;
       return { metadata: { ...metadata, annotations: undefined }, spec: { replicas, selector }, status };
     });
-    if (labels === undefined || Object.keys(labels).length === 0) return;
-    const pods = await this.pods(
-      `namespaces/${namespace}/deployment-${name}.pods.txt`,
-      namespace,
-      labelSelector(labels),
-    );
+    if (selected === "") return;
+    const pods = await this.pods(`namespaces/${namespace}/deployment-${name}.pods.txt`, namespace, selected);
     await this.application(namespace, new Set(pods.map(({ metadata }) => metadata.name)));
   }
 

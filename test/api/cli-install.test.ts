@@ -1,3 +1,4 @@
+import { DEFAULT_IMAGES } from "../../src/runtime/settings";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -283,6 +284,11 @@ describe("osm install, mesh upgrade and uninstall against a real API server", fu
     const [{ code, stdout, stderr }] = await Promise.all([running, controllers("mesh-system")]);
     expect(code, stderr).to.equal(0);
     expect(stdout).to.contain("OSM successfully upgraded mesh [shop-mesh]\n");
+    expect(stdout.split("\n")).to.include.members([
+      "  control plane: image registry.example/controller:v9 stays (--set controllerImage=IMAGE changes it)",
+      "  sidecars of pods made from now on: image envoy:v2",
+      `  their init containers: image ${DEFAULT_IMAGES.init}, that of this version`,
+    ]);
     expect(await variables()).to.deep.include({ OSM_NAMESPACE: "mesh-system", OSM_ENVOY_IMAGE: "envoy:v2" });
     const { spec } = await kube.get<Deployment>(`${DEPLOYMENTS}/pepr-osm`);
     expect(spec.replicas).to.equal(3);

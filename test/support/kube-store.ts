@@ -9,6 +9,8 @@ export class KubeStore implements KubeClient {
   beforeApply: (path: string) => void = () => undefined;
   /** Called before each read; what it throws is the answer. */
   beforeGet: (path: string) => void = () => undefined;
+  /** Called before each removal; what it throws is the answer. */
+  beforeDelete: (path: string) => void = () => undefined;
 
   put(path: string, metadata: Omit<KubeObject["metadata"], "name"> & object = {}, more: object = {}): this {
     const name = path.slice(path.lastIndexOf("/") + 1);
@@ -66,14 +68,14 @@ export class KubeStore implements KubeClient {
     return Promise.reject(new Error("nothing is watched here"));
   }
 
-  delete(path: string): Promise<void> {
-    if (!this.objects.delete(path)) return Promise.reject(notFound(path));
+  async delete(path: string): Promise<void> {
+    await Promise.resolve(path).then(this.beforeDelete);
+    if (!this.objects.delete(path)) throw notFound(path);
     this.deleted.push(path);
     // What is in a namespace goes with it.
     for (const key of this.objects.keys())
       if (path.startsWith("/api/v1/namespaces/") && key.includes(`${path.slice("/api/v1".length)}/`))
         this.objects.delete(key);
-    return Promise.resolve();
   }
 }
 
@@ -101,11 +103,20 @@ function selects(query: string, { metadata: { name, labels = {} } }: KubeObject)
   return field === `metadata.name=${name}` && hasLabels(wanted.get("labelSelector") ?? "", labels);
 }
 
-/** `a=b`, `a in (b,c)`, or a label alone. */
-function hasLabels(selector: string, labels: Readonly<Record<string, string>>): boolean {
-  if (selector === "") return true;
-  const set = /^(\S+) in \((.*)\)$/.exec(selector);
-  const [key = "", value] = set === null ? selector.split("=") : [set[1], set[2]];
+type Labels = Readonly<Record<string, string>>;
+
+/** Requirements by comma, all of which must hold. */
+function hasLabels(selector: string, labels: Labels): boolean {
+  const requirements = selector.split(/,(?![^(]*\))/).filter(one => one !== "");
+  return requirements.every(one => meets(one, labels));
+}
+
+/** `a=b`, `a in (b,c)`, `a notin (b,c)`, `!a`, or a label alone. */
+function meets(requirement: string, labels: Labels): boolean {
+  const [, not, key = "", operator, set] = /^(!?)([^\s=]+)(?:(=| in | notin )(.*))?$/.exec(requirement) ?? [];
   const label = labels[key];
-  return label !== undefined && (value?.split(",").includes(label) ?? true);
+  if (operator === undefined) return (label !== undefined) === (not === "");
+  const values = (set ?? "").replace(/^\(|\)$/g, "").split(",");
+  const isOne = label !== undefined && values.includes(label);
+  return operator === " notin " ? !isOne : isOne;
 }

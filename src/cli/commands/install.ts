@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { CliContext } from "../context";
 import { CommandError } from "../failure";
 import { allAddOns, installMesh, installerOf, durationOf } from "../install/run";
-import { wantedBy } from "../install/set-values";
+import { switchOf, wantedBy } from "../install/set-values";
 import { helmRelease } from "../install/helm";
 import { uninstallMesh } from "../install/uninstall";
 import { PEPR_NAMESPACE } from "../../model/mesh-words";
@@ -44,7 +44,8 @@ function settingsOf(context: CliContext, options: InstallOptions): readonly stri
   const shorthand = SHORTHANDS.flatMap(([flag, value]) => {
     const name = flag.slice(2).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
     const given = options[name];
-    return given === undefined ? [] : [`${value}=${given === true ? "true" : (given as string)}`];
+    if (given === undefined) return [];
+    return [`${value}=${String(given === true || switchOf(flag, given as string))}`];
   });
   const namespace = options.namespace ?? context.osmNamespace;
   return [`meshName=${context.meshName}`, `namespace=${namespace}`, ...shorthand, ...options.set];
@@ -150,7 +151,7 @@ async function uninstall(context: CliContext, options: UninstallOptions): Promis
     return;
   }
   const installer = await installerOf(context, durationOf(options.timeout, "timeout"));
-  await uninstallMesh(installer, {
+  const left = await uninstallMesh(installer, {
     meshName: context.meshName,
     osmNamespace,
     namespaces: options.deleteNamespace,
@@ -160,6 +161,10 @@ async function uninstall(context: CliContext, options: UninstallOptions): Promis
   context.say(`OSM [mesh name: ${context.meshName}] uninstalled`);
   if (!options.deleteClusterWideResources)
     context.say("Custom resource definitions and their objects were left; -a deletes them too.");
+  if (left.length > 0)
+    throw new CommandError(
+      `left, because you have not the rights: ${left.join(", ")}; somebody who has them runs the same command again`,
+    );
 }
 
 function addUninstall(program: Command, context: CliContext): void {

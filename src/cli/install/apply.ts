@@ -128,7 +128,8 @@ export async function waitForControlPlane(installer: Installer): Promise<void> {
   });
 }
 
-function meshConfigPath(namespace: string): string {
+/** Where the MeshConfig of a mesh is. */
+export function meshConfigPath(namespace: string): string {
   const row = apiKind("MeshConfig");
   return `/apis/${row?.group ?? ""}/${row?.version ?? ""}/namespaces/${namespace}/meshconfigs/${MESH_CONFIG_NAME}`;
 }

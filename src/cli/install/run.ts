@@ -5,12 +5,22 @@ import { MODULE } from "../../install/names";
 import type { LiveDeployment } from "../../install/deployments";
 import type { InstallObject } from "../../install/object";
 import { DEFAULT_OSM_NAMESPACE, PEPR_NAMESPACE } from "../../model/mesh-words";
+import { getIfThere } from "../../runtime/kube/read";
 import type { CliContext } from "../context";
 import { CommandError, UsageError } from "../failure";
-import { applyAddOns, applyObjects, configureMesh, undo, waitForControlPlane, type Installer } from "./apply";
+import {
+  applyAddOns,
+  applyObjects,
+  configureMesh,
+  meshConfigPath,
+  undo,
+  waitForControlPlane,
+  type Installer,
+} from "./apply";
 import { helmFlags, helmRelease, runHelm } from "./helm";
 import { keeping } from "./kept";
-import { configuredObjects, readManifest } from "./manifest";
+import { imageLines, type ConfiguredImages } from "./images";
+import { configuredObjects, meshVariables, readManifest } from "./manifest";
 import { findMeshes } from "../mesh-found";
 import { VERSION } from "../version";
 import { refuseDowngrade } from "./downgrade";
@@ -109,6 +119,7 @@ async function applyByHelm(
 ): Promise<void> {
   const { wanted, timeoutMs, atomic } = request;
   const release = await helmRelease(installer.kube);
+  const before = release === undefined ? undefined : await liveDeployment(installer);
   const where = release === undefined ? [] : ["--namespace", release.namespace];
   // What was set before stays, over the defaults of the new chart.
   const kept = release === undefined ? [] : ["--reset-then-reuse-values"];
@@ -116,7 +127,9 @@ async function applyByHelm(
   const name = release?.name ?? "osm";
   runHelm(context, ["upgrade", "--install", name, source, ...where, ...kept, ...flags, ...helmFlags(wanted)]);
   await waitForControlPlane(installer);
-  const { environment } = keeping(wanted, await liveDeployment(installer), undefined);
+  const after = await liveDeployment(installer);
+  if (before !== undefined) await tellImages(installer, before, after);
+  const { environment } = keeping(wanted, after, undefined);
   await configureMesh(installer, { ...wanted, environment });
   await applyAddOns(
     installer,
@@ -126,6 +139,17 @@ async function applyByHelm(
 
 const liveDeployment = ({ kube }: Installer): Promise<LiveDeployment> =>
   kube.get<LiveDeployment>(`/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/deployments/${MODULE}`);
+
+/** Says which images stay and which change. */
+async function tellImages(
+  { kube, say }: Installer,
+  before: LiveDeployment,
+  after: LiveDeployment,
+): Promise<void> {
+  const path = meshConfigPath(meshVariables(after)["OSM_NAMESPACE"] ?? DEFAULT_OSM_NAMESPACE);
+  const config = await getIfThere<{ readonly spec?: { readonly sidecar?: ConfiguredImages } }>(kube, path);
+  for (const line of imageLines(before, after, config?.spec?.sidecar ?? {})) say(line);
+}
 
 /** Refuses what would end a mesh that runs: going back too far, and writing over what Helm keeps. */
 async function refuseUpgrade(installer: Installer, byChart: boolean): Promise<void> {
@@ -158,6 +182,21 @@ export async function installMesh(
   if (upgrade !== undefined) await refuseUpgrade(installer, chart !== undefined);
   context.say(`Kubernetes ${version}: nothing stands in the way`);
   if (chart !== undefined) return applyByHelm(context, installer, request, chart);
-  const whole = upgrade === undefined ? wanted : keeping(wanted, await liveDeployment(installer), manifest);
-  await applyAll(installer, { ...request, wanted: whole });
+  if (upgrade === undefined) return applyAll(installer, request);
+  await applyOver(installer, request, manifest ?? []);
+}
+
+/** Applies a manifest over the mesh that runs, which keeps what it was installed with. */
+async function applyOver(
+  installer: Installer,
+  request: InstallRequest,
+  manifest: readonly InstallObject[],
+): Promise<void> {
+  const live = await liveDeployment(installer);
+  const wanted = keeping(request.wanted, live, manifest);
+  const next = configuredObjects(manifest, wanted).find(
+    ({ kind, metadata }) => kind === "Deployment" && metadata.name === MODULE,
+  );
+  if (next !== undefined) await tellImages(installer, live, next as LiveDeployment);
+  await applyAll(installer, { ...request, wanted });
 }

@@ -68,6 +68,9 @@ const MESH_CONFIG: Readonly<Record<string, string>> = {
   "featureFlags.enableMeshRootCertificate": "featureFlags.enableMeshRootCertificate",
 };
 
+/** Values that are true or false: the API server would refuse anything else, after the mesh is there. */
+const SWITCHES = /^(enable\w+|tracing\.enable|featureFlags\.\w+)$/;
+
 const LISTS: readonly string[] = Object.keys(MESH_CONFIG).filter(name => name.endsWith("List"));
 
 const ADD_ONS: Readonly<Record<string, AddOn>> = {
@@ -107,7 +110,13 @@ const WITHOUT_EFFECT: readonly (readonly [string, string])[] = [
 
 function scalar(text: string): Scalar {
   if (text === "true" || text === "false") return text === "true";
-  return /^-?(0|[1-9]\d*)$/.test(text) ? Number(text) : text;
+  return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(text) ? Number(text) : text;
+}
+
+/** What a switch says. Throws {@link UsageError} that calls it by `name` for what is neither true nor false. */
+export function switchOf(name: string, text: string): boolean {
+  if (text === "true" || text === "false") return text === "true";
+  throw new UsageError(`${name} is ${JSON.stringify(text)}, neither true nor false`);
 }
 
 /** Splits at commas that stand in no braces and behind no backslash, as Helm does. */
@@ -178,7 +187,8 @@ class Collector {
   private takeMeshConfig(plain: string, name: string, text: string): boolean {
     const field = MESH_CONFIG[plain];
     if (field === undefined) return false;
-    if (!LISTS.includes(plain)) this.meshConfig.set(field, scalar(text));
+    if (SWITCHES.test(plain)) this.meshConfig.set(field, switchOf(`--set: ${name}`, text));
+    else if (!LISTS.includes(plain)) this.meshConfig.set(field, scalar(text));
     else if (name === plain) this.meshConfig.set(field, listOf(text));
     else this.meshConfig.set(field, [...((this.meshConfig.get(field) ?? []) as Scalar[]), scalar(text)]);
     return true;
@@ -186,7 +196,7 @@ class Collector {
 
   private takeOther(name: string, text: string): boolean {
     const addOn = ADD_ONS[name];
-    if (addOn !== undefined) this.addOns.set(addOn, text === "true");
+    if (addOn !== undefined) this.addOns.set(addOn, switchOf(`--set: ${name}`, text));
     else if (name === "controllerImage") this.controllerImage = text;
     else if (/^(osmController\.replicaCount|controller\.replicas)$/.test(name))
       this.replicas = count(name, text);

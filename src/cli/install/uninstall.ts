@@ -35,6 +35,52 @@ const RBAC = "/apis/rbac.authorization.k8s.io/v1";
 const CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const OURS = `/apis/apps/v1/namespaces/${PEPR_NAMESPACE}/deployments`;
 
+/** An uninstallation under way: what may not be seen or deleted is told and passed over. */
+interface Remover extends Installer {
+  /** What had to be left, in words. */
+  readonly left: string[];
+}
+
+/**
+ * Kinds that only the chart makes, and only where its values ask for it. Who may not list them has most likely none, and did not
+ * install with it: Helm uninstalls what Helm has installed.
+ */
+const OF_THE_CHART: readonly string[] = ["horizontalpodautoscalers", "networkpolicies"];
+
+const pluralOf = (path: string): string => path.replace(/\?.*$/, "").replace(/^.*\//, "");
+
+/** The objects of a collection; none, and a word to the user, where he may not list it. */
+async function visible(remover: Remover, path: string): Promise<readonly KubeObject[]> {
+  try {
+    return await namesIn(remover.kube, path);
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    const plural = pluralOf(path);
+    remover.say(`  ${plural} left, if there are any: you may not list them`);
+    if (!OF_THE_CHART.includes(plural)) remover.left.push(plural);
+    return [];
+  }
+}
+
+/** Whether a collection may be listed; says so where it may not. */
+async function maySee(remover: Remover, path: string): Promise<boolean> {
+  const before = remover.left.length;
+  await visible(remover, path);
+  return remover.left.length === before;
+}
+
+/** Deletes one object; what may not be deleted is told and left. */
+async function removeIfAllowed(remover: Remover, path: string): Promise<void> {
+  try {
+    await remove(remover, path);
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    const [name = "", plural = ""] = path.split("/").reverse();
+    remover.say(`  ${plural} ${name} left: you may not delete it`);
+    remover.left.push(`${plural} ${name}`);
+  }
+}
+
 /** Deletes one object; false when it was not there. */
 async function remove({ kube, say }: Installer, path: string): Promise<boolean> {
   try {
@@ -102,12 +148,12 @@ const IN_CONTROL_NAMESPACE = [
   "/apis/pepr.dev/v1/namespaces/pepr-system/peprstores",
 ];
 
-async function removeBelongings(installer: Installer): Promise<void> {
+async function removeBelongings(remover: Remover): Promise<void> {
   for (const path of IN_CONTROL_NAMESPACE)
-    for (const { metadata } of (await namesIn(installer.kube, path)).filter(isOurs))
-      await remove(installer, `${path}/${metadata.name}`);
+    for (const { metadata } of (await visible(remover, path)).filter(isOurs))
+      await removeIfAllowed(remover, `${path}/${metadata.name}`);
   for (const kind of ["clusterrolebindings", "clusterroles"])
-    await remove(installer, `${RBAC}/${kind}/${MODULE}`);
+    await removeIfAllowed(remover, `${RBAC}/${kind}/${MODULE}`);
 }
 
 /** What else a namespace may hold that somebody would miss. */
@@ -139,20 +185,22 @@ async function othersThere(kube: KubeClient): Promise<readonly string[]> {
   return found.flat().filter(one => !EVERYWHERE.includes(one));
 }
 
+const namespaceList = (name: string): string =>
+  `/api/v1/namespaces?fieldSelector=${encodeURIComponent(`metadata.name=${name}`)}`;
+
 /** Whether the control plane made the namespace: one that was there before has none of these labels. */
 async function madeNamespace(kube: KubeClient, removal: Removal): Promise<boolean> {
-  const field = encodeURIComponent(`metadata.name=${removal.osmNamespace}`);
-  const [namespace] = await namesIn(kube, `/api/v1/namespaces?fieldSelector=${field}`);
+  const [namespace] = await namesIn(kube, namespaceList(removal.osmNamespace));
   const labels = namespace?.metadata.labels ?? {};
   return Object.entries(meshLabels(removal)).every(([name, value]) => labels[name] === value);
 }
 
 async function removeNamespaces(
-  installer: Installer,
+  remover: Remover,
   removal: Removal,
   others: readonly string[],
 ): Promise<void> {
-  const { kube, say } = installer;
+  const { kube, say } = remover;
   const names: string[] = [];
   if (await madeNamespace(kube, removal)) names.push(removal.osmNamespace);
   else
@@ -161,11 +209,9 @@ async function removeNamespaces(
     );
   if (others.length === 0) names.push(PEPR_NAMESPACE);
   else say(`  namespaces ${PEPR_NAMESPACE} left: it holds ${others.slice(0, 5).join(", ")}`);
-  for (const name of names) await remove(installer, `/api/v1/namespaces/${name}`);
-  for (const name of names) {
-    const field = encodeURIComponent(`metadata.name=${name}`);
-    await waitGone(installer, "namespace", `/api/v1/namespaces?fieldSelector=${field}`);
-  }
+  for (const name of names) await removeIfAllowed(remover, `/api/v1/namespaces/${name}`);
+  for (const name of names.filter(one => !remover.left.includes(`namespaces ${one}`)))
+    await waitGone(remover, "namespace", namespaceList(name));
 }
 
 interface Managed {
@@ -182,18 +228,21 @@ function isAppliedBy({ metadata }: KubeObject, by: string): boolean {
   );
 }
 
-async function removeClusterWide(installer: Installer, others: readonly string[]): Promise<void> {
+async function removeClusterWide(remover: Remover, others: readonly string[]): Promise<void> {
   for (const plural of ["configmaps", "secrets"]) {
-    for (const { metadata } of await namesIn(installer.kube, `/api/v1/${plural}?labelSelector=${PART_OF}`))
-      await remove(installer, `/api/v1/namespaces/${metadata.namespace ?? ""}/${plural}/${metadata.name}`);
+    for (const { metadata } of await visible(remover, `/api/v1/${plural}?labelSelector=${PART_OF}`))
+      await removeIfAllowed(
+        remover,
+        `/api/v1/namespaces/${metadata.namespace ?? ""}/${plural}/${metadata.name}`,
+      );
   }
   const label = encodeURIComponent("app.kubernetes.io/name=openservicemesh.io");
-  for (const definition of await namesIn(installer.kube, `${CRDS}?labelSelector=${label}`)) {
+  for (const definition of await visible(remover, `${CRDS}?labelSelector=${label}`)) {
     const { name } = definition.metadata;
-    if (isAppliedBy(definition, MANAGER_MESH)) await remove(installer, `${CRDS}/${name}`);
-    else installer.say(`  customresourcedefinitions ${name} left: this mesh did not apply it`);
+    if (isAppliedBy(definition, MANAGER_MESH)) await removeIfAllowed(remover, `${CRDS}/${name}`);
+    else remover.say(`  customresourcedefinitions ${name} left: this mesh did not apply it`);
   }
-  if (others.length === 0) await remove(installer, `${CRDS}/peprstores.pepr.dev`);
+  if (others.length === 0) await removeIfAllowed(remover, `${CRDS}/peprstores.pepr.dev`);
 }
 
 const CLASSIC = encodeURIComponent("app in (osm-controller,osm-injector,osm-bootstrap)");
@@ -214,30 +263,36 @@ async function refuseBesideClassic(kube: KubeClient, removal: Removal): Promise<
 }
 
 /** Takes back what `osm install` has put beside the mesh; what came another way, with a chart of its own, stays. */
-async function removeAddOns(installer: Installer, objects: readonly InstallObject[]): Promise<void> {
+async function removeAddOns(remover: Remover, objects: readonly InstallObject[]): Promise<void> {
   for (const object of [...objects].reverse()) {
     const path = objectPath(object);
     try {
-      const live = await installer.kube.get<KubeObject>(path);
-      if (isAppliedBy(live, MANAGER_ADD_ONS)) await remove(installer, path);
+      const live = await remover.kube.get<KubeObject>(path);
+      if (isAppliedBy(live, MANAGER_ADD_ONS)) await removeIfAllowed(remover, path);
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      if (isForbidden(error))
+        remover.say(`  ${object.kind} ${object.metadata.name} left, if there is one: you may not read it`);
+      else if (!isNotFound(error)) throw error;
     }
   }
 }
 
 /**
  * Takes the mesh out, and nothing that others made. Objects that are not there are passed over, so that a second run finishes
- * what a first one began. Rejects with {@link CommandError} before anything is changed where Open Service Mesh itself might lose
- * something.
+ * what a first one began. The control plane has to go whole; of the rest what the user may not see or delete is told and left, and
+ * given as words. Rejects with {@link CommandError} before anything is changed where Open Service Mesh itself might lose something.
  */
-export async function uninstallMesh(installer: Installer, removal: Removal): Promise<void> {
+export async function uninstallMesh(installer: Installer, removal: Removal): Promise<readonly string[]> {
   await refuseBesideClassic(installer.kube, removal);
   await removeControlPlane(installer);
-  await removeBelongings(installer);
-  await removeAddOns(installer, removal.addOns ?? []);
-  if (!removal.clusterWide && !removal.namespaces) return;
+  const remover: Remover = { ...installer, left: [] };
+  await removeBelongings(remover);
+  await removeAddOns(remover, removal.addOns ?? []);
+  if (!removal.clusterWide && !removal.namespaces) return remover.left;
   const others = await othersThere(installer.kube);
-  if (removal.clusterWide) await removeClusterWide(installer, others);
-  if (removal.namespaces) await removeNamespaces(installer, removal, others);
+  if (removal.clusterWide) await removeClusterWide(remover, others);
+  // Who may not list them is told so, and nothing is deleted that may be another's.
+  if (removal.namespaces && (await maySee(remover, namespaceList(removal.osmNamespace))))
+    await removeNamespaces(remover, removal, others);
+  return remover.left;
 }

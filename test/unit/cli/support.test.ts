@@ -116,6 +116,34 @@ describe("osm support and logs", () => {
     expect(names.filter(name => /other-1|docs-1/.test(name))).to.deep.equal([]);
   });
 
+  it("reports the pods of a Deployment that selects by sets", async () => {
+    const kube = new KubeStore();
+    const matchExpressions = [
+      { key: "app", operator: "In", values: ["pay", "pay-old"] },
+      { key: "tier", operator: "Exists" },
+      { key: "canary", operator: "DoesNotExist" },
+      { key: "zone", operator: "NotIn", values: ["lab", "home"] },
+    ];
+    kube.put(
+      "/apis/apps/v1/namespaces/bank/deployments/pay",
+      {},
+      { spec: { selector: { matchExpressions } } },
+    );
+    const fits = { app: "pay", tier: "back" };
+    for (const [name, labels] of [
+      ["meant-1", fits],
+      ["meant-2", { ...fits, app: "pay-old", zone: "west" }],
+      ["other-app", { ...fits, app: "shop" }],
+      ["other-tier", { app: "pay" }],
+      ["other-canary", { ...fits, canary: "yes" }],
+      ["other-zone", { ...fits, zone: "lab" }],
+    ] as const)
+      kube.put(`/api/v1/namespaces/bank/pods/${name}`, { labels }, { spec: { containers: [] } });
+    const files = await report(kube, { deployments: ["bank/pay"] });
+    expect(files.get("namespaces/bank/deployment-pay.pods.txt")).to.equal("meant-1\nmeant-2\n");
+    expect([...files.keys()]).to.include("namespaces/bank/meant-1/pod.json");
+  });
+
   it("reports the rest where pods may not be listed", async () => {
     const kube = new KubeStore();
     kube.beforeGet = path => {
@@ -212,6 +240,30 @@ describe("--set of osm install", () => {
       [["observability", "tracing", "address"], "jaeger,east"],
     ]);
     expect([wanted.addOns, wanted.imagePullSecrets]).to.deep.equal([["grafana"], ["registry"]]);
+  });
+
+  it("reads numbers with a fraction", () => {
+    expect(wantedBy(["osm.tracing.samplingPercentage=12.5"]).meshConfig).to.deep.equal([
+      [["observability", "tracing", "samplingPercentage"], 12.5],
+    ]);
+  });
+
+  it("refuses what is neither true nor false where that is asked", async () => {
+    for (const name of [
+      "deployPrometheus",
+      "enableEgress",
+      "tracing.enable",
+      "featureFlags.enableRetryPolicy",
+    ])
+      expect(() => wantedBy([`${name}=maybe`]), name).to.throw(
+        `--set: ${name} is "maybe", neither true nor false`,
+      );
+    const flag = await osm(["install", "--enable-prometheus=maybe"]);
+    expect(flag).to.deep.equal({
+      code: 2,
+      stdout: "",
+      stderr: 'Error: --enable-prometheus is "maybe", neither true nor false\n',
+    });
   });
 
   it("says why a value of OSM's does nothing, and refuses one that is none", () => {

@@ -117,6 +117,54 @@ describe("osm uninstall mesh beside others", () => {
     expect(kube.has("/api/v1/namespaces/osm-system")).to.equal(true);
   });
 
+  /** For somebody who may not read or delete what is at these paths. */
+  function bounded(kube: KubeStore, { read = /^$/, remove = /^$/ }): KubeStore {
+    const refuse = (paths: RegExp) => (path: string) => {
+      if (paths.test(path)) throw new KubeError(403, "Forbidden", `${path}: 403 forbidden`);
+    };
+    return Object.assign(kube, { beforeGet: refuse(read), beforeDelete: refuse(remove) });
+  }
+
+  it("goes on where the chart's own kinds may not be listed, and says so", async () => {
+    const run = installer(bounded(ours(), { read: /horizontalpodautoscalers|networkpolicies/ }));
+    expect(await uninstallMesh(run, { ...SETTINGS, namespaces: false, clusterWide: false })).to.deep.equal(
+      [],
+    );
+    expect(run.said).to.include.members([
+      "  horizontalpodautoscalers left, if there are any: you may not list them",
+      "  networkpolicies left, if there are any: you may not list them",
+      "  services osm-controller deleted",
+    ]);
+  });
+
+  it("goes on where other things may not be listed or deleted, and gives what it left", async () => {
+    const kube = bounded(ours(), {
+      read: /(services|configmaps)(\?|$)/,
+      remove: /customresourcedefinitions/,
+    });
+    const run = installer(kube);
+    const left = await uninstallMesh(run, ALL);
+    expect(left).to.include.members([
+      "services",
+      "configmaps",
+      "customresourcedefinitions traffictargets.access.smi-spec.io",
+    ]);
+    expect(run.said).to.include(
+      "  customresourcedefinitions traffictargets.access.smi-spec.io left: you may not delete it",
+    );
+    expect(kube.has("/api/v1/namespaces/pepr-system/secrets/pepr-osm-tls"), "what may be deleted").to.equal(
+      false,
+    );
+    expect(kube.has("/api/v1/namespaces/osm-system")).to.equal(false);
+    expect(kube.has("/api/v1/namespaces/pepr-system"), "nobody knows what it holds").to.equal(true);
+  });
+
+  it("leaves namespaces that may not be listed", async () => {
+    const kube = bounded(ours(), { read: /namespaces\?/ });
+    expect(await uninstallMesh(installer(kube), ALL)).to.deep.equal(["namespaces"]);
+    expect(kube.has("/api/v1/namespaces/osm-system")).to.equal(true);
+  });
+
   for (const theirs of [
     `${APPS}/pepr-system/statefulsets/database`,
     "/apis/batch/v1/namespaces/pepr-system/cronjobs/nightly",

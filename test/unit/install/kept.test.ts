@@ -1,11 +1,13 @@
 import { expect } from "chai";
 import { allAddOns } from "../../../src/cli/install/run";
 import { keeping } from "../../../src/cli/install/kept";
+import { imageLines } from "../../../src/cli/install/images";
 import { helmFlags } from "../../../src/cli/install/helm";
 import { preflight } from "../../../src/cli/install/preflight";
 import { wantedBy } from "../../../src/cli/install/set-values";
 import { uninstallMesh } from "../../../src/cli/install/uninstall";
 import type { LiveDeployment } from "../../../src/install/deployments";
+import { DEFAULT_IMAGES } from "../../../src/runtime/settings";
 import { objectPath, type InstallObject } from "../../../src/install/object";
 import { KubeStore } from "../../support/kube-store";
 
@@ -51,6 +53,27 @@ describe("what an upgrade keeps", () => {
       replicas: 1,
       imagePullSecrets: ["new"],
     });
+  });
+
+  it("is told of images, one by one: what stays, what changes, and what MeshConfig decides", () => {
+    const before = deployment("registry.example/controller:v1");
+    const withSidecar = (image: string, sidecar: string): LiveDeployment => {
+      const env = [{ name: "OSM_ENVOY_IMAGE", value: sidecar }];
+      return { ...before, spec: { template: { spec: { containers: [{ image, env }] } } } };
+    };
+    expect(imageLines(before, before, { initContainerImage: "init:mine", envoyImage: "" })).to.deep.equal([
+      "  control plane: image registry.example/controller:v1 stays (--set controllerImage=IMAGE changes it)",
+      `  sidecars of pods made from now on: image ${DEFAULT_IMAGES.envoy}, that of this version`,
+      "  their init containers: image init:mine stays, as MeshConfig says",
+    ]);
+    const after = withSidecar("controller:v2", "envoy:v2");
+    expect(imageLines(before, after, {}).slice(0, 2)).to.deep.equal([
+      "  control plane: image controller:v2, before registry.example/controller:v1",
+      "  sidecars of pods made from now on: image envoy:v2",
+    ]);
+    expect(imageLines(withSidecar("controller:v1", "envoy:v1"), after, {})[1]).to.equal(
+      "  sidecars of pods made from now on: image envoy:v2, before envoy:v1",
+    );
   });
 
   it("is told to Helm by the chart's names", () => {
