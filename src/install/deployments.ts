@@ -1,6 +1,6 @@
 import type { InstallObject } from "./object";
 import { covers } from "./covers";
-import { ADMISSION_PODS } from "./names";
+import { ADMISSION_PODS, WATCHER_PODS } from "./names";
 import { canonicalQuantity } from "./quantity";
 import { withReadOnlyRoot, type PodSpec } from "./read-only-root";
 
@@ -49,22 +49,31 @@ export interface LiveDeployment extends InstallObject {
   };
 }
 
-/** Where nothing else is said: on other nodes than the pods that serve, as far as there are some. */
-export const DEFAULT_AFFINITY = {
+const awayFrom = (matchLabels: Readonly<Record<string, string>>) => ({
   podAntiAffinity: {
     preferredDuringSchedulingIgnoredDuringExecution: [
       {
         weight: 100,
-        podAffinityTerm: {
-          labelSelector: { matchLabels: ADMISSION_PODS },
-          topologyKey: "kubernetes.io/hostname",
-        },
+        podAffinityTerm: { labelSelector: { matchLabels }, topologyKey: "kubernetes.io/hostname" },
       },
     ],
   },
-} as const;
+});
 
-/** What standard `restricted` of Pod Security asks for besides what Pepr writes. */
+/** Where nothing else is said: on other nodes than the pods that serve, as far as there are some. */
+export const DEFAULT_AFFINITY = awayFrom(ADMISSION_PODS);
+
+/** What releases before this one said by default; nobody chose it, so it is no user's to keep. */
+const FORMER_AFFINITIES: readonly object[] = [awayFrom(WATCHER_PODS)];
+
+/** A user's own affinity, or the default. */
+function affinityOf({ affinity }: PodTemplateSpec): unknown {
+  if (affinity === undefined || affinity === null) return DEFAULT_AFFINITY;
+  const isFormer = FORMER_AFFINITIES.some(former => covers(affinity, former) && covers(former, affinity));
+  return isFormer ? DEFAULT_AFFINITY : affinity;
+}
+
+/** What standard `restricted` of Pod Security asks for besides what Pepr writes; a user's own profile stays. */
 const SECCOMP = { seccompProfile: { type: "RuntimeDefault" } };
 
 function wantedPodSpec(live: PodTemplateSpec, size: PodSize): PodSpec {
@@ -75,9 +84,8 @@ function wantedPodSpec(live: PodTemplateSpec, size: PodSize): PodSpec {
   return withReadOnlyRoot({
     ...live,
     terminationGracePeriodSeconds: GRACE_SECONDS,
-    // A user's own stays.
-    affinity: live.affinity ?? DEFAULT_AFFINITY,
-    securityContext: { ...live.securityContext, ...SECCOMP },
+    affinity: affinityOf(live),
+    securityContext: { ...SECCOMP, ...live.securityContext },
     containers: live.containers.map(container => ({ ...container, ...PROBES, resources })),
   });
 }

@@ -165,6 +165,45 @@ describe("size of the control plane's Deployments", () => {
     expect(sized?.metadata.annotations).to.deep.equal({ "pepr.dev/description": "d" });
     expect(sizedDeployment({ ...live, spec }, DEFAULT_POD_SIZE)).to.equal(undefined);
   });
+
+  const podSpecFor = (more: object): Readonly<Record<string, unknown>> => {
+    const { template } = live.spec;
+    const changed = {
+      ...live,
+      spec: { ...live.spec, template: { ...template, spec: { ...template.spec, ...more } } },
+    };
+    const sized = sizedDeployment(changed, DEFAULT_POD_SIZE)?.["spec"] as typeof live.spec;
+    return sized.template.spec;
+  };
+  const away = (matchLabels: object): object => {
+    const podAffinityTerm = { labelSelector: { matchLabels }, topologyKey: "kubernetes.io/hostname" };
+    const preferred = [{ weight: 100, podAffinityTerm }];
+    return { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: preferred } };
+  };
+
+  it("keeps an affinity that somebody chose, and not the default of an older release", () => {
+    const admission = away({ app: "pepr-osm", "pepr.dev/controller": "admission" });
+    const former = away({ app: "pepr-osm-watcher", "pepr.dev/controller": "watcher" });
+    const nodeAffinity = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{}] } };
+    expect(podSpecFor({})["affinity"]).to.deep.equal(admission);
+    expect(podSpecFor({ affinity: former })["affinity"]).to.deep.equal(admission);
+    for (const own of [{ nodeAffinity }, { ...former, nodeAffinity }, away({ app: "database" })])
+      expect(podSpecFor({ affinity: own })["affinity"]).to.deep.equal(own);
+  });
+
+  it("keeps a seccomp profile that somebody chose", () => {
+    const seccompProfile = { type: "Localhost", localhostProfile: "mesh.json" };
+    expect(
+      podSpecFor({ securityContext: { runAsUser: 7, seccompProfile } })["securityContext"],
+    ).to.deep.equal({
+      runAsUser: 7,
+      seccompProfile,
+    });
+    expect(podSpecFor({ securityContext: { runAsUser: 7 } })["securityContext"]).to.deep.equal({
+      runAsUser: 7,
+      seccompProfile: { type: "RuntimeDefault" },
+    });
+  });
 });
 
 describe("namespaces", () => {
