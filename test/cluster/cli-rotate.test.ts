@@ -25,7 +25,7 @@ if (FULL)
       await config.patch({ featureFlags: { enableMeshRootCertificate: true } });
     });
     after(async () => {
-      for (const root of roots) await root.remove();
+      await LiveRoots.removeAll(roots);
       await config.restore();
       await TestNamespace.removeAll();
     });

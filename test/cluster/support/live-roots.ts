@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { until } from "../../../hack/cluster/progress";
 import type { RotationState } from "../../../src/certificate/root-rotation";
 import { parseRotation } from "../../../src/certificate/rotation-record";
@@ -8,6 +7,7 @@ import { createRoot } from "../../../src/runtime/secrets/authority";
 import type { KubeObject } from "../../../src/runtime/kube";
 import { isNotFound } from "../../../src/runtime/kube/errors";
 import type { Mesh } from "./mesh";
+import { processesOf, signal } from "./pod-processes";
 
 const SECRETS = `/api/v1/namespaces/${DEFAULT_OSM_NAMESPACE}/secrets`;
 const ROOTS = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${DEFAULT_OSM_NAMESPACE}/meshrootcertificates`;
@@ -28,6 +28,19 @@ interface SecretView extends KubeObject {
   readonly data?: Readonly<Record<string, string>>;
 }
 
+/** What a MeshRootCertificate says. */
+interface RootSpec {
+  readonly trustDomain: string;
+  readonly role: "active" | "passive";
+  readonly provider: object;
+}
+
+/** A new CA that lives for ten years from a moment, epoch milliseconds, as a Secret has it. */
+export function secretWithCa(born: number): Readonly<Record<string, string>> {
+  const { certPem, keyPem } = createRoot(born);
+  return { "ca.crt": certPem, "private.key": keyPem };
+}
+
 /** A MeshRootCertificate of the real mesh with its CA in a Secret, and the one process that rotates. */
 export class LiveRoots {
   private constructor(
@@ -36,17 +49,27 @@ export class LiveRoots {
   ) {}
 
   /** Puts a new CA into a Secret, with the right to read it, and makes a MeshRootCertificate of it, active by default. */
-  public static async create(
+  public static create(
     mesh: Mesh,
     name: string,
     trustDomain: string,
     role: "active" | "passive" = "active",
   ): Promise<LiveRoots> {
+    const provider = { tresor: { ca: { secretRef: { name, namespace: DEFAULT_OSM_NAMESPACE } } } };
+    return LiveRoots.of(mesh, name, { trustDomain, role, provider, secret: secretWithCa(Date.now()) });
+  }
+
+  /** A MeshRootCertificate of any provider, the Secret of its name, and the right to read that. */
+  public static async of(
+    mesh: Mesh,
+    name: string,
+    { secret, ...spec }: RootSpec & { readonly secret: Readonly<Record<string, string>> },
+  ): Promise<LiveRoots> {
     const roots = new LiveRoots(mesh, name);
-    const root = createRoot(Date.now());
     const metadata = { name, namespace: DEFAULT_OSM_NAMESPACE };
-    const encode = (text: string): string => Buffer.from(text).toString("base64");
-    const data = { "ca.crt": encode(root.certPem), "private.key": encode(root.keyPem) };
+    const data = Object.fromEntries(
+      Object.entries(secret).map(([key, text]) => [key, Buffer.from(text).toString("base64")]),
+    );
     await roots.make(SECRETS, { apiVersion: "v1", kind: "Secret", metadata, type: "Opaque", data });
     const group = "rbac.authorization.k8s.io";
     const rules = [{ apiGroups: [""], resources: ["secrets"], resourceNames: [name], verbs: ["get"] }];
@@ -58,12 +81,11 @@ export class LiveRoots {
       roleRef: { apiGroup: group, kind: "Role", name },
       subjects: [{ kind: "ServiceAccount", name: "pepr-osm", namespace: PEPR_NAMESPACE }],
     });
-    const tresor = { ca: { secretRef: metadata } };
     await roots.make(ROOTS, {
       apiVersion: "config.openservicemesh.io/v1alpha2",
       kind: "MeshRootCertificate",
       metadata,
-      spec: { role, trustDomain, provider: { tresor } },
+      spec,
     });
     return roots;
   }
@@ -110,17 +132,25 @@ export class LiveRoots {
     });
   }
 
+  /** Takes all of it away; what was never made is passed by. */
+  public remove(): Promise<void> {
+    return LiveRoots.removeAll([this]);
+  }
+
   /**
-   * Takes all of it away; what was never made is passed by. Wherever the rotation is, it leads back first, or whoever comes
-   * next would find a mesh whose root nobody can issue from.
+   * Takes several away. Wherever the rotation is, it leads back to the built-in root first, or whoever comes next would find a mesh
+   * whose root nobody can issue from; and that it does only when none of them is left.
    */
-  public async remove(): Promise<void> {
-    await this.delete(ROOTS);
+  public static async removeAll(all: readonly LiveRoots[]): Promise<void> {
+    for (const roots of all) await roots.delete(ROOTS);
+    const [first] = all;
+    if (first === undefined) return;
     await until("the way back to the built-in root", LONG_MS, async () => {
-      const [root, ...others] = (await LiveRoots.record(this.mesh))?.roots ?? [];
-      return root?.owner === undefined && others.length === 0 ? true : undefined;
+      const [root, ...others] = (await LiveRoots.record(first.mesh))?.roots ?? [];
+      return root?.owner === undefined && others.length === 0;
     });
-    for (const place of [`${ROLES}/rolebindings`, `${ROLES}/roles`, SECRETS]) await this.delete(place);
+    for (const roots of all)
+      for (const place of [`${ROLES}/rolebindings`, `${ROLES}/roles`, SECRETS]) await roots.delete(place);
   }
 
   private async delete(place: string): Promise<void> {
@@ -130,21 +160,6 @@ export class LiveRoots {
   }
 }
 
-/** Processes of a pod; this machine is its node. */
-function processesOf(uid: string): readonly number[] {
-  const read = (pid: string, file: string): string => {
-    try {
-      return readFileSync(`/proc/${pid}/${file}`, "utf8");
-    } catch {
-      return "";
-    }
-  };
-  return readdirSync("/proc")
-    .filter(name => /^\d+$/.test(name))
-    .filter(pid => read(pid, "cgroup").includes(uid) && !read(pid, "cmdline").startsWith("/pause"))
-    .map(Number);
-}
-
 /**
  * Kills the processes of the single writer as a fault would, without a word to them, and deletes what is left of its pod:
  * the kubelet would wait longer each time before it starts the same pod again.
@@ -152,16 +167,8 @@ function processesOf(uid: string): readonly number[] {
 export async function killWriter(mesh: Mesh): Promise<void> {
   const pods = await mesh.controlPlane(WATCHER);
   for (const { metadata } of pods) {
-    for (const pid of processesOf(metadata.uid)) kill(pid);
+    for (const pid of processesOf(metadata.uid)) signal(pid, "SIGKILL");
     const now = ["--grace-period=0", "--force", "--wait=false"];
     await mesh.kubectl.must(["-n", PEPR_NAMESPACE, "delete", "pod", metadata.name, ...now]);
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended with the one before it.
   }
 }
