@@ -1,147 +1,147 @@
-/** A process full of simulated proxies: one TLS connection and one delta stream each, every response acknowledged. */
-import * as grpc from "@grpc/grpc-js";
-import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { ADS_SAN } from "../../src/model/mesh-words";
-import { TYPE_URLS } from "../../src/xds/resource";
-import { encodeRequest } from "../support/ads-client";
-import { monotonic, type FromFleet, type ToFleet } from "./protocol";
+/** The simulated proxies (fleet/main.go) as seen from the benchmark: one process, told by lines of JSON. */
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { createInterface } from "node:readline";
+import type { TypeUrl } from "../../src/xds/resource";
 
-const DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-const identity = (bytes: Buffer): Buffer => bytes;
-/** Types in the order Envoy asks for them; names of routes and endpoints are not followed, all are wanted. */
-const SUBSCRIPTIONS = [
-  { typeUrl: TYPE_URLS.cluster },
-  { typeUrl: TYPE_URLS.endpoint, subscribe: ["*"] },
-  { typeUrl: TYPE_URLS.secret, subscribe: ["service-cert", "root-cert-for-mtls"] },
-  { typeUrl: TYPE_URLS.listener },
-  { typeUrl: TYPE_URLS.route, subscribe: ["*"] },
-];
-/** Connections opened at once. */
-const CONNECTING = 50;
-
-interface Header {
-  readonly typeUrl: string;
-  readonly nonce: string;
+/** Content that proxies are to receive. */
+export interface Condition {
+  readonly type: TypeUrl;
+  /** Name of the resource. */
+  readonly name: string;
+  /** Bytes that it has, or has no more; absent: any. */
+  readonly contains?: string;
+  readonly lacks?: string;
+  /** The resource is removed. */
+  readonly gone?: boolean;
+  /** A proxy that holds a resource of this name already need not receive it. */
+  readonly unlessHeld?: boolean;
+  /** Proxies by number; absent: all. */
+  readonly proxies?: readonly number[];
 }
 
-function headerOf(bytes: Uint8Array): Header {
-  const reader = new BinaryReader(bytes);
-  const header = { typeUrl: "", nonce: "" };
-  while (reader.pos < reader.len) {
-    const [field, wire] = reader.tag();
-    if (wire === WireType.LengthDelimited && field === 4) header.typeUrl = reader.string();
-    else if (wire === WireType.LengthDelimited && field === 5) header.nonce = reader.string();
-    else reader.skip(wire, field);
-  }
-  return header;
+/** Sums over all proxies since the last {@link Fleet.expect}. */
+export interface Counts {
+  readonly responses: number;
+  readonly bytes: number;
+  readonly resources: number;
+  readonly removed: number;
+  /** When the last response came, monotonic milliseconds; 0: none came. */
+  readonly lastAt: number;
+  /** Responses of clusters, endpoints, secrets, listeners, routes. */
+  readonly byType: readonly number[];
 }
 
-/** Pause before a proxy whose stream failed comes again, milliseconds. */
-const RECONNECT_MS = 500;
+/** When what was expected came to the first and to the last proxy, monotonic milliseconds; 0: nothing was expected. */
+export interface Arrival {
+  readonly first: number;
+  readonly last: number;
+}
 
-class Proxy {
-  readonly answered = new Set<string>();
-  onAnswer: ((typeUrl: string) => void) | undefined;
-  private closed = false;
-  private end: () => void = () => undefined;
+interface Answers {
+  readonly connected: { readonly at: number };
+  readonly armed: { readonly expected: number };
+  readonly done: Arrival;
+  readonly quiet: { readonly counts: Counts; readonly told: number; readonly failures: number };
+  readonly broken: object;
+  readonly disconnected: object;
+}
 
-  constructor(
-    private readonly address: string,
-    private readonly credentials: grpc.ChannelCredentials,
-    private readonly token: string,
-  ) {
-    this.open();
-  }
+/** Where proxies connect. */
+export interface Target {
+  readonly address: string;
+  /** PEM of the roots of the server's certificate. */
+  readonly root: string;
+  readonly serverName: string;
+}
 
-  private open(): void {
-    const client = new grpc.Client(this.address, this.credentials, {
-      "grpc.ssl_target_name_override": ADS_SAN,
-      "grpc.use_local_subchannel_pool": 1,
-      "grpc.max_receive_message_length": -1,
-      "grpc.enable_channelz": 0,
+const TIMEOUT_MS = 180_000;
+
+/** Simulated proxies, by number in the order of their connecting. */
+export class Fleet {
+  private readonly process: ChildProcessWithoutNullStreams;
+  private readonly waiting = new Map<string, (answer: never) => void>();
+  private fail: (error: Error) => void = () => undefined;
+  private readonly over: Promise<never>;
+  private to: Target | undefined;
+
+  constructor(program: string) {
+    this.process = spawn(program, [], { env: { ...process.env, GOGC: "400" } });
+    this.process.stderr.pipe(process.stderr);
+    this.over = new Promise((_, reject) => (this.fail = reject));
+    this.over.catch(() => undefined);
+    this.process.once("exit", code => {
+      this.fail(new Error(`the fleet ended (${String(code)})`));
     });
-    const metadata = new grpc.Metadata();
-    metadata.set("authorization", `Bearer ${this.token}`);
-    const call = client.makeBidiStreamRequest(DELTA, identity, identity, metadata);
-    this.end = () => {
-      call.cancel();
-      client.close();
-    };
-    call.on("error", error => {
-      client.close();
-      if (this.closed) return;
-      process.stderr.write(`proxy: ${error.message}\n`);
-      setTimeout(() => {
-        if (!this.closed) this.open();
-      }, RECONNECT_MS);
-    });
-    call.on("data", (bytes: Buffer) => {
-      const { typeUrl, nonce } = headerOf(bytes);
-      call.write(encodeRequest({ typeUrl, nonce }));
-      this.answered.add(typeUrl);
-      this.onAnswer?.(typeUrl);
-    });
-    for (const [index, request] of SUBSCRIPTIONS.entries()) {
-      call.write(encodeRequest(index === 0 ? { nodeId: "bench", ...request } : request));
-    }
-  }
-
-  /** Resolves when every type has been answered once. */
-  configured(): Promise<void> {
-    return new Promise(resolve => {
-      const look = (): void => {
-        if (SUBSCRIPTIONS.every(({ typeUrl }) => this.answered.has(typeUrl))) resolve();
-      };
-      this.onAnswer = look;
-      look();
+    createInterface({ input: this.process.stdout }).on("line", line => {
+      const answer = JSON.parse(line) as { readonly op: string };
+      this.waiting.get(answer.op)?.(answer as never);
     });
   }
 
-  close(): void {
-    this.closed = true;
-    this.end();
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  /** Connects proxies, at most `parallel` of them at once; resolves when all are configured. Bare ones only acknowledge. */
+  async connect(target: Target, tokens: readonly string[], parallel: number, bare = false): Promise<number> {
+    this.to = target;
+    const timeoutMs = TIMEOUT_MS - 10_000;
+    return (await this.ask({ op: "connect", ...target, tokens, parallel, bare, timeoutMs }, "connected")).at;
+  }
+
+  /** Puts proxies with other identities into the places of some. */
+  async replace(proxies: readonly number[], tokens: readonly string[]): Promise<number> {
+    const timeoutMs = TIMEOUT_MS - 10_000;
+    const command = { op: "replace", ...this.to, proxies, tokens, parallel: proxies.length, timeoutMs };
+    return (await this.ask(command, "connected")).at;
+  }
+
+  /** From now on waits for this; the result resolves when all of it has come and been acknowledged. Resets the sums. */
+  async expect(
+    conditions: readonly Condition[],
+  ): Promise<{ readonly arrival: Promise<Arrival>; readonly expected: number }> {
+    const arrival = this.answer("done");
+    arrival.catch(() => undefined);
+    const { expected } = await this.ask({ op: "expect", conditions }, "armed");
+    return { arrival, expected };
+  }
+
+  /** Waits until no proxy has received anything for a while; the sums, how many were told anything, failed streams. */
+  quiet(quietMs: number): Promise<Answers["quiet"]> {
+    return this.ask({ op: "quiet", quietMs }, "quiet");
+  }
+
+  /** Breaks connections, which come again with the versions they hold; all when no numbers are given. */
+  async break(spreadMs: number, proxies?: readonly number[]): Promise<void> {
+    await this.ask({ op: "break", spreadMs, proxies }, "broken");
+  }
+
+  /** Ends all proxies. */
+  async disconnect(): Promise<void> {
+    await this.ask({ op: "disconnect" }, "disconnected");
+  }
+
+  stop(): void {
+    this.process.stdin.end();
+  }
+
+  private ask<K extends keyof Answers>(command: object, answer: K): Promise<Answers[K]> {
+    const answered = this.answer(answer);
+    this.process.stdin.write(`${JSON.stringify(command)}\n`);
+    return answered;
+  }
+
+  private answer<K extends keyof Answers>(kind: K): Promise<Answers[K]> {
+    const answered = new Promise<Answers[K]>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error(`the fleet: no "${kind}" within ${TIMEOUT_MS} ms`));
+      }, TIMEOUT_MS);
+      this.waiting.set(kind, answer => {
+        clearTimeout(timer);
+        this.waiting.delete(kind);
+        resolve(answer);
+      });
+    });
+    return Promise.race([answered, this.over]);
   }
 }
-
-const proxies: Proxy[] = [];
-const say = (message: FromFleet): void => void process.send?.(message);
-
-async function connect(message: Extract<ToFleet, { kind: "connect" }>): Promise<void> {
-  const credentials = grpc.credentials.createSsl(Buffer.from(message.root));
-  const left = [...message.tokens];
-  const work = async (): Promise<void> => {
-    for (let token = left.pop(); token !== undefined; token = left.pop()) {
-      const proxy = new Proxy(message.address, credentials, token);
-      proxies.push(proxy);
-      await proxy.configured();
-    }
-  };
-  await Promise.all(Array.from({ length: CONNECTING }, work));
-  say({ kind: "configured" });
-}
-
-function expectAnswers(typeUrl: string, count: number): void {
-  let [missing, first] = [count, 0];
-  for (const proxy of proxies) {
-    let counted = false;
-    proxy.onAnswer = answered => {
-      if (counted || answered !== typeUrl) return;
-      counted = true;
-      missing -= 1;
-      const now = monotonic();
-      if (first === 0) first = now;
-      if (missing === 0) say({ kind: "done", first, last: now });
-    };
-  }
-  say({ kind: "armed" });
-}
-
-process.on("message", (message: ToFleet) => {
-  if (message.kind === "connect") void connect(message);
-  else if (message.kind === "expect") expectAnswers(message.typeUrl, message.proxies ?? proxies.length);
-  else {
-    for (const proxy of proxies.splice(message.proxies)) proxy.close();
-    say({ kind: "kept" });
-  }
-});
-process.on("disconnect", () => process.exit(0));

@@ -13,7 +13,7 @@ import { systemClock } from "../../src/runtime/clock";
 import { silentLog } from "../../src/runtime/log";
 import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { createWorkloadSecrets, rootsOf } from "../../src/runtime/secrets/workload-secrets";
-import { monotonic } from "./protocol";
+import { monotonic } from "./clock";
 import { table } from "./report";
 
 /** What is aimed at (I-13). */

@@ -1,6 +1,7 @@
 /** The cluster of the benchmark: namespaces, Services, pods and endpoints in a real API server; nothing runs the pods. */
 import { EMBEDDED_CRDS } from "../../src/install/crds";
 import { MESH_CONFIG_NAME } from "../../src/model/mesh-words";
+import type { KubeObject } from "../../src/runtime/kube";
 import { isConflict, isNotFound } from "../../src/runtime/kube/errors";
 import { PodTokens, type ApiPod } from "../support/pod-tokens";
 import { pod, slice } from "../support/objects";
@@ -8,13 +9,16 @@ import { waitFor } from "../support/wait";
 
 /** Pods behind each Service. */
 export const PODS_PER_SERVICE = 5;
-/** Namespaces of Services: the Service with number n stands in `ns<n modulo this>`. */
-export const NAMESPACES = 10;
+/** Services of a namespace. */
+export const SERVICES_PER_NAMESPACE = 10;
+/** Port of every Service and of its pods. */
+export const PORT = 80;
 const PARALLEL = 16;
 const OSM = "osm-system";
 const MESH_CONFIGS = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${OSM}/meshconfigs`;
 
-async function each<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
+/** Does something to all, some at a time. */
+export async function each<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
   const left = [...items];
   const work = async (): Promise<void> => {
     for (let item = left.shift(); item !== undefined; item = left.shift()) await run(item);
@@ -22,23 +26,42 @@ async function each<T>(items: readonly T[], run: (item: T) => Promise<void>): Pr
   await Promise.all(Array.from({ length: PARALLEL }, work));
 }
 
-/** Where a pod of the mesh stands. */
-function place(index: number): { namespace: string; service: string; name: string; ip: string } {
-  const service = Math.floor(index / PODS_PER_SERVICE);
-  const ip = `10.100.${Math.floor(index / 250)}.${(index % 250) + 1}`;
-  return {
-    namespace: `ns${service % NAMESPACES}`,
-    service: `s${service}`,
-    name: `s${service}-${index % PODS_PER_SERVICE}`,
-    ip,
-  };
+/** Namespace of the Service with that number; it and its account are called `s<number>`. */
+export function namespaceOf(service: number): string {
+  return `ns${Math.floor(service / SERVICES_PER_NAMESPACE)}`;
 }
 
-/** The benchmark's cluster, which only grows. */
+/** Address of the pod with that number. */
+export function addressOf(index: number): string {
+  return `10.${100 + Math.floor(index / 62_500)}.${Math.floor(index / 250) % 250}.${(index % 250) + 1}`;
+}
+
+/** Numbers of a Service's pods, which are those of their proxies. */
+export function podsOf(service: number): number[] {
+  return Array.from({ length: PODS_PER_SERVICE }, (_, i) => service * PODS_PER_SERVICE + i);
+}
+
+/** Numbers of the first addresses that pods of changes get. */
+const EXTRA_ADDRESSES = 62_500;
+
+/** A pod that stands in a slice. */
+export interface Endpoint {
+  readonly pod: ApiPod;
+  readonly ip: string;
+  readonly ready?: boolean;
+}
+
+function slicesOf(namespace: string): string {
+  return `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
+}
+
+/** The benchmark's cluster. */
 export class BenchMesh {
+  /** By number, as they are now. */
   readonly pods: ApiPod[] = [];
-  private egress = true;
+  private readonly ips: string[] = [];
   private extra = 0;
+  private readonly namespaces = new Set<string>();
 
   private constructor(readonly api: PodTokens) {}
 
@@ -47,15 +70,7 @@ export class BenchMesh {
     const { kube } = mesh.api;
     for (const crd of EMBEDDED_CRDS)
       await kube.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
-    const names = [OSM, ...Array.from({ length: NAMESPACES }, (_, i) => `ns${i}`)];
-    for (const name of names) {
-      const labels = name === OSM ? {} : { "openservicemesh.io/monitored-by": "osm" };
-      await kube.create("/api/v1/namespaces", {
-        apiVersion: "v1",
-        kind: "Namespace",
-        metadata: { name, labels },
-      });
-    }
+    await mesh.addNamespace(OSM, {});
     const config = {
       apiVersion: "config.openservicemesh.io/v1alpha2",
       kind: "MeshConfig",
@@ -75,48 +90,113 @@ export class BenchMesh {
     return mesh;
   }
 
-  /** Adds pods and their Services until there are `count` pods. */
-  async growTo(count: number): Promise<void> {
-    const indexes = Array.from({ length: count - this.pods.length }, (_, i) => this.pods.length + i);
+  /** How many Services there are, those that changes have added left out. */
+  get services(): number {
+    return this.pods.length / PODS_PER_SERVICE;
+  }
+
+  /** Adds Services with their pods until there are that many. */
+  async growTo(services: number): Promise<void> {
+    const added = Array.from({ length: Math.max(0, services - this.services) }, (_, i) => this.services + i);
+    for (const namespace of new Set(added.map(namespaceOf)))
+      await this.addNamespace(namespace, { "openservicemesh.io/monitored-by": "osm" });
+    const indexes = added.flatMap(podsOf);
     await each(indexes, async index => {
-      this.pods[index] = await this.addPod(index);
+      const service = Math.floor(index / PODS_PER_SERVICE);
+      const ip = addressOf(index);
+      this.ips[index] = ip;
+      this.pods[index] = await this.addPod(service, `s${service}-${index % PODS_PER_SERVICE}`, ip);
     });
-    const services = [...new Set(indexes.map(index => Math.floor(index / PODS_PER_SERVICE)))];
-    await each(services, async service => {
-      const { namespace, service: name } = place(service * PODS_PER_SERVICE);
-      await this.addService(namespace, name, 80);
-      await this.api.kube.create(this.slices(namespace), this.sliceOf(service, 80, name));
+    await each(added, async service => {
+      await this.addService(namespaceOf(service), `s${service}`);
+      await this.putSlice(namespaceOf(service), `s${service}`, this.endpointsOf(service));
     });
   }
 
-  /** Tokens of the first `count` pods. */
-  tokens(from: number, to: number): string[] {
-    return this.pods.slice(from, to).map(p => this.api.forge(this.api.claims(p)));
+  /** Tokens of pods by number. */
+  tokens(indexes: readonly number[]): string[] {
+    return indexes.map(index => {
+      const of = this.pods[index];
+      if (of === undefined) throw new Error(`there is no pod ${index}`);
+      return this.api.forge(this.api.claims(of));
+    });
   }
 
-  /** One endpoint of one Service becomes not ready, or ready again. */
-  async changeEndpoint(round: number): Promise<void> {
-    const { namespace, service } = place(0);
-    const body = this.sliceOf(0, 80, service) as unknown as {
-      endpoints: { conditions: { ready: boolean } }[];
-    };
-    const [first] = body.endpoints;
-    if (first !== undefined) first.conditions.ready = round % 2 === 1;
-    await this.api.kube.mergePatch(`${this.slices(namespace)}/${service}-1`, { endpoints: body.endpoints });
+  /** Endpoints of a Service; one of its pods may be said not to be ready. */
+  endpointsOf(service: number, unready = -1): Endpoint[] {
+    return podsOf(service).flatMap((index, i) => {
+      const [of, ip] = [this.pods[index], this.ips[index]];
+      return of === undefined || ip === undefined ? [] : [{ pod: of, ip, ready: i !== unready }];
+    });
   }
 
-  /** A Service that serves the pods of the first one on another port appears, complete with its endpoints. */
-  async newService(): Promise<void> {
-    const { namespace } = place(0);
-    const name = `extra${this.extra++}`;
-    await this.api.kube.create(this.slices(namespace), this.sliceOf(0, 9000 + this.extra, name));
-    await this.addService(namespace, name, 9000 + this.extra);
+  /** Writes endpoints of a Service that has its first slice already. */
+  async patchSlice(service: number, endpoints: readonly Endpoint[]): Promise<void> {
+    const namespace = namespaceOf(service);
+    const body = this.sliceBody(namespace, `s${service}`, endpoints);
+    await this.api.kube.mergePatch(`${slicesOf(namespace)}/s${service}-1`, { endpoints: body["endpoints"] });
   }
 
-  /** `traffic.enableEgress` changes: the catch-all listener of every proxy. */
-  async changeMeshConfig(): Promise<void> {
-    this.egress = !this.egress;
-    await this.configure({ traffic: { enableEgress: this.egress } });
+  /** Creates a slice of a Service. */
+  async putSlice(
+    namespace: string,
+    service: string,
+    endpoints: readonly Endpoint[],
+    number = 1,
+  ): Promise<void> {
+    const body = this.sliceBody(namespace, service, endpoints, `${service}-${number}`);
+    await this.api.kube.create(slicesOf(namespace), body);
+  }
+
+  async deleteSlice(namespace: string, name: string): Promise<void> {
+    await this.api.kube.delete(`${slicesOf(namespace)}/${name}`);
+  }
+
+  async addService(namespace: string, name: string): Promise<void> {
+    await this.api.kube.create(`/api/v1/namespaces/${namespace}/services`, {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name, namespace },
+      spec: { selector: { app: name }, ports: [{ name: "http", port: PORT, targetPort: PORT }] },
+    });
+  }
+
+  /** New pods with addresses of their own, of a Service and its account; in no slice yet, and with no proxy connected. */
+  async addPods(service: number, count: number): Promise<Endpoint[]> {
+    const added: Endpoint[] = [];
+    await each(
+      Array.from({ length: count }, () => this.extra++),
+      async number => {
+        const ip = addressOf(EXTRA_ADDRESSES + number);
+        added.push({ pod: await this.addPod(service, `extra-${number}`, ip), ip });
+      },
+    );
+    return added;
+  }
+
+  /** The address that the pod added after `ahead` others will get. */
+  nextAddress(ahead: number): string {
+    return addressOf(EXTRA_ADDRESSES + this.extra + ahead);
+  }
+
+  async deletePod({ pod: { identity, name } }: Endpoint): Promise<void> {
+    await this.api.kube.delete(`/api/v1/namespaces/${identity.namespace}/pods/${name}?gracePeriodSeconds=0`);
+  }
+
+  /** From now on this is the pod with that number; returns the one before. */
+  swap(index: number, next: Endpoint): Endpoint | undefined {
+    const [before, ip] = [this.pods[index], this.ips[index]];
+    this.pods[index] = next.pod;
+    this.ips[index] = next.ip;
+    return before === undefined || ip === undefined ? undefined : { pod: before, ip };
+  }
+
+  /** Something about a pod changes that concerns nobody. */
+  async annotate(index: number, value: string): Promise<void> {
+    const of = this.pods[index];
+    if (of === undefined) return;
+    const path = `/api/v1/namespaces/${of.identity.namespace}/pods/${of.name}`;
+    await this.api.kube.mergePatch(path, { metadata: { annotations: { "example.org/touched": value } } });
   }
 
   /** Changes fields of the MeshConfig. */
@@ -124,13 +204,16 @@ export class BenchMesh {
     await this.api.kube.mergePatch(`${MESH_CONFIGS}/${MESH_CONFIG_NAME}`, { spec });
   }
 
-  private slices(namespace: string): string {
-    return `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
+  private async addNamespace(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
+    if (this.namespaces.has(name)) return;
+    this.namespaces.add(name);
+    const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
+    await this.api.kube.create("/api/v1/namespaces", body);
   }
 
-  private async addPod(index: number): Promise<ApiPod> {
-    const { namespace, service, name, ip } = place(index);
-    const object = pod({ namespace, name, ips: [ip], labels: { app: service }, serviceAccount: service });
+  private async addPod(service: number, name: string, ip: string): Promise<ApiPod> {
+    const [namespace, serviceAccount] = [namespaceOf(service), `s${service}`];
+    const object = pod({ namespace, name, ips: [ip], labels: { app: serviceAccount }, serviceAccount });
     const { metadata, status, spec } = object as unknown as {
       metadata: Record<string, unknown>;
       status: unknown;
@@ -144,34 +227,28 @@ export class BenchMesh {
       status: undefined,
     };
     const path = `/api/v1/namespaces/${namespace}/pods`;
-    const created = await this.api.kube.create<{ metadata: { uid?: string; name: string } }>(
-      path,
-      body as never,
-    );
+    const created = await this.api.kube.create<KubeObject>(path, body as unknown as KubeObject);
     await this.api.kube.mergePatch(`${path}/${name}/status`, { status });
-    return { identity: { namespace, serviceAccount: service }, name, uid: created.metadata.uid ?? "" };
+    return { identity: { namespace, serviceAccount }, name, uid: created.metadata.uid ?? "" };
   }
 
-  private async addService(namespace: string, name: string, port: number): Promise<void> {
-    await this.api.kube.create(`/api/v1/namespaces/${namespace}/services`, {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name, namespace },
-      spec: { selector: { app: name }, ports: [{ name: "http", port, targetPort: port }] },
-    });
-  }
-
-  private sliceOf(service: number, port: number, name: string): object {
-    const endpoints = Array.from({ length: PODS_PER_SERVICE }, (_, i) => {
-      const index = service * PODS_PER_SERVICE + i;
-      const uid = this.pods[index]?.uid ?? "";
-      return { address: place(index).ip, pod: place(index).name, uid };
-    });
+  private sliceBody(
+    namespace: string,
+    service: string,
+    endpoints: readonly Endpoint[],
+    name = `${service}-1`,
+  ): Readonly<Record<string, unknown>> & { readonly metadata: { readonly name: string } } {
     return slice({
-      namespace: place(service * PODS_PER_SERVICE).namespace,
-      service: name,
-      ports: [{ name: "http", port }],
-      endpoints,
+      namespace,
+      service,
+      name,
+      ports: [{ name: "http", port: PORT }],
+      endpoints: endpoints.map(({ pod: { name: of, uid }, ip, ready }) => ({
+        address: ip,
+        pod: of,
+        uid,
+        ready: ready !== false,
+      })),
     });
   }
 }

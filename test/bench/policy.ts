@@ -1,96 +1,111 @@
-/** The benchmark's mesh as one that denies what no policy allows, and the changes of its policy. */
+/** The benchmark's access rules and splits, and how they change. */
 import { DENY, routeGroup, trafficSplit, trafficTarget } from "../support/traffic-objects";
-import { NAMESPACES, PODS_PER_SERVICE, type BenchMesh } from "./mesh";
+import { each, namespaceOf, podsOf, SERVICES_PER_NAMESPACE, type BenchMesh } from "./mesh";
 
-const API = { target: "access.smi-spec.io/v1alpha3", specs: "specs.smi-spec.io/v1alpha4" };
-const SPLITS = "split.smi-spec.io/v1alpha4";
-const NAMESPACE = "ns0";
-const GROUP = "paths";
+const API = {
+  traffictargets: "access.smi-spec.io/v1alpha3",
+  httproutegroups: "specs.smi-spec.io/v1alpha4",
+  trafficsplits: "split.smi-spec.io/v1alpha4",
+} as const;
+/** Services that may call a Service. */
+export const FAN_IN = 5;
 
-function collection(apiVersion: string, namespace: string, plural: string): string {
-  return `/apis/${apiVersion}/namespaces/${namespace}/${plural}`;
+function collection(plural: keyof typeof API, namespace: string): string {
+  return `/apis/${API[plural]}/namespaces/${namespace}/${plural}`;
 }
 
-const namespaceOf = (service: number): string => `ns${service % NAMESPACES}`;
-
-/** Paths that the first Service's route group allows; another one each round. */
-function paths(round: number): readonly Readonly<Record<string, unknown>>[] {
-  return [
-    { name: "read", pathRegex: "/read", methods: ["GET"] },
-    { name: "write", pathRegex: `/write${round}`, methods: ["POST"] },
-  ];
-}
+const account = (service: number): string => `${namespaceOf(service)}/s${service}`;
 
 /**
- * Every Service may be called by the account of the next one; what the first Service allows is a route group of its own,
- * and it is the root of a split. Changes of TrafficTarget and HTTPRouteGroup concern its pods, a weight concerns all.
+ * A TrafficTarget and an HTTPRouteGroup for each Service: it may be called by the accounts of the five after it. One Service
+ * in ten is the root of a TrafficSplit between itself and the next.
  */
 export class BenchPolicy {
-  private targets = 0;
-  private split = false;
-  private rounds = 0;
+  private written = 0;
+  private extra = 0;
 
   constructor(private readonly mesh: BenchMesh) {}
 
-  /** Writes the policy of Services that have none yet. Nothing of it has an effect while the mesh is permissive. */
-  async grow(): Promise<void> {
-    const { kube } = this.mesh.api;
-    const services = this.mesh.pods.length / PODS_PER_SERVICE;
-    if (this.targets === 0) {
-      await kube.create(
-        collection(API.specs, NAMESPACE, "httproutegroups"),
-        routeGroup(NAMESPACE, GROUP, paths(0)),
-      );
-    }
-    for (; this.targets < services; this.targets += 1) {
-      const [own, next] = [this.targets, (this.targets + 1) % services];
-      const namespace = namespaceOf(own);
-      const target = trafficTarget({
-        name: `s${own}`,
-        to: `${namespace}/s${own}`,
-        from: [`${namespaceOf(next)}/s${next}`],
-        rules: [own === 0 ? `HTTPRouteGroup/${GROUP}` : "TCPRoute/all"],
-      });
-      await kube.create(collection(API.target, namespace, "traffictargets"), target);
-    }
-    if (this.split) return;
-    this.split = true;
-    const split = trafficSplit({ namespace: NAMESPACE, name: "s0", root: "s0", shares: this.shares(0) });
-    await kube.create(collection(SPLITS, NAMESPACE, "trafficsplits"), split);
+  /** Services that may call a Service by the policy of the beginning. */
+  callers(service: number): number[] {
+    return Array.from({ length: FAN_IN }, (_, i) => (service + 1 + i) % this.written);
   }
 
-  /** Turns permissive mode off or on again. */
+  /** Proxies of the Services that may call a Service. */
+  clients(service: number): number[] {
+    return this.callers(service).flatMap(podsOf);
+  }
+
+  /** Numbers of the Services that are roots of splits. */
+  roots(): number[] {
+    return Array.from(
+      { length: Math.floor(this.written / SERVICES_PER_NAMESPACE) },
+      (_, i) => i * SERVICES_PER_NAMESPACE,
+    );
+  }
+
+  /** Writes the policy of all Services; those that have one get that of the mesh as it is now. */
+  async grow(): Promise<void> {
+    const before = this.written;
+    this.written = this.mesh.services;
+    if (before === this.written) return;
+    const { kube } = this.mesh.api;
+    await each(
+      Array.from({ length: this.written }, (_, i) => i),
+      async service => {
+        const namespace = namespaceOf(service);
+        const target = this.targetOf(service, `s${service}`, this.callers(service));
+        if (service < before) {
+          await kube.mergePatch(`${collection("traffictargets", namespace)}/s${service}`, {
+            spec: target["spec"],
+          });
+          return;
+        }
+        const paths = [{ name: "all", pathRegex: "/.*", methods: ["GET", "POST"] }];
+        await kube.create(
+          collection("httproutegroups", namespace),
+          routeGroup(namespace, `s${service}`, paths),
+        );
+        await kube.create(collection("traffictargets", namespace), target);
+        if (service % SERVICES_PER_NAMESPACE !== 0) return;
+        const split = { namespace, name: `s${service}`, root: `s${service}`, shares: shares(service, 50) };
+        await kube.create(collection("trafficsplits", namespace), trafficSplit(split));
+      },
+    );
+  }
+
+  /** Whether access rules are in force, or all may call all. */
   async deny(on: boolean): Promise<void> {
     await this.mesh.configure(on ? DENY : { traffic: { enablePermissiveTrafficPolicyMode: true } });
   }
 
-  /** Another account may call the first Service, or may no longer. */
-  async changeTarget(): Promise<void> {
-    const sources = [this.source(1), ...((this.rounds += 1) % 2 === 1 ? [this.source(2)] : [])];
-    const path = `${collection(API.target, NAMESPACE, "traffictargets")}/s0`;
-    await this.mesh.api.kube.mergePatch(path, { spec: { sources } });
+  /** A further TrafficTarget: another Service may call a Service. */
+  async allow(service: number, caller: number): Promise<void> {
+    const target = this.targetOf(service, `more-${this.extra++}`, [caller]);
+    await this.mesh.api.kube.create(collection("traffictargets", namespaceOf(service)), target);
   }
 
-  /** The first Service allows another path. */
-  async changeGroup(): Promise<void> {
-    const path = `${collection(API.specs, NAMESPACE, "httproutegroups")}/${GROUP}`;
-    await this.mesh.api.kube.mergePatch(path, { spec: { matches: paths((this.rounds += 1)) } });
-  }
-
-  /** The weights of the first Service's backends change. */
-  async changeWeight(): Promise<void> {
-    const shares = this.shares((this.rounds += 1) % 100);
-    const backends = Object.entries(shares).map(([service, weight]) => ({ service, weight }));
-    const path = `${collection(SPLITS, NAMESPACE, "trafficsplits")}/s0`;
+  /** The weights of a split change. */
+  async weigh(root: number, percent: number): Promise<void> {
+    const backends = Object.entries(shares(root, percent)).map(([service, weight]) => ({ service, weight }));
+    const path = `${collection("trafficsplits", namespaceOf(root))}/s${root}`;
     await this.mesh.api.kube.mergePatch(path, { spec: { backends } });
   }
 
-  private source(service: number): object {
-    return { kind: "ServiceAccount", name: `s${service}`, namespace: namespaceOf(service) };
+  private targetOf(
+    service: number,
+    name: string,
+    callers: readonly number[],
+  ): ReturnType<typeof trafficTarget> {
+    return trafficTarget({
+      name,
+      to: account(service),
+      from: callers.map(account),
+      rules: [`HTTPRouteGroup/s${service}`],
+    });
   }
+}
 
-  /** Backends of the first Service's namespace: itself and the next one there. */
-  private shares(percent: number): Readonly<Record<string, number>> {
-    return { s0: 100 - percent, [`s${NAMESPACES}`]: percent };
-  }
+function shares(root: number, percent: number): Readonly<Record<string, number>> {
+  return { [`s${root}`]: 100 - percent, [`s${root + 1}`]: percent };
 }

@@ -1,0 +1,45 @@
+/** The programs of the benchmark, built into the cache: the fleet by Go, the control plane as one bundle, as Pepr makes it. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import path from "node:path";
+import { buildSync } from "esbuild";
+import { cacheFolder } from "../../hack/cluster/settings";
+
+/** Where programs and results of the benchmark are kept. */
+export function benchFolder(): string {
+  const folder = path.join(cacheFolder(), "bench");
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Builds the simulated proxies on first use; returns the program. */
+export function buildFleet(): string {
+  const sources = path.join(__dirname, "fleet");
+  const hash = createHash("sha256");
+  for (const file of readdirSync(sources).sort()) hash.update(readFileSync(path.join(sources, file)));
+  const target = path.join(benchFolder(), `fleet-${hash.digest("hex").slice(0, 12)}`);
+  if (existsSync(target)) return target;
+  const unfinished = `${target}.${process.pid}`;
+  const env = { ...process.env, CGO_ENABLED: "0" };
+  execFileSync("go", ["build", "-trimpath", "-o", unfinished, "."], { cwd: sources, env, stdio: "pipe" });
+  renameSync(unfinished, target);
+  return target;
+}
+
+/** Bundles a program with the options of `pepr build`, so that what is measured is what runs in a pod. */
+export function bundle(entry: string): string {
+  const name = path.basename(entry, ".ts");
+  const outfile = path.join(benchFolder(), `${name}.${process.pid}.cjs`);
+  buildSync({
+    bundle: true,
+    entryPoints: [entry],
+    format: "cjs",
+    keepNames: true,
+    minify: true,
+    outfile,
+    platform: "node",
+    logLevel: "error",
+  });
+  return outfile;
+}

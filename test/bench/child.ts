@@ -1,0 +1,34 @@
+/** Processes of Node that the benchmark measures. */
+import { fork, type ChildProcess } from "node:child_process";
+import { pepr } from "../../package.json";
+
+/** Starts a bundle with the environment of the control plane's pods: the C library's settings are part of what is measured. */
+export function startBundle(file: string): ChildProcess {
+  const env = { ...process.env, ...pepr.env, NODE_OPTIONS: "" };
+  return fork(file, [], { execArgv: [], env });
+}
+
+/** Sends a message, and waits for the first that comes back. Rejects when the process ends before. */
+export function firstAnswer<T>(child: ChildProcess, message: object): Promise<T> {
+  return new Promise((resolve, reject) => {
+    child.once("message", answer => {
+      resolve(answer as T);
+    });
+    child.once("exit", code => {
+      reject(new Error(`a process of the benchmark ended (${String(code)})`));
+    });
+    child.send(message);
+  });
+}
+
+/** Ends a process and waits for it. */
+export async function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise<void>(resolve =>
+    child.once("exit", () => {
+      resolve();
+    }),
+  );
+  child.kill("SIGKILL");
+  await gone;
+}

@@ -1,0 +1,137 @@
+/** One control plane, one mesh, one mode: everything that is measured there. */
+import { calibrate, type Calibration } from "./calibration";
+import { BUSY, FIRST, OPEN, RULES, type Cell, type Figure } from "./cells";
+import type { Scene } from "./changes";
+import type { Fleet } from "./fleet";
+import { PODS_PER_SERVICE, type BenchMesh } from "./mesh";
+import type { BenchPolicy } from "./policy";
+import { median } from "./report";
+import { Rig, type Cost } from "./rig";
+import type { Memory } from "./usage";
+
+/** Which part of the table a run is. */
+export interface Plan {
+  readonly rules: boolean;
+  readonly proxies: number;
+  readonly services: number;
+  /** `growth`: the endpoint alone. `busy`: with what else happens in a cluster. `table`: all changes of the mode. */
+  readonly cells: "growth" | "busy" | "table";
+}
+
+/** A row as it was measured. */
+export interface Row {
+  readonly key: string;
+  readonly title: string;
+  readonly rules: boolean;
+  readonly proxies: number;
+  readonly services: number;
+  readonly median: Cost;
+  readonly rounds: readonly Cost[];
+  readonly cell?: Pick<Cell, "goal" | "osm" | "istiod">;
+}
+
+/** What a run has shown. */
+export interface Result extends Plan {
+  readonly rows: readonly Row[];
+  readonly memory: Memory;
+  /** Cores used without any change. */
+  readonly idleCores: number;
+}
+
+/** What runs are made with. */
+export interface Bench {
+  readonly mesh: BenchMesh;
+  readonly policy: BenchPolicy;
+  readonly fleet: Fleet;
+  readonly controller: string;
+  readonly floor: string;
+  readonly rounds: number;
+  readonly say: (line: string) => void;
+}
+
+/** Size for which the goals are. */
+export const TABLE_PROXIES = 500;
+const BUSY_PROXIES = 200;
+
+function middle(costs: readonly Cost[]): Cost {
+  const of = (pick: (cost: Cost) => number): number => median(costs.map(pick));
+  return {
+    firstMs: of(c => c.firstMs),
+    lastMs: of(c => c.lastMs),
+    cpuSeconds: of(c => c.cpuSeconds),
+    bytes: of(c => c.bytes),
+    responses: of(c => c.responses),
+    told: of(c => c.told),
+    concerned: of(c => c.concerned),
+  };
+}
+
+function cellsOf({ rules, cells }: Plan): readonly Cell[] {
+  const all = rules ? RULES : OPEN;
+  if (cells === "growth") return all.slice(0, 1);
+  return cells === "busy" ? [...all.slice(0, 1), ...BUSY] : all;
+}
+
+/** Goals hold for the size that they were set for. */
+function judged(cell: Cell, { proxies, services }: Plan): boolean {
+  const size = BUSY.includes(cell) ? BUSY_PROXIES : TABLE_PROXIES;
+  return proxies === size && services === size / PODS_PER_SERVICE;
+}
+
+async function measureCell(bench: Bench, rig: Rig, plan: Plan, cell: Cell): Promise<Row> {
+  const scene: Scene = { mesh: bench.mesh, policy: bench.policy, rules: plan.rules, proxies: plan.proxies };
+  // Once unmeasured: what is compiled on first use is not what a change costs.
+  await rig.measure(cell.change(scene, 0));
+  const rounds: Cost[] = [];
+  for (let round = 1; round <= bench.rounds; round += 1)
+    rounds.push(await rig.measure(cell.change(scene, round)));
+  const { key, title } = cell;
+  const { rules, proxies, services } = plan;
+  const row = { key, title, rules, proxies, services, median: middle(rounds), rounds };
+  return judged(cell, plan) ? { ...row, cell } : row;
+}
+
+function firstSync(plan: Plan, cost: Cost): Row {
+  const { rules, proxies, services } = plan;
+  const row = { key: rules ? "rules.sync" : "open.sync", title: "first sync", rules, proxies, services };
+  const done = { ...row, median: cost, rounds: [cost] };
+  if (proxies !== TABLE_PROXIES || services !== TABLE_PROXIES / PODS_PER_SERVICE) return done;
+  const cell: { goal: Figure; osm: Figure; istiod: Figure } = FIRST[rules ? "rules" : "open"].sync;
+  return { ...done, cell };
+}
+
+/** What happens to a whole fleet, once the table is done. */
+export type Upheaval = (bench: Bench, rig: Rig, plan: Plan) => Promise<readonly Row[]>;
+
+/** Starts a fresh control plane, connects the fleet and makes the changes. */
+export async function run(bench: Bench, plan: Plan, upheavals: readonly Upheaval[] = []): Promise<Result> {
+  const { mesh, policy, say } = bench;
+  await mesh.growTo(plan.services);
+  await policy.grow();
+  await policy.deny(plan.rules);
+  const rig = await Rig.start(bench.controller, mesh, bench.fleet);
+  try {
+    const tokens = mesh.tokens(Array.from({ length: plan.proxies }, (_, i) => i));
+    const rows: Row[] = [firstSync(plan, await rig.connect(tokens))];
+    const idleCores = await rig.rest();
+    const { memory } = rig;
+    for (const cell of cellsOf(plan)) {
+      const row = await measureCell(bench, rig, plan, cell);
+      const { lastMs, cpuSeconds, bytes, told, concerned } = row.median;
+      say(
+        `  ${row.title}: ${lastMs.toFixed(0)} ms, ${cpuSeconds.toFixed(4)} s, ${(bytes / 1024).toFixed(0)} KiB, ` +
+          `${told} told of ${concerned} concerned`,
+      );
+      rows.push(row);
+    }
+    for (const upheaval of upheavals) rows.push(...(await upheaval(bench, rig, plan)));
+    return { ...plan, rows, memory, idleCores };
+  } finally {
+    await rig.stop();
+  }
+}
+
+/** Calibrates with the fleet of a bench. */
+export function calibrateBench({ floor, fleet }: Bench): Promise<Calibration> {
+  return calibrate(floor, fleet, TABLE_PROXIES);
+}
