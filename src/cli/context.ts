@@ -8,6 +8,7 @@ import type { CliConfig } from "./config-file";
 import { CommandError, UsageError, type ExitCode } from "./failure";
 import type { Host } from "./host";
 import { chosenCredentials, contextNamespace, type ClusterChoice } from "./kubeconfig";
+import { telling } from "./told-requests";
 import { FORMATS, outputOf, type Format, type Output } from "./output";
 
 /** Options that every command takes. */
@@ -95,9 +96,10 @@ class Context implements RunContext {
     return (this.known ??= chosenCredentials(this.choice));
   }
   kube(): Promise<KubeClient> {
-    return Promise.resolve().then(
-      () => (this.client ??= createKubeClient(this.credentials(), { userAgent: "osm" })),
-    );
+    return Promise.resolve().then(() => {
+      const client = (this.client ??= createKubeClient(this.credentials(), { userAgent: "osm" }));
+      return this.verbose ? telling(client, this.clock, this.host.complain) : client;
+    });
   }
   get osmNamespace(): string {
     const fromEnv = this.env["OSM_NAMESPACE"] ?? "";

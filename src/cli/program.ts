@@ -33,7 +33,7 @@ function addGlobalOptions(root: Command): void {
     .option("--kubeconfig <file>", "in place of KUBECONFIG and ~/.kube/config")
     .option("--context <name>", "context of the kubeconfig, in place of the current one")
     .option("-o, --output <format>", "table, json or yaml (default: table)")
-    .option("--verbose", "say which request failed, and what is done");
+    .option("--verbose", "say each request to the API server, and what it answered");
 }
 
 /** The command without any of its subcommands. */

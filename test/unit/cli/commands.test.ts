@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "chai";
-import type { Command, Option } from "commander";
+import { Option, type Command } from "commander";
 import { repositoryRoot } from "../../../hack/cluster/settings";
 import { buildProgram } from "../../../src/cli/program";
 import { systemClock } from "../../../src/runtime/clock";
@@ -59,17 +59,33 @@ describe("every command of osm and each of its options", () => {
       const [file = "", title = ""] = row.split(/: (.*)/s);
       const place = path.join(repositoryRoot(), "test", file);
       if (!existsSync(place)) return [`${nameOf(entry)}: there is no test/${file}`];
-      const text = readFileSync(place, "utf8");
-      if (!text.includes(title)) return [`${nameOf(entry)}: test/${file} has no test “${title}”`];
-      return uses(text, entry.option) ? [] : [`${nameOf(entry)}: not used in test/${file}`];
+      const whole = readFileSync(place, "utf8");
+      if (!whole.includes(title)) return [`${nameOf(entry)}: test/${file} has no test “${title}”`];
+      // What a title speaks of is not yet called.
+      const text = whole.replaceAll(/^\s*(describe|it)\(\n?.*$/gm, "");
+      const isUsed = entry.option === undefined ? calls(text, entry.command) : uses(text, entry.option);
+      return isUsed ? [] : [`${nameOf(entry)}: not used in test/${file}`];
     });
     expect(wrong).to.deep.equal([]);
   });
 
+  it("is not used where other words are", () => {
+    expect(calls('await cli.osm(["mesh", "list"])', "osm mesh list")).to.equal(true);
+    expect(calls("osm mesh list -o json", "osm mesh list")).to.equal(true);
+    for (const text of ['["mesh", "upgrade"]', '["list", "mesh"]', "osm mesh lists", '["mesh-list"]'])
+      expect(calls(text, "osm mesh list"), text).to.equal(false);
+    expect(uses('["-f", file]', new Option("-o, --output <format>"))).to.equal(false);
+  });
+
   /** Whether a text has an option as a word of an argument list, in its long or short form. */
-  function uses(text: string, option: Option | undefined): boolean {
-    if (option === undefined) return true;
+  function uses(text: string, option: Option): boolean {
     const forms = [option.long, option.short].filter(form => form !== undefined);
     return forms.some(form => new RegExp(`["'\` ]${form}["'\`= ,\\]]`).test(text));
+  }
+
+  /** Whether a text has the words of a command one after the other, as an argument list or as one would type them. */
+  function calls(text: string, command: string): boolean {
+    const words = command.split(" ").slice(1);
+    return new RegExp(`["'\` ]${words.join(`["'\`]?,?\\s+["'\`]?`)}["'\` ,\\]]`).test(text);
   }
 });

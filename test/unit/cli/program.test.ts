@@ -2,9 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect } from "chai";
+import { telling } from "../../../src/cli/told-requests";
 import { VERSION } from "../../../src/cli/version";
+import { systemClock } from "../../../src/runtime/clock";
+import { KubeError } from "../../../src/runtime/kube";
 import { programName } from "../../../src/cli/program";
 import { osm } from "../../support/cli";
+import { KubeStore } from "../../support/kube-store";
 
 describe("the osm command", () => {
   let folder: string;
@@ -71,10 +75,43 @@ describe("the osm command", () => {
     );
     const asked = ["namespace", "list", "--kubeconfig", kubeconfig];
     const brief = await osm(asked);
+    expect(brief).to.deep.include({ code: 1, stdout: "" });
+    expect(brief.stderr).to.match(/^Error: the API server does not answer: [^\n]*127\.0\.0\.1:1\n$/);
     const verbose = await osm([...asked, "--verbose"]);
-    expect([brief.code, verbose.code]).to.deep.equal([1, 1]);
-    for (const { stderr } of [brief, verbose]) expect(stderr).to.match(/^Error: .*127\.0\.0\.1:1/);
-    expect(verbose.stderr).to.contain("127.0.0.1:1");
+    expect(verbose).to.deep.include({ code: 1, stdout: "" });
+    const [request, error, ...rest] = verbose.stderr.split("\n");
+    expect(request).to.match(/^GET \/api\/v1\/namespaces\S*: no answer, \d+ ms$/);
+    expect(error).to.match(/^Error: GET \/api\/v1\/namespaces: [^(]*127\.0\.0\.1:1 \(.*127\.0\.0\.1:1\)$/);
+    expect(rest, "no stack").to.deep.equal([""]);
+  });
+
+  it("with --verbose tells each request, what became of it, and nothing of what was in it", async () => {
+    const lines: string[] = [];
+    const store = new KubeStore().put("/api/v1/namespaces/shop");
+    store.beforeDelete = () => {
+      throw new KubeError(403, "Forbidden", "no");
+    };
+    const write = (text: string): void => void lines.push(text.replace(/\d+ ms\n$/, "N ms"));
+    const kube = telling(store, systemClock, write);
+    const body = { metadata: { name: "token" }, data: { token: "hunter2" } };
+    expect(await kube.get("/api/v1/namespaces/shop")).to.have.nested.property("metadata.name", "shop");
+    await kube.apply("/api/v1/namespaces/shop/secrets/token", body, "osm");
+    for (const failing of [
+      kube.get("/api/v1/namespaces/none"),
+      kube.delete("/api/v1/namespaces/shop"),
+      kube.mergePatch("/api/v1/namespaces/shop", body),
+    ])
+      await failing.then(
+        () => expect.fail("it was answered"),
+        () => undefined,
+      );
+    expect(lines.sort()).to.deep.equal([
+      "APPLY /api/v1/namespaces/shop/secrets/token: done, N ms",
+      "DELETE /api/v1/namespaces/shop: 403, N ms",
+      "GET /api/v1/namespaces/none: 404, N ms",
+      "GET /api/v1/namespaces/shop: done, N ms",
+      "PATCH /api/v1/namespaces/shop: no answer, N ms",
+    ]);
   });
 
   it("is kubectl osm where kubectl starts it", () => {
