@@ -16,6 +16,7 @@ function applications(snapshot: Snapshot): readonly string[] {
 
 /** Whether a proxy is to answer at ports at which it did not. */
 export function gainsPorts(before: Snapshot, after: Snapshot): boolean {
+  if (before.get(TYPE_URLS.cluster) === after.get(TYPE_URLS.cluster)) return false;
   const known = new Set(applications(before));
   return applications(after).some(name => !known.has(name));
 }

@@ -64,11 +64,12 @@ function shapersOf(set: ResourceSet | undefined, name: string): readonly string[
 export function isSettled(state: StreamState, diffs: DiffCache): boolean {
   const { snapshot } = state;
   if (snapshot === undefined || !hasBegun(state)) return false;
+  for (const { inFlight } of state.types.values()) if (inFlight !== undefined) return false;
   const { rejected } = typeStateOf(state, TYPE_URLS.listener);
   return SEND_ORDER.every(typeUrl => {
     const type = typeStateOf(state, typeUrl);
     const target = snapshot.get(typeUrl);
-    if (type.inFlight !== undefined || notAskedFor(type, snapshot, rejected).length > 0) return false;
+    if (notAskedFor(type, snapshot, rejected).length > 0) return false;
     const { changed, removed } = pendingOf(type, target, diffs);
     return changed.length === 0 && removed.length === 0;
   });

@@ -1,5 +1,5 @@
 /**
- * One delta ADS stream as a pure function: `step(state, input) → [state, effects]`. It keeps the order across types
+ * One delta ADS stream as a pure function, in full: `stepInFull(state, input) → [state, effects]` (the server calls `step`). It keeps the order across types
  * (make before break), one response in flight per type, and the last good configuration after a rejection.
  */
 import type { DiffCache } from "./diff";
@@ -139,7 +139,11 @@ export function isServedType(typeUrl: string): typeUrl is TypeUrl {
 }
 
 /** Advances a stream by one input. `diffs` is the memory shared by all streams of a server. */
-export function step(state: StreamState, input: StreamInput, diffs: DiffCache): [StreamState, StreamEffects] {
+export function stepInFull(
+  state: StreamState,
+  input: StreamInput,
+  diffs: DiffCache,
+): [StreamState, StreamEffects] {
   const work = new Work(state, diffs, input.now);
   if (input.kind === "request") work.request(input.request);
   if (input.kind === "snapshot") work.snapshot = input.snapshot;
@@ -147,9 +151,24 @@ export function step(state: StreamState, input: StreamInput, diffs: DiffCache): 
   return work.result();
 }
 
+/** Takes up a snapshot of which only one type is to be looked at. */
+export function stepOneType(
+  state: StreamState,
+  input: Extract<StreamInput, { kind: "snapshot" }>,
+  diffs: DiffCache,
+  typeUrl: TypeUrl,
+): [StreamState, StreamEffects] {
+  const work = new Work(state, diffs, input.now);
+  work.snapshot = input.snapshot;
+  work.advance(typeUrl, ALL);
+  return work.result();
+}
+
 /** One step in progress: a private draft of the next state. */
 class Work {
-  readonly types: Map<TypeUrl, TypeState>;
+  private types: ReadonlyMap<TypeUrl, TypeState>;
+  /** {@link Work.types} once there is something to change in it. */
+  private draft: Map<TypeUrl, TypeState> | undefined;
   snapshot: Snapshot | undefined;
   private readonly responses: StreamResponse[] = [];
   private readonly rejections: (Rejection & { typeUrl: TypeUrl })[] = [];
@@ -163,7 +182,7 @@ class Work {
     private readonly diffs: DiffCache,
     private readonly now: number,
   ) {
-    this.types = new Map(before.types);
+    this.types = before.types;
     this.snapshot = before.snapshot;
     this.gatedSince = before.gatedSince;
     this.warming = new Set(before.warming);
@@ -186,13 +205,14 @@ class Work {
         if (typeUrl === TYPE_URLS.cluster) this.forgetForced(verdict.rejections.map(r => r.name));
       }
     }
-    this.types.set(typeUrl, applySubscription(state, request, LEGACY_WILDCARD.includes(typeUrl)));
+    this.put(typeUrl, applySubscription(state, request, LEGACY_WILDCARD.includes(typeUrl)));
   }
 
   pump(): void {
     if (this.snapshot === undefined) return;
-    for (const [typeUrl, state] of this.types) {
-      this.types.set(typeUrl, dropStaleRejections(state, this.target(typeUrl)));
+    for (const [typeUrl, state] of [...this.types]) {
+      const kept = dropStaleRejections(state, this.target(typeUrl));
+      if (kept !== state) this.put(typeUrl, kept);
     }
     const { cluster, endpoint, secret } = TYPE_URLS;
     this.advance(cluster, this.referrersSettled() ? ALL : { ...ALL, removals: () => false });
@@ -227,6 +247,11 @@ class Work {
   private giveUpOnEndpoints(): void {
     const endpoints = this.type(TYPE_URLS.endpoint);
     if (!endpoints.subscribed) this.forgetForced([...endpoints.forced]);
+  }
+
+  private put(typeUrl: TypeUrl, state: TypeState): void {
+    this.draft ??= new Map(this.before.types);
+    this.types = this.draft.set(typeUrl, state);
   }
 
   private type(typeUrl: TypeUrl): TypeState {
@@ -333,7 +358,7 @@ class Work {
     return name => !isGate(name) || !ports.has(portOf(name));
   }
 
-  private advance(typeUrl: TypeUrl, permit: Permit): void {
+  advance(typeUrl: TypeUrl, permit: Permit): void {
     const state = this.type(typeUrl);
     if (!state.subscribed || state.inFlight !== undefined) return;
     const target = this.target(typeUrl);
@@ -344,7 +369,7 @@ class Work {
     if (sending.changed.length > 0 || sending.removed.length > 0 || state.owesAnswer) {
       this.send(state, sending, after);
     } else if (state.content.set !== target || state.content.deviations.size !== after.deviations.size) {
-      this.types.set(typeUrl, { ...state, content: after, limit: undefined });
+      this.put(typeUrl, { ...state, content: after, limit: undefined });
     }
   }
 
@@ -355,7 +380,7 @@ class Work {
       for (const { name } of sending.changed) if (!holds(state, name)) this.warming.add(name);
     }
     this.responses.push(response);
-    this.types.set(typeUrl, {
+    this.put(typeUrl, {
       ...state,
       owesAnswer: false,
       lastNonce: response.nonce,
@@ -370,7 +395,7 @@ class Work {
     const endpoints = this.type(TYPE_URLS.endpoint);
     const forced = new Set(endpoints.forced);
     for (const { name } of sent.changed) if (this.hasEndpoints(name)) forced.add(name);
-    this.types.set(TYPE_URLS.endpoint, { ...endpoints, forced });
+    this.put(TYPE_URLS.endpoint, { ...endpoints, forced });
     this.forgetForced(sent.removed);
   }
 
@@ -379,7 +404,7 @@ class Work {
     const endpoints = this.type(TYPE_URLS.endpoint);
     const forced = new Set(endpoints.forced);
     for (const name of names) forced.delete(name);
-    if (forced.size < endpoints.forced.size) this.types.set(TYPE_URLS.endpoint, { ...endpoints, forced });
+    if (forced.size < endpoints.forced.size) this.put(TYPE_URLS.endpoint, { ...endpoints, forced });
   }
 
   private frame(state: TypeState, sending: Pending): StreamResponse {

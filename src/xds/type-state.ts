@@ -229,6 +229,14 @@ function pendingWithDeviations(
   return { changed, removed, shared: undefined };
 }
 
+/** Whether the client has exactly `target`, with nothing under way, refused or owed. */
+export function isCurrent(state: TypeState, target: ResourceSet | undefined): boolean {
+  const { content, forced, rejected, inFlight, limit } = state;
+  if (inFlight !== undefined || content.set !== target || limit !== undefined || state.owesAnswer)
+    return false;
+  return content.deviations.size + forced.size + rejected.size === 0;
+}
+
 /** What separates the client's content from `target`; nothing when the type is not subscribed. */
 export function pendingOf(state: TypeState, target: ResourceSet | undefined, diffs: DiffCache): Pending {
   if (!state.subscribed) return NOTHING;
@@ -300,6 +308,7 @@ function withheld(pending: Pending, sent: Pending): readonly string[] {
 
 /** Forgets refusals of versions that are not wanted any more. */
 export function dropStaleRejections(state: TypeState, target: ResourceSet | undefined): TypeState {
+  if (state.rejected.size === 0) return state;
   const stale = [...state.rejected.values()].filter(
     ({ name, version }) => (target && findResource(target, name)?.version) !== version,
   );

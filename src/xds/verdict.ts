@@ -2,11 +2,24 @@
 import { findResource, TYPE_URLS, type EncodedResource } from "./resource";
 import type { ClientContent, InFlight, Rejection, TypeState } from "./type-state";
 
+function withoutTaken(
+  rejected: TypeState["rejected"],
+  taken: readonly EncodedResource[],
+): TypeState["rejected"] {
+  if (rejected.size === 0) return rejected;
+  const rest = new Map(rejected);
+  for (const { name } of taken) rest.delete(name);
+  return rest;
+}
+
 /** The client has taken the response in flight. */
 export function acknowledge(state: TypeState, inFlight: InFlight): TypeState {
-  const rejected = new Map(state.rejected);
-  for (const { name } of inFlight.resources) rejected.delete(name);
-  return { ...state, content: inFlight.after, inFlight: undefined, rejected };
+  return {
+    ...state,
+    content: inFlight.after,
+    inFlight: undefined,
+    rejected: withoutTaken(state.rejected, inFlight.resources),
+  };
 }
 
 /** A name goes on before this point. */

@@ -114,6 +114,29 @@ export function decodeDeltaRequest(bytes: Uint8Array): DeltaRequest {
   return { ...text, subscribe, unsubscribe, initialVersions };
 }
 
+/** Longest request that is remembered, bytes: answers are far shorter. */
+const REMEMBERED_BYTES = 256;
+/** Requests that are remembered at once. */
+const REMEMBERED = 64;
+
+/**
+ * A decoder of `DeltaDiscoveryRequest`s that many streams share. Proxies answer a shared response with the same bytes, so an
+ * answer is decoded once for all of them. Throws on malformed bytes.
+ */
+export function createDeltaDecoder(): (bytes: Buffer) => DeltaRequest {
+  const known = new Map<string, DeltaRequest>();
+  return bytes => {
+    if (bytes.length > REMEMBERED_BYTES) return decodeDeltaRequest(bytes);
+    const key = bytes.toString("latin1");
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const request = decodeDeltaRequest(bytes);
+    if (known.size >= REMEMBERED) known.clear();
+    known.set(key, request);
+    return request;
+  };
+}
+
 /** Decodes a `DiscoveryRequest`. Throws on malformed bytes. */
 export function decodeSotwRequest(bytes: Uint8Array): SotwRequest {
   const text: Texts = { nodeId: undefined, typeUrl: "", nonce: "", error: undefined };

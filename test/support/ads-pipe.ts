@@ -9,7 +9,8 @@ import {
   type Snapshot,
   type TypeUrl,
 } from "../../src/xds/resource";
-import { initialStreamState, step, type StreamInput, type StreamState } from "../../src/xds/stream";
+import { initialStreamState, type StreamInput, type StreamState } from "../../src/xds/stream";
+import { step } from "../../src/xds/step";
 import { pendingOf } from "../../src/xds/type-state";
 import { decodeDeltaRequest, type DeltaRequest } from "../../src/xds/wire";
 

@@ -86,9 +86,10 @@ export class Barrier<S> {
       const told = this.told.get(stream);
       if (told !== undefined && gainsPorts(told.snapshot, told.wanted)) this.await(stream);
     }
-    const first = due.filter(stream => this.gaining.has(stream));
+    const [first, others] = [new Set<S>(), new Set<S>()];
+    for (const stream of due) (this.gaining.has(stream) ? first : others).add(stream);
     for (const stream of first) this.tell(stream);
-    for (const stream of due) if (!first.includes(stream)) this.tell(stream);
+    for (const stream of others) this.tell(stream);
   }
 
   private await(stream: S): void {

@@ -4,9 +4,10 @@ import { SDS_SERVICE_CERT } from "../../model/mesh-words";
 import type { DiffCache } from "../../xds/diff";
 import { findResource, TYPE_URLS, type ResourceSet, type Snapshot, type TypeUrl } from "../../xds/resource";
 import { initialSotwState, stepSotw, type SotwState } from "../../xds/sotw";
-import { initialStreamState, isServedType, step, type StreamInput, type StreamState } from "../../xds/stream";
+import { initialStreamState, isServedType, type StreamInput, type StreamState } from "../../xds/stream";
+import { step } from "../../xds/step";
 import type { Rejection } from "../../xds/type-state";
-import { decodeDeltaRequest, decodeSotwRequest, type DeltaRequest } from "../../xds/wire";
+import { createDeltaDecoder, decodeSotwRequest, type DeltaRequest } from "../../xds/wire";
 import { keepHeldLeaf } from "./held-leaf";
 import type { AdsObserver } from "./observer";
 import { ProtocolViolation, type Protocol } from "./session";
@@ -14,12 +15,31 @@ import { ProtocolViolation, type Protocol } from "./session";
 /** Called for every resource a proxy refuses. */
 export type OnRejection = (typeUrl: TypeUrl, rejection: Rejection) => void;
 
-function decoded<T>(decode: (bytes: Uint8Array) => T, bytes: Buffer): T {
+function decoded<T>(decode: (bytes: Buffer) => T, bytes: Buffer): T {
   try {
     return decode(bytes);
   } catch {
     throw new ProtocolViolation(status.INVALID_ARGUMENT, "the request is not a discovery request");
   }
+}
+
+/** Names a stream may be subscribed to at a time, of all types together: several times what the largest mesh has. */
+const MAX_NAMES = 50_000;
+/** Longer than any name that the mesh prints: two names of a Service with its namespace, or a caller's identity. */
+const MAX_NAME_LENGTH = 1_024;
+
+/**
+ * Refuses a request that would have this stream remember more names than there can be: a stream is held to 20 requests a second,
+ * but each may bring another 100,000 names.
+ */
+function checkNames({ typeUrl, subscribe }: DeltaRequest, { types }: StreamState): void {
+  if (subscribe.length === 0 || !isServedType(typeUrl)) return;
+  if (subscribe.some(({ length }) => length > MAX_NAME_LENGTH))
+    throw new ProtocolViolation(status.INVALID_ARGUMENT, "a resource name is too long");
+  const added = subscribe.filter(name => types.get(typeUrl)?.names.has(name) !== true).length;
+  const known = [...types.values()].reduce((sum, { names }) => sum + names.size, 0);
+  if (known + added > MAX_NAMES)
+    throw new ProtocolViolation(status.RESOURCE_EXHAUSTED, "too many resource names");
 }
 
 /** Refuses a stream whose node id changes: one stream is one proxy. */
@@ -51,11 +71,13 @@ export class DeltaProtocol implements Protocol {
     private readonly diffs: DiffCache,
     private readonly onRejection: OnRejection,
     private readonly observer: () => AdsObserver | undefined = () => undefined,
+    private readonly decode = createDeltaDecoder(),
   ) {}
 
   onRequest(bytes: Buffer, now: number): readonly Uint8Array[] {
-    const request = decoded(decodeDeltaRequest, bytes);
+    const request = decoded(this.decode, bytes);
     this.node.check(request.nodeId);
+    checkNames(request, this.state);
     this.build = request.build ?? this.build;
     this.observe(request, now);
     const before: Uint8Array[] = [];

@@ -4,6 +4,7 @@ import { createDiffCache } from "../../xds/diff";
 import type { Snapshot } from "../../xds/resource";
 import { isSettled } from "../../xds/ledger";
 import type { StreamState } from "../../xds/stream";
+import { createDeltaDecoder } from "../../xds/wire";
 import type {
   AuthenticatedProxy,
   Authenticator,
@@ -100,6 +101,7 @@ class RunningServer implements AdsServer {
   private readonly entrance: Entrance;
   private readonly grpc: Server;
   private readonly diffs = createDiffCache();
+  private readonly decode = createDeltaDecoder();
   private readonly sessions = new Set<Session>();
   private readonly deltas = new Map<Session, DeltaProtocol>();
   private readonly calls = new WeakMap<Session, ByteStream>();
@@ -295,7 +297,7 @@ class RunningServer implements AdsServer {
         reason: message,
       });
     };
-    const delta = new DeltaProtocol(this.diffs, refused, () => this.observer);
+    const delta = new DeltaProtocol(this.diffs, refused, () => this.observer, this.decode);
     const protocol: Protocol = kind === "delta" ? delta : new SotwProtocol();
     const session: Session = new Session({
       call,

@@ -10,7 +10,8 @@ import type { LedgerStream } from "../../../src/runtime/ads/ledger";
 import { ReplicaLedger } from "../../../src/runtime/ledger/replica";
 import { createDiffCache } from "../../../src/xds/diff";
 import { TYPE_URLS, type TypeUrl } from "../../../src/xds/resource";
-import { initialStreamState, step, type StreamInput, type StreamState } from "../../../src/xds/stream";
+import { initialStreamState, type StreamInput, type StreamState } from "../../../src/xds/stream";
+import { step } from "../../../src/xds/step";
 import { snapshotOf, testResource } from "../../support/ads-rig";
 
 const { cluster, listener, secret } = TYPE_URLS;

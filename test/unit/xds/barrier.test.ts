@@ -3,7 +3,8 @@ import { Barrier, HOLD_MS } from "../../../src/runtime/ads/barrier";
 import { createDiffCache } from "../../../src/xds/diff";
 import type { EncodedResource, Snapshot } from "../../../src/xds/resource";
 import { resourceSet, resourcesOf, TYPE_URLS } from "../../../src/xds/resource";
-import { initialStreamState, step, type StreamInput, type StreamState } from "../../../src/xds/stream";
+import { initialStreamState, type StreamInput, type StreamState } from "../../../src/xds/stream";
+import { step } from "../../../src/xds/step";
 import { layerOf, testResource } from "../../support/ads-rig";
 
 const { cluster, endpoint, listener } = TYPE_URLS;

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { createDiffCache } from "../../../src/xds/diff";
 import { TYPE_URLS, type TypeUrl } from "../../../src/xds/resource";
-import { GATE_TIMEOUT_MS, initialStreamState, step } from "../../../src/xds/stream";
+import { GATE_TIMEOUT_MS, initialStreamState } from "../../../src/xds/stream";
+import { step } from "../../../src/xds/step";
 import type { DeltaRequest } from "../../../src/xds/wire";
 import { decodeResponse, type ReceivedResponse } from "../../support/ads-client";
 import { snapshotOf, testResource } from "../../support/ads-rig";
