@@ -3,6 +3,9 @@
  * cluster, for measuring and for tests. It follows that API server, writes status, rotates roots and serves ADS with both ways of
  * identity (a pod's token, an external proxy's certificate), as the pods of the product do; webhooks it has none, so nothing is
  * injected or refused. Ready (one line of JSON on stdout) when the ADS port is open; ends on SIGTERM or SIGINT.
+ *
+ * Others may serve proxies beside it, as replicas do: each with `--replica --ledger-address HOST:PORT`, and the first one is told
+ * of them by `--follow`. They write nothing. A process that starts it with a channel can ask it what is in it (`facts.ts`).
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -15,10 +18,12 @@ import { WATCHER } from "../../src/install/names";
 import { PEPR_NAMESPACE } from "../../src/model/mesh-words";
 import type { KubeClient } from "../../src/runtime/kube";
 import { getIfThere } from "../../src/runtime/kube/read";
+import type { OutsideLedger } from "../../src/runtime/control-plane/ledger";
 import { startControlPlane } from "../../src/runtime/control-plane/start";
 import { createKubeClient } from "../../src/runtime/kube/client";
 import { createLog } from "../../src/runtime/log";
 import { readSettings } from "../../src/runtime/settings";
+import { answerFacts } from "./facts";
 
 interface Options {
   readonly kubeconfig?: string;
@@ -29,6 +34,9 @@ interface Options {
   readonly meshName?: string;
   readonly trustDomain?: string;
   readonly rootFile?: string;
+  readonly replica?: boolean;
+  readonly ledgerAddress?: Address;
+  readonly follow?: readonly string[];
 }
 
 interface Address {
@@ -62,7 +70,14 @@ const command = new Command("control-plane")
   .option("--osm-namespace <namespace>", "namespace of the mesh's MeshConfig")
   .option("--mesh-name <name>", "name of the mesh")
   .option("--trust-domain <domain>", "of the identities that the built-in CA issues")
-  .option("--root-file <file>", "gets the PEM of the roots that verify the ADS server, once it is ready");
+  .option("--root-file <file>", "gets the PEM of the roots that verify the ADS server, once it is ready")
+  .option("--replica", "serve proxies beside another one, which writes")
+  .option(
+    "--ledger-address <host:port>",
+    "of a replica: where it tells the other one of its proxies",
+    address,
+  )
+  .option("--follow <host:port...>", "ledgers of the replicas beside this one");
 
 function settingsOf(options: Options, folder: string): ReturnType<typeof readSettings> {
   const { osmNamespace, meshName, trustDomain } = options;
@@ -70,6 +85,11 @@ function settingsOf(options: Options, folder: string): ReturnType<typeof readSet
     { OSM_NAMESPACE: osmNamespace, OSM_MESH_NAME: meshName, OSM_TRUST_DOMAIN: trustDomain },
     folder,
   );
+}
+
+/** Where replicas outside of the cluster find each other. */
+function ledgerOf({ ledgerAddress, follow }: Options): OutsideLedger {
+  return { ...ledgerAddress, ...(follow === undefined ? {} : { follow }) };
 }
 
 /** Two writers would rotate the same roots and write each other's status. */
@@ -95,7 +115,7 @@ async function main(options: Options): Promise<void> {
   const kube = createKubeClient(chosenCredentials(choice));
   await refuseBesideAnother(kube);
   const plane = await startControlPlane({
-    role: "outside",
+    role: options.replica === true ? "outside-replica" : "outside",
     kube,
     settings: settingsOf(options, folder),
     log,
@@ -106,11 +126,14 @@ async function main(options: Options): Promise<void> {
     exit: () => process.exit(0),
     ads: { hosts: [host], port: adsPort },
     healthPort: options.healthPort,
+    ledger: ledgerOf(options),
   });
   const end = (): void => {
     void plane.stop().then(() => process.exit(0));
   };
-  process.once("SIGTERM", end).once("SIGINT", end);
+  // Whoever has started it with a channel is gone when that ends.
+  process.once("SIGTERM", end).once("SIGINT", end).once("disconnect", end);
+  answerFacts(plane);
   plane.constructed();
   if (options.rootFile !== undefined) writeFileSync(options.rootFile, plane.rootsPem());
   console.log(

@@ -12,7 +12,9 @@ export type Role =
   /** The one pod that writes. */
   | "watcher"
   /** One process outside of the cluster, without Pepr: all duties but those of webhooks. For measuring, and for tests. */
-  | "outside";
+  | "outside"
+  /** Another one beside that, which serves proxies and writes nothing. */
+  | "outside-replica";
 
 /** The role that Pepr's variables name; without any it is `admission`, like Pepr itself decides. */
 export function roleOf(env: Readonly<Record<string, string | undefined>>): Role {
@@ -21,19 +23,19 @@ export function roleOf(env: Readonly<Record<string, string | undefined>>): Role 
   return env["PEPR_WATCH_MODE"] === "true" ? "watcher" : "admission";
 }
 
-/** Whether there is one process with all duties, and no other replica. */
+/** Whether one process has all duties; no pod of the cluster is another replica. */
 export function isAlone(role: Role): boolean {
   return role === "dev" || role === "outside";
 }
 
 /** Whether the process has a server of Pepr's, which the API server asks about objects. */
 export function admits(role: Role): boolean {
-  return role !== "outside";
+  return role !== "outside" && role !== "outside-replica";
 }
 
 /** Whether a role serves ADS. */
 export function serves(role: Role): boolean {
-  return role === "admission" || isAlone(role);
+  return role === "admission" || role === "outside-replica" || isAlone(role);
 }
 
 /** Whether a role has the duties of the single writer. */

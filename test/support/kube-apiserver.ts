@@ -27,6 +27,9 @@ export interface TestApiServer {
   /** Ends the API server only; {@link startAgain} brings it back on the same port. */
   stopApiServer(): Promise<void>;
   startAgain(): Promise<void>;
+  /** Ends etcd at once, which leaves the API server without a store; {@link startEtcdAgain} brings it back with what it held. */
+  stopEtcd(): Promise<void>;
+  startEtcdAgain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -143,7 +146,7 @@ export async function startApiServerForTest(): Promise<TestApiServer> {
     port: await freePort(),
   };
   prepare(plan);
-  const etcd = startEtcd(plan);
+  let etcd = startEtcd(plan);
   let apiserver = startApiServer(plan);
   const stop = async (): Promise<void> => {
     await end(apiserver);
@@ -172,6 +175,11 @@ export async function startApiServerForTest(): Promise<TestApiServer> {
     stopApiServer: () => end(apiserver),
     startAgain: async () => {
       apiserver = startApiServer(plan);
+      await ready(plan);
+    },
+    stopEtcd: () => end(etcd),
+    startEtcdAgain: async () => {
+      etcd = startEtcd(plan);
       await ready(plan);
     },
     stop,

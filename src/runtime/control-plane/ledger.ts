@@ -9,7 +9,7 @@ import { labelSelector } from "../kube/read";
 import { Fleet, type Connect, type Replica } from "../ledger/fleet";
 import { ReplicaLedger } from "../ledger/replica";
 import type { LedgerMessage } from "../ledger/rows";
-import { LEDGER_PORT, startLedgerServer, watchLedger } from "../ledger/transport";
+import { LEDGER_PORT, startLedgerServer, watchLedger, type LedgerServer } from "../ledger/transport";
 import type { KeeperOptions } from "../ownership";
 import type { Role } from "../role";
 import { isAlone, serves, writes } from "../role";
@@ -31,6 +31,16 @@ export interface LedgerOptions extends KeeperOptions {
   readonly roots: RootFollower;
   /** Of this release. */
   readonly version?: string;
+  readonly ledger?: OutsideLedger;
+}
+
+/** Where the replicas of a control plane outside of the cluster, which are no pods, find each other's ledgers. */
+export interface OutsideLedger {
+  /** Where a replica listens. Default: {@link LEDGER_PORT} of every address. */
+  readonly port?: number;
+  readonly host?: string;
+  /** `host:port` of the replicas that a process with all duties follows beside itself. */
+  readonly follow?: readonly string[];
 }
 
 /** The ledger's side of a pod: what it tells, and what it is told. */
@@ -77,6 +87,9 @@ function followReplicas(options: LedgerOptions, fleet: Fleet): { stop(): void } 
   return informer;
 }
 
+/** How the one process with all duties is named among its replicas; it needs no address to ask itself. */
+const SELF: Replica = { uid: "self", name: "self", address: "", ready: true };
+
 /** One process with all duties asks itself. */
 function followItself(ledger: ReplicaLedger | undefined): Connect {
   return (_replica, handlers) => {
@@ -90,17 +103,24 @@ function followItself(ledger: ReplicaLedger | undefined): Connect {
 
 function openFleet(options: LedgerOptions, own: ReplicaLedger | undefined): { fleet: Fleet; stop(): void } {
   const { engine, authority, clock, role } = options;
-  const connect: Connect = isAlone(role)
-    ? followItself(own)
-    : ({ address }, handlers) => watchLedger({ address, authority, clock, ...handlers });
+  const itself = followItself(own);
+  const connect: Connect = (replica, handlers) =>
+    replica === SELF
+      ? itself(replica, handlers)
+      : watchLedger({ address: replica.address, authority, clock, ...handlers });
   const log = options.log.child("ledger");
   const fleet = new Fleet({ ...options, log, connect, expected: () => engine.expectedProxies() });
   const subscription = engine.onExpectedProxies(() => {
     fleet.expectedChanged();
   });
-  const self: Replica = { uid: "self", name: "self", address: "", ready: true };
+  const others = (options.ledger?.follow ?? []).map(address => ({
+    ...SELF,
+    uid: address,
+    name: address,
+    address,
+  }));
   const replicas = isAlone(role) ? undefined : followReplicas(options, fleet);
-  if (replicas === undefined) fleet.setReplicas([self]);
+  if (replicas === undefined) fleet.setReplicas([SELF, ...others]);
   return {
     fleet,
     stop: () => {
@@ -140,9 +160,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
     options.authority.onChange(changed),
   ];
   const server =
-    own === undefined || !serves(role) || isAlone(role)
-      ? undefined
-      : await listenOnFirst(host => startLedgerServer({ ...options, host, port: LEDGER_PORT, ledger: own }));
+    own === undefined || !serves(role) || isAlone(role) ? undefined : await listenLedger(options, own);
   const following = writes(role) ? openFleet(options, own) : undefined;
   return {
     fleet: following?.fleet,
@@ -160,6 +178,9 @@ function ownOf({ trustVersion, fingerprint }: OwnAuthority): NonNullable<Replica
 }
 
 /** `::` takes both families where the kernel has IPv6. */
-function listenOnFirst<T>(start: (host: string) => Promise<T>): Promise<T> {
-  return start("::").catch(() => start("0.0.0.0"));
+function listenLedger(options: LedgerOptions, ledger: ReplicaLedger): Promise<LedgerServer> {
+  const { port = LEDGER_PORT, host } = options.ledger ?? {};
+  const start = (at: string): Promise<LedgerServer> =>
+    startLedgerServer({ ...options, host: at, port, ledger });
+  return host === undefined ? start("::").catch(() => start("0.0.0.0")) : start(host);
 }

@@ -42,7 +42,7 @@ import { startDuties } from "./duties";
 import type { Endpoints } from "./endpoints";
 import { openEndpoints } from "./endpoints";
 import { leave } from "./leaving";
-import type { Ledgers } from "./ledger";
+import type { Ledgers, OutsideLedger } from "./ledger";
 import { openLedgers } from "./ledger";
 import type { Namespaces } from "./namespaces";
 import { followNamespaces } from "./namespaces";
@@ -78,6 +78,8 @@ export interface ControlPlaneOptions {
   readonly ads?: { readonly hosts: readonly string[]; readonly port: number };
   /** Where health and metrics are read. Default: port 9091. */
   readonly healthPort?: number;
+  /** Other replicas outside of the cluster; default: none. */
+  readonly ledger?: OutsideLedger;
   /** Ends the process; called when the pod is being deleted and everything has been handed over. */
   readonly exit: () => void;
 }
@@ -91,6 +93,8 @@ export interface ControlPlane {
   readonly healthPort: number;
   /** PEM of the roots that verify the ADS server. */
   rootsPem(): string;
+  /** What it has seen and made, to be looked at. */
+  readonly inside: { readonly world: World; readonly serving: Serving | undefined };
   /** To be called when Pepr's module has been constructed: the duties of the single writer begin, where this is it. */
   constructed(): void;
   stop(): Promise<void>;
@@ -286,9 +290,10 @@ function watchOwn(options: ControlPlaneOptions, parts: Parts): { stop(): void } 
   });
 }
 
-function reachedAt(parts: Parts): Pick<ControlPlane, "adsPort" | "healthPort" | "rootsPem"> {
-  const { serving, endpoints, authority } = parts;
+function reachedAt(parts: Parts): Pick<ControlPlane, "adsPort" | "healthPort" | "rootsPem" | "inside"> {
+  const { world, serving, endpoints, authority } = parts;
   return {
+    inside: { world, serving },
     adsPort: serving?.ads.port,
     healthPort: endpoints.healthPort,
     rootsPem: () => authority.anchorsPem,
