@@ -13,12 +13,12 @@ export function benchFolder(): string {
   return folder;
 }
 
-/** Builds the simulated proxies on first use; returns the program. */
-export function buildFleet(): string {
-  const sources = path.join(__dirname, "fleet");
+/** Builds a Go program of the benchmark, `fleet` or `load`, on first use; returns the program. */
+export function buildGo(name: "fleet" | "load"): string {
+  const sources = path.join(__dirname, name);
   const hash = createHash("sha256");
   for (const file of readdirSync(sources).sort()) hash.update(readFileSync(path.join(sources, file)));
-  const target = path.join(benchFolder(), `fleet-${hash.digest("hex").slice(0, 12)}`);
+  const target = path.join(benchFolder(), `${name}-${hash.digest("hex").slice(0, 12)}`);
   if (existsSync(target)) return target;
   const unfinished = `${target}.${process.pid}`;
   const env = { ...process.env, CGO_ENABLED: "0" };

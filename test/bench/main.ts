@@ -8,7 +8,8 @@ import { writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { ratiosOf, readBaseline, worsened, writeBaseline, type Baseline } from "./baseline";
-import { benchFolder, buildFleet, bundle } from "./build";
+import { benchFolder, buildGo, bundle } from "./build";
+import { benchDataPlane } from "./data-plane";
 import { Fleet } from "./fleet";
 import { benchLeaves } from "./leaves";
 import { BenchMesh, PODS_PER_SERVICE } from "./mesh";
@@ -62,7 +63,7 @@ function judge(ratios: Baseline): void {
 }
 
 async function benchControlPlane(): Promise<void> {
-  const fleet = new Fleet(buildFleet());
+  const fleet = new Fleet(buildGo("fleet"));
   const mesh = await BenchMesh.start();
   const bench: Bench = {
     mesh,
@@ -105,6 +106,7 @@ async function benchControlPlane(): Promise<void> {
 
 async function main(): Promise<void> {
   if (process.argv.includes("leaves")) await benchLeaves();
+  else if (process.argv.includes("data-plane")) await benchDataPlane(process.argv);
   else await benchControlPlane();
 }
 

@@ -1,0 +1,3 @@
+module osm-pepr/test/bench/load
+
+go 1.21
