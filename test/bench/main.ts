@@ -1,7 +1,7 @@
 /**
  * What a change costs the control plane. `npm run bench`: the table of docs/reference/performance.md. Sizes by
  * `OSM_BENCH_SIZES=100,500,1000,2000`, Services by `OSM_BENCH_SERVICES=100,1000`, repetitions by `OSM_BENCH_ROUNDS`.
- * `-- upheavals`: reconnecting, rolling restart and storm too. `-- baseline`: makes this run the baseline, against which others
+ * `-- outside`: the process with all duties (`npm run control-plane`) in place of a replica. `-- upheavals`: reconnecting, rolling restart and storm too. `-- baseline`: makes this run the baseline, against which others
  * fail that have become worse. `-- leaves`: what leaves cost. All figures are left as a JSON file in the cache folder.
  */
 import { writeFileSync } from "node:fs";
@@ -13,6 +13,7 @@ import { benchDataPlane } from "./data-plane";
 import { Fleet } from "./fleet";
 import { benchLeaves } from "./leaves";
 import { BenchMesh, PODS_PER_SERVICE } from "./mesh";
+import { outside, replica } from "./plane";
 import { BenchPolicy } from "./policy";
 import { growthOf, printed } from "./print";
 import { calibrateBench, run, type Bench, type Plan, type Result, type Upheaval } from "./run";
@@ -69,7 +70,7 @@ async function benchControlPlane(): Promise<void> {
     mesh,
     policy: new BenchPolicy(mesh),
     fleet,
-    controller: bundle(path.join(__dirname, "controller.ts")),
+    plane: process.argv.includes("outside") ? outside() : replica(),
     floor: bundle(path.join(__dirname, "floor.ts")),
     rounds: Number(process.env["OSM_BENCH_ROUNDS"] ?? 3),
     say,

@@ -1,11 +1,12 @@
 /** A control plane under measurement with its fleet. */
 import type { ChildProcess } from "node:child_process";
 import { ADS_SAN } from "../../src/model/mesh-words";
-import { endChild, firstAnswer, startBundle } from "./child";
+import { endChild } from "./child";
 import { monotonic, pause } from "./clock";
-import type { ReplicaStarted, StartReplica } from "./controller";
+import type { ReplicaStarted } from "./controller";
 import type { Condition, Fleet } from "./fleet";
 import type { BenchMesh } from "./mesh";
+import type { StartPlane } from "./plane";
 import { cpuSeconds, residentMemory, type Memory } from "./usage";
 
 /** What a change cost. */
@@ -52,16 +53,10 @@ export class Rig {
     readonly fleet: Fleet,
   ) {}
 
-  /** Starts a fresh replica, which knows the whole mesh when this resolves. */
-  static async start(program: string, mesh: BenchMesh, fleet: Fleet): Promise<Rig> {
-    const { server } = mesh.api;
-    const message: StartReplica = {
-      server: `https://127.0.0.1:${server.port}`,
-      ca: server.ca,
-      token: server.token,
-    };
-    const child = startBundle(program);
-    return new Rig(child, await firstAnswer<ReplicaStarted>(child, message), fleet);
+  /** Starts a fresh control plane, which knows the whole mesh when this resolves. */
+  static async start(start: StartPlane, mesh: BenchMesh, fleet: Fleet): Promise<Rig> {
+    const { child, started } = await start(mesh.api.server);
+    return new Rig(child, started, fleet);
   }
 
   get cpu(): number {

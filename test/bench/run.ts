@@ -4,6 +4,7 @@ import { BUSY, FIRST, OPEN, RULES, type Cell, type Figure } from "./cells";
 import type { Scene } from "./changes";
 import type { Fleet } from "./fleet";
 import { PODS_PER_SERVICE, type BenchMesh } from "./mesh";
+import type { StartPlane } from "./plane";
 import type { BenchPolicy } from "./policy";
 import { median } from "./report";
 import { Rig, type Cost } from "./rig";
@@ -43,7 +44,7 @@ export interface Bench {
   readonly mesh: BenchMesh;
   readonly policy: BenchPolicy;
   readonly fleet: Fleet;
-  readonly controller: string;
+  readonly plane: StartPlane;
   readonly floor: string;
   readonly rounds: number;
   readonly say: (line: string) => void;
@@ -109,7 +110,7 @@ export async function run(bench: Bench, plan: Plan, upheavals: readonly Upheaval
   await mesh.growTo(plan.services);
   await policy.grow();
   await policy.deny(plan.rules);
-  const rig = await Rig.start(bench.controller, mesh, bench.fleet);
+  const rig = await Rig.start(bench.plane, mesh, bench.fleet);
   try {
     const tokens = mesh.tokens(Array.from({ length: plan.proxies }, (_, i) => i));
     const rows: Row[] = [firstSync(plan, await rig.connect(tokens))];
