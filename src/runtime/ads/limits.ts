@@ -11,7 +11,7 @@ export interface AdsLimits {
   /** Requests per second and stream, with a burst. */
   readonly requestRate: number;
   readonly requestBurst: number;
-  /** A stream throttled for that long is ended, milliseconds. */
+  /** A stream throttled for that long, without a rest in which half of the burst came back, is ended, milliseconds. */
   readonly throttledMs: number;
   /** A response unanswered for that long ends the stream, milliseconds. */
   readonly stalledMs: number;
@@ -97,6 +97,11 @@ export class TokenBucket {
     if (this.take(now) === 0) return true;
     this.level += 1;
     return false;
+  }
+
+  /** Whether half of the burst was left when a token was taken last. */
+  isHalfFull(): boolean {
+    return this.level >= this.burst / 2;
   }
 
   /** Nothing has been taken for so long that the bucket may be forgotten. */

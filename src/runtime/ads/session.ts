@@ -162,7 +162,8 @@ export class Session {
       call.pause();
       this.resuming?.cancel();
       this.resuming = clock.setTimeout(() => call.resume(), early);
-    } else {
+    } else if (this.bucket.isHalfFull()) {
+      // Not before: a stream that is held to its rate comes in time now and then, above all when timers are late.
       this.throttledSince = undefined;
     }
     this.step(() => protocol.onRequest(bytes, now));

@@ -1,0 +1,8 @@
+/** The attacker of floods, in a process of its own. */
+import { answerParent } from "./child-program";
+import * as floods from "./flood-operations";
+
+/** What it can be told to do. */
+export type Flooder = typeof floods;
+
+answerParent({ ...floods });
