@@ -10,7 +10,7 @@ import type { Membership } from "./mesh";
 import { createMembership } from "./mesh";
 import type { NodeGroups } from "./node-groups";
 import { createNodeGroups } from "./node-groups";
-import { createTelemetryOf } from "./telemetry";
+import { createTelemetryOf, type TelemetryKeys } from "./telemetry";
 import { createViews } from "./views";
 
 /** Relations between the objects of the mesh, as cells. */
@@ -20,8 +20,8 @@ export interface Catalog {
   readonly owners: AddressOwners;
   readonly access: Access;
   readonly nodeGroups: NodeGroups;
-  /** Key of the Telemetry that says how a pod's proxy logs, by pod key. */
-  readonly telemetryOf: Family<string, string | undefined>;
+  /** Which Telemetries say how a pod's proxy logs and traces, by pod key. */
+  readonly telemetryOf: Family<string, TelemetryKeys | undefined>;
 }
 
 /** The catalog of some inputs. */

@@ -7,6 +7,7 @@ import type { Access } from "./access";
 import type { Inputs } from "./inputs";
 import { labelKey } from "./inputs";
 import type { Membership } from "./mesh";
+import type { TelemetryKeys } from "./telemetry";
 
 /** A port of a Service. */
 export interface Frontend {
@@ -33,8 +34,8 @@ export interface View {
   readonly kind: "mesh";
   /** Keys of the Retries of the client's identity, sorted; absent: it has none. */
   readonly retries?: readonly string[];
-  /** Key of the Telemetry that says how calls are logged; absent: the default. */
-  readonly telemetry?: string;
+  /** Which Telemetries say how calls are logged and traced; absent: the default. */
+  readonly telemetry?: TelemetryKeys;
 }
 
 /** Map key of a view. */

@@ -3,6 +3,7 @@ import type { Family } from "../graph/graph";
 import { identityKey } from "../model/identity";
 import type { Inputs } from "./inputs";
 import type { View } from "./node-groups";
+import type { TelemetryKeys } from "./telemetry";
 
 /** One object, so that all who are told the same share it. */
 export const MESH: View = { kind: "mesh" };
@@ -10,7 +11,7 @@ export const MESH: View = { kind: "mesh" };
 /** What the proxy of a pod is told of the mesh, by pod key. */
 export function createViews(
   inputs: Inputs,
-  telemetryOf: Family<string, string | undefined>,
+  telemetryOf: Family<string, TelemetryKeys | undefined>,
 ): Family<string, View> {
   const { graph, pods, retries, meshConfig } = inputs;
   const retriesOn = graph.derive(

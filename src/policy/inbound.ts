@@ -228,7 +228,7 @@ function inboundSide(group: NodeGroup, ports: readonly Port[], context: GroupCon
 }
 
 function logged({ logging }: GroupContext): { readonly accessLog?: AccessLog } {
-  return logging === undefined ? {} : { accessLog: logging.accessLog };
+  return logging?.accessLog === undefined ? {} : { accessLog: logging.accessLog };
 }
 
 /** Objects that a port of the listener is made of; those of its rules are of its route tables. */

@@ -264,7 +264,11 @@ function logged(
   logging: Logging | undefined,
 ): Pick<OutboundListenerLeaf, "origins" | "accessLog"> {
   if (logging === undefined) return { origins };
-  return { origins: [...origins, ...logging.origins], accessLog: logging.accessLog };
+  const { accessLog } = logging;
+  return {
+    origins: [...origins, ...logging.origins],
+    ...(accessLog === undefined ? {} : { accessLog }),
+  };
 }
 
 /** Bytes are shared by the split of all requests; HTTP is left to the route table. */

@@ -4,6 +4,7 @@ import type { Inputs } from "../catalog/inputs";
 import { selectorKey } from "../catalog/inputs";
 import type { NodeGroup, View } from "../catalog/node-groups";
 import { nodeGroupKey, viewKey } from "../catalog/node-groups";
+import type { TelemetryKeys } from "../catalog/telemetry";
 import { structurallyEqual } from "../graph/equality";
 import type { Cell, Family, Read } from "../graph/graph";
 import type { Diagnostic } from "../model/diagnostic";
@@ -28,7 +29,7 @@ import {
 } from "./outbound";
 import type { Settings } from "./settings";
 import { createSettings } from "./settings";
-import { tracedAs, type Logging } from "./telemetry";
+import { joined, tracedAs, type Logging } from "./telemetry";
 import type { Traffic } from "./traffic";
 import { createTraffic } from "./traffic";
 import type { Leaf } from "./types";
@@ -97,13 +98,14 @@ export interface Shown {
   readonly key: string;
   /** Key of the clients' Retry; routes only. */
   readonly retry?: string;
-  /** Key of the clients' Telemetry; listeners only. */
-  readonly telemetry?: string;
+  /** Keys of the clients' Telemetries; listeners only. */
+  readonly telemetry?: TelemetryKeys;
 }
 
 /** Map key. */
 export function shownKey({ key, retry, telemetry }: Shown): string {
-  return retry === undefined && telemetry === undefined ? key : `${key}|${retry ?? ""}|${telemetry ?? ""}`;
+  if (retry === undefined && telemetry === undefined) return key;
+  return `${key}|${retry ?? ""}|${telemetry?.logs ?? ""}|${telemetry?.traces ?? ""}`;
 }
 
 function shownBy({ graph }: Inputs, catalog: Catalog, traffic: Traffic): Pick<Policy, "services" | "pods"> {
@@ -255,8 +257,10 @@ function serviceLeaves(
   };
 }
 
-function loggingOf(read: Read, traffic: Traffic, telemetry: string | undefined): Logging | undefined {
-  return telemetry === undefined ? undefined : read(traffic.logging(telemetry))?.value;
+function loggingOf(read: Read, traffic: Traffic, { logs, traces }: TelemetryKeys = {}): Logging | undefined {
+  const of = (key: string | undefined): Logging | undefined =>
+    key === undefined ? undefined : read(traffic.logging(key))?.value;
+  return joined(of(logs), of(traces));
 }
 
 function podLeaves({ inputs, settings, traffic }: Sources, dialled: Dialled["pods"]): Policy["ofPod"] {

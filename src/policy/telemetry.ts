@@ -1,8 +1,8 @@
 /**
- * Telemetries: how the proxies of a pod log and trace. What is nearest to the pod counts alone: one that selects its labels, then one of
- * its whole namespace, then one of the whole mesh; of several as near the oldest. One that says nothing of either is left out.
+ * Telemetries: how the proxies of a pod log and trace. For logs and for traces what is nearest to the pod counts, each for itself: one
+ * that selects its labels, then one of its whole namespace, then one of the whole mesh; of several as near the oldest.
  */
-import { saysSomething } from "../catalog/telemetry";
+import { saysSomething, speaksOfPart, TELEMETRY_PARTS, type TelemetryPart } from "../catalog/telemetry";
 import type { Compiled, Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
 import type { ExtensionService, Telemetry } from "../model/traffic";
@@ -28,8 +28,9 @@ export function extensionCluster(
 /** How a Telemetry says that proxies log and trace. */
 export interface Logging {
   /** Share of the traces that are begun, in percent; absent: as MeshConfig says. */
-  readonly samplingPercentage?: number;
-  readonly accessLog: AccessLog;
+  readonly samplingPercentage?: number | undefined;
+  /** Absent: the default. */
+  readonly accessLog?: AccessLog;
   /** The collector that it names, if there is one. */
   readonly cluster: ExternalClusterLeaf | undefined;
   readonly origins: readonly ObjectRef[];
@@ -41,6 +42,15 @@ export function tracedAs(tracing: Tracing | undefined, logging: Logging | undefi
   return tracing === undefined || samplingPercentage === undefined
     ? tracing
     : { ...tracing, samplingPercentage };
+}
+
+/** What one Telemetry says of logs and another, or the same, of traces; undefined: nobody says anything. */
+export function joined(logs: Logging | undefined, traces: Logging | undefined): Logging | undefined {
+  if (traces === undefined) return logs && { ...logs, samplingPercentage: undefined };
+  const { samplingPercentage, origins } = traces;
+  if (logs === undefined) return { samplingPercentage, cluster: undefined, origins: origins.slice(0, 1) };
+  // Traces need no ExtensionService: of that Telemetry only itself.
+  return { ...logs, samplingPercentage, origins: [...new Set([...logs.origins, ...origins.slice(0, 1)])] };
 }
 
 function given({
@@ -99,13 +109,39 @@ function problemOf(
 
 /** What a Telemetry's pods are told in the end. */
 export interface TelemetryFacts {
-  /** Live pods that it speaks of. */
-  readonly pods: readonly {
-    /** The Telemetry that counts for the pod. */
-    readonly winner: Telemetry | undefined;
-  }[];
+  /** Live pods that it speaks of, each with the Telemetry that counts for it, by part. */
+  readonly pods: readonly Readonly<Partial<Record<TelemetryPart, Telemetry>>>[];
   /** Something nearer to a pod is no rival. */
   readonly isRival: (winner: Telemetry) => boolean;
+}
+
+const PART_WORDS: Readonly<Record<TelemetryPart, string>> = { logs: "access logs", traces: "traces" };
+
+/** What becomes of one part of a Telemetry. */
+interface Outcome {
+  readonly part: TelemetryPart;
+  /** It counts for pods. */
+  readonly own: boolean;
+  /** Rivals that count in its place, one for each pod. */
+  readonly lost: readonly Telemetry[];
+}
+
+function outcomeOf(ref: ObjectRef, part: TelemetryPart, { pods, isRival }: TelemetryFacts): Outcome {
+  const winners = pods.flatMap(pod => pod[part] ?? []);
+  return {
+    part,
+    own: winners.some(winner => isSame(winner.ref, ref)),
+    lost: winners.filter(winner => !isSame(winner.ref, ref) && isRival(winner)),
+  };
+}
+
+function rivalryWords(winner: Telemetry, outcomes: readonly Outcome[]): string {
+  const older = `Telemetry ${winner.ref.name} is older and speaks of the same pods`;
+  if (!outcomes.some(({ own }) => own)) return `${older}; this one has no effect`;
+  const lost = outcomes.flatMap(({ part, lost: rivals }) =>
+    rivals.length === 0 ? [] : [`the ${PART_WORDS[part]} of ${rivals.length} of its pods`],
+  );
+  return `${older}; it counts for ${lost.join(" and ")}`;
 }
 
 /** What the owner of a Telemetry should know about its effect. */
@@ -125,18 +161,14 @@ export function telemetryFindings(telemetry: Telemetry, facts: TelemetryFacts): 
       },
     ];
   }
-  const { pods } = facts;
-  if (pods.length === 0) return tell("warning", "NoEffect", "no pod of the mesh is meant");
-  const lost = pods.flatMap(({ winner }) =>
-    winner !== undefined && !isSame(winner.ref, ref) && facts.isRival(winner) ? [winner] : [],
+  if (facts.pods.length === 0) return tell("warning", "NoEffect", "no pod of the mesh is meant");
+  const outcomes = TELEMETRY_PARTS.filter(part => speaksOfPart(telemetry, part)).map(part =>
+    outcomeOf(ref, part, facts),
   );
-  const [winner] = lost;
-  const own = pods.some(pod => pod.winner !== undefined && isSame(pod.winner.ref, ref));
-  if (winner !== undefined) {
-    const end = own ? `it counts for ${lost.length} of its pods` : "this one has no effect";
-    const message = `Telemetry ${winner.ref.name} is older and speaks of the same pods; ${end}`;
-    return tell(own ? "warning" : "error", "Conflicted", message);
-  }
+  const own = outcomes.some(outcome => outcome.own);
+  const winner = outcomes.flatMap(({ lost }) => lost)[0];
+  if (winner !== undefined)
+    return tell(own ? "warning" : "error", "Conflicted", rivalryWords(winner, outcomes));
   return own ? [] : tell("warning", "NoEffect", "other Telemetries are nearer to each of its pods");
 }
 

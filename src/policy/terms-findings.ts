@@ -8,7 +8,6 @@ import { oldestFirst } from "../model/age";
 import type { Diagnostic } from "../model/diagnostic";
 import type { ServiceIdentity } from "../model/identity";
 import { identityKey } from "../model/identity";
-import type { Telemetry } from "../model/traffic";
 import { accountFindings } from "./account-findings";
 import { authorizationFindings } from "./authorization";
 import { egressFindings } from "./egress";
@@ -17,7 +16,7 @@ import { ingressFindings } from "./ingress";
 import { selectProtocol } from "./protocol";
 import { externalFindings, externalRef } from "./external-findings";
 import { retryFindings } from "./retry";
-import { telemetryFindings } from "./telemetry";
+import { telemetryFindings, type TelemetryFacts } from "./telemetry";
 import { ingressFacts } from "./traffic";
 import { settingFindings } from "./upstream";
 
@@ -167,13 +166,16 @@ function ofTelemetry(read: Read, { inputs, catalog, traffic }: Sources, key: str
     const row = read(inputs.pods.row(pod));
     return row !== undefined && speaksOfPod(telemetry, row, osmNamespace);
   });
-  const winnerOf = (pod: string): Telemetry | undefined => {
-    const winner = read(catalog.telemetryOf(pod));
-    return winner === undefined ? undefined : read(inputs.telemetries.row(winner));
-  };
+  const winnersOf = (pod: string): TelemetryFacts["pods"][number] =>
+    Object.fromEntries(
+      Object.entries(read(catalog.telemetryOf(pod)) ?? {}).flatMap(([part, winner]) => {
+        const row = read(inputs.telemetries.row(winner));
+        return row === undefined ? [] : [[part, row]];
+      }),
+    );
   return [
     ...telemetryFindings(telemetry, {
-      pods: pods.map(pod => ({ winner: winnerOf(pod) })),
+      pods: pods.map(winnersOf),
       isRival: winner => nearness(winner, osmNamespace) === near,
     }),
     ...(!saysSomething(telemetry) ? [] : (read(traffic.logging(key))?.diagnostics ?? [])),

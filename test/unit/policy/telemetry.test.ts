@@ -73,6 +73,55 @@ describe("telemetry", () => {
     expect(mesh.findings()).to.deep.equal([]);
   });
 
+  const traced = meshConfig({
+    traffic: { enablePermissiveTrafficPolicyMode: true },
+    observability: { tracing: { enable: true, address: "otel", port: 4317, protocol: "otlp" } },
+  });
+  const share = (mesh: ShopMesh, of: TestObject): unknown => {
+    const { handling } = mesh.leaf("outbound-listener", "outbound|shop/cart|80", of);
+    return handling.kind === "http" ? handling.tracing?.samplingPercentage : "tcp";
+  };
+  const rarely = { tracing: { samplingPercentage: 1 } };
+
+  it("says nothing of logs where it says something of traces alone, and the other way round", () => {
+    const mesh = shop(traced, telemetry("shop/logs", log("namespace")));
+    mesh.world.feed(telemetry("shop/rare", { selector: { app: "cart" }, ...rarely }));
+    expect([formats(mesh, cart), share(mesh, cart)]).to.deep.equal([all("namespace"), 1]);
+    expect([formats(mesh, buyer), share(mesh, buyer)]).to.deep.equal([all(undefined), 100]);
+    expect(mesh.leaf("inbound-listener", "inbound", cart).origins.map(({ name }) => name)).to.include.members(
+      ["logs", "rare"],
+    );
+    mesh.world.feed(telemetry("osm-system/mesh", { ...log("mesh"), ...rarely }));
+    expect([formats(mesh, buyer), share(mesh, buyer)]).to.deep.equal([all("mesh"), 1]);
+    mesh.world.feed(telemetry("shop/cart", log("labels", { app: "cart" })));
+    expect([formats(mesh, cart), share(mesh, cart)]).to.deep.equal([all("labels"), 1]);
+    expect(mesh.findings()).to.deep.equal(["Telemetry/shop/logs NoEffect spec.selector"]);
+  });
+
+  it("alone, of traces, leaves the access log as it is without any", () => {
+    const mesh = shop(traced);
+    const before = mesh.leaf("inbound-listener", "inbound", cart);
+    mesh.world.feed(telemetry("shop/rare", rarely));
+    expect(before).to.not.have.property("accessLog");
+    expect(mesh.leaf("inbound-listener", "inbound", cart)).to.not.have.property("accessLog");
+    expect(share(mesh, cart)).to.equal(1);
+  });
+
+  it("loses one part to an older rival and keeps the other, and its owner is told which", () => {
+    const mesh = shop(
+      traced,
+      telemetry("shop/a-young", { ...log("young"), ...rarely }, "2026-02-01T00:00:00Z"),
+      telemetry("shop/z-old", log("old"), "2026-01-01T00:00:00Z"),
+    );
+    expect([formats(mesh, cart), share(mesh, cart)]).to.deep.equal([all("old"), 1]);
+    const [told] = mesh.told("Telemetry", "a-young");
+    expect(told).to.include({ code: "Conflicted", severity: "warning" });
+    expect(told?.message).to.equal(
+      "Telemetry z-old is older and speaks of the same pods; it counts for the access logs of 1 of its pods",
+    );
+    expect(mesh.told("Telemetry", "z-old")).to.deep.equal([]);
+  });
+
   it("as near as another: the oldest counts", () => {
     const mesh = shop(
       telemetry("shop/a-young", log("young"), "2026-02-01T00:00:00Z"),
