@@ -9,7 +9,7 @@ import type { KubeClient, KubeObject } from "../runtime/kube";
 import { isConflict, isNotFound } from "../runtime/kube/errors";
 import type { Clock } from "../runtime/ports";
 import { CommandError } from "./failure";
-import { proxyFiles, type ProxySetup } from "./proxy-files";
+import { proxyFiles, type ProxyOwner, type ProxySetup } from "./proxy-files";
 
 /** What the commands work with. */
 export interface ProxyCommand {
@@ -33,7 +33,7 @@ export interface BootstrapCommand extends ProxyCommand {
 }
 
 interface Workload extends KubeObject {
-  readonly spec: { readonly publicKey?: string };
+  readonly spec: { readonly publicKey?: string; readonly serviceAccountName?: string };
   readonly status?: { readonly proxy?: Readonly<Record<string, string | undefined>> };
 }
 
@@ -147,12 +147,17 @@ async function waitForCertificate(command: BootstrapCommand, publicKey: string):
  */
 export async function bootstrapProxy(command: BootstrapCommand): Promise<void> {
   const { folder, setup, say, workload } = command;
-  await read(command);
+  const { metadata, spec } = await read(command);
+  const owner: ProxyOwner = {
+    namespace: metadata.namespace ?? "",
+    name: metadata.name,
+    serviceAccount: spec.serviceAccountName ?? "",
+  };
   mkdirSync(path.join(folder, "run"), { recursive: true });
   const publicKey = ensureKey(folder);
   await declareKey(command, publicKey);
   putCertified(folder, await waitForCertificate(command, publicKey));
-  for (const [name, text] of Object.entries(proxyFiles(setup))) {
+  for (const [name, text] of Object.entries(proxyFiles(setup, owner))) {
     put(folder, name, text, name.endsWith(".sh") ? 0o755 : 0o644);
   }
   say(`${workload} may join the mesh with the files in ${folder}`);

@@ -23,7 +23,7 @@ const COLLECTION = "/apis/config.openservicemesh.io/v1alpha2/namespaces/default/
 const HOUR = 3_600_000;
 
 interface Workload extends KubeObject {
-  readonly spec: { readonly publicKey?: string };
+  readonly spec: { readonly publicKey?: string; readonly serviceAccountName: string };
   readonly status?: {
     readonly proxy?: { readonly certificate: string; readonly trust: string; readonly notAfter: string };
   };
@@ -101,7 +101,7 @@ describe("osm proxy and the certificates of external proxies on a real API serve
     await declare("vm");
     await bootstrapProxy(command("vm"));
     expect(readdirSync(path.join(folder, "vm")).sort()).to.deep.equal([
-      ...["ca.crt", "client-sds.json", "client.crt", "client.key", "envoy.json"],
+      ...["ca.crt", "client-sds.json", "client.crt", "client.key", "envoy.env", "envoy.json"],
       ...["redirect.sh", "root-sds.json", "run"],
     ]);
     expect(statSync(path.join(folder, "vm", "client.key")).mode & 0o777).to.equal(0o600);
@@ -119,6 +119,14 @@ describe("osm proxy and the certificates of external proxies on a real API serve
     expect(Date.parse(status?.proxy?.notAfter ?? "")).to.equal(Date.parse(certificate.validTo));
     expect(JSON.stringify(await read("vm"))).to.not.contain("PRIVATE");
     expect(file("vm", "envoy.json")).to.contain("mesh.example").and.to.contain("/etc/osm/client-sds.json");
+    const service = `${spec.serviceAccountName}.default`;
+    expect(JSON.parse(file("vm", "envoy.json"))).to.have.deep.property("node", {
+      id: "vm.default",
+      cluster: service,
+    });
+    expect(file("vm", "envoy.env")).to.equal(
+      `OTEL_RESOURCE_ATTRIBUTES=service.name=${service},service.instance.id=vm,k8s.namespace.name=default\n`,
+    );
     expect(file("vm", "redirect.sh")).to.contain("10.96.0.0/12").and.to.contain("22");
   });
 

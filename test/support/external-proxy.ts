@@ -66,7 +66,8 @@ export async function startExternalEnvoy(
     put(FILE_CERTIFICATE, certificate);
   };
   const setup = { inboundExcludedPorts: [22], outboundRanges: [], ipv6: false };
-  const files = proxyFiles({ ...setup, adsAddress: `127.0.0.1:${ADS_PORT}`, folder });
+  const owner = { namespace: "test", name: place.name, serviceAccount: place.name };
+  const files = proxyFiles({ ...setup, adsAddress: `127.0.0.1:${ADS_PORT}`, folder }, owner);
   for (const [name, text] of Object.entries(files)) put(name, text);
   present(credentials);
   for (const owned of [folder, path.join(folder, "run")]) chownSync(owned, SIDECAR_UID, SIDECAR_UID);
@@ -85,6 +86,12 @@ export async function startExternalEnvoy(
   };
 }
 
+/** Variables of an environment file. */
+function variablesOf(file: string): Readonly<Record<string, string>> {
+  const lines = readFileSync(file, "utf8").split("\n").filter(Boolean);
+  return Object.fromEntries(lines.map(line => line.split(/=(.*)/s).slice(0, 2) as [string, string]));
+}
+
 /** Runs what the files of a folder say: the redirect rules, then Envoy as the sidecar's user, who owns the folder. */
 export async function runExternalEnvoy(
   place: NetworkPod,
@@ -97,17 +104,14 @@ export async function runExternalEnvoy(
   const child = place.start(
     [
       workshop.envoy,
-      ...[
-        "-c",
-        path.join(folder, "envoy.json"),
-        "--service-node",
-        place.name,
-        "--service-cluster",
-        "external",
-      ],
+      ...["-c", path.join(folder, "envoy.json")],
       ...["--disable-hot-restart", "--concurrency", "1", "-l", "info"],
     ],
-    { uid: SIDECAR_UID, stdio: ["ignore", output, output] },
+    {
+      uid: SIDECAR_UID,
+      stdio: ["ignore", output, output],
+      env: { ...process.env, ...variablesOf(path.join(folder, "envoy.env")) },
+    },
   );
   const admin = envoyAdmin(path.join(folder, "run", FILE_ADMIN_SOCKET));
   const log = (): string => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "");
