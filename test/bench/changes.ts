@@ -82,7 +82,9 @@ export const accessRule: ChangeOf = (scene, round) => {
   };
 };
 
-/** The weights of a split change. */
+let weights = 0;
+
+/** The weights of a split change, to such as it has not had lately. */
 export const splitWeight: ChangeOf = (scene, round) => {
   const roots = scene.policy.roots().filter(root => (root + FAN_IN) * PODS_PER_SERVICE < scene.proxies);
   const root = roots[round % roots.length] ?? 0;
@@ -90,7 +92,7 @@ export const splitWeight: ChangeOf = (scene, round) => {
   return {
     conditions: [{ type: TYPE_URLS.route, name: nameOf(root), proxies }],
     concerned: proxies.length,
-    write: () => scene.policy.weigh(root, 10 + round),
+    write: () => scene.policy.weigh(root, 1 + (weights++ % 98)),
   };
 };
 

@@ -18,8 +18,10 @@ import { cpuSeconds } from "./usage";
 
 const RATE = Number(process.env["OSM_BENCH_RATE"] ?? 1_000);
 const CONNECTIONS = 16;
-const SECONDS = Number(process.env["OSM_BENCH_SECONDS"] ?? 4);
-const ROUNDS = Number(process.env["OSM_BENCH_ROUNDS"] ?? 6);
+const SECONDS = Number(process.env["OSM_BENCH_SECONDS"] ?? 1.5);
+const ROUNDS = Number(process.env["OSM_BENCH_ROUNDS"] ?? 16);
+/** Rounds for each part that is left out. */
+const PART_ROUNDS = Math.ceil(ROUNDS / 2);
 /** What is aimed at: ours by minimal. */
 const MOST = 1.1;
 
@@ -77,7 +79,7 @@ async function turn(stage: Stage, pair: Pair): Promise<Turn> {
 type Turns = Record<Pair, Turn[]>;
 
 async function rounds(stage: Stage, pairs: readonly Pair[], count: number): Promise<Turns> {
-  const turns: Turns = { ours: [], minimal: [], plain: [] };
+  const turns: Turns = { ours: [], variant: [], minimal: [], plain: [] };
   for (let round = 0; round < count; round += 1)
     for (const pair of pairs) turns[pair].push(await turn(stage, pair));
   return turns;
@@ -101,34 +103,39 @@ function line(name: string, own: Turn, plain: Turn): string[] {
 
 const HEAD = ["way", "p50 ms", "p99 ms", "added p50", "added p99", "CPU s per 1,000 requests"];
 
-/** Ratios of ours to minimal: of what is added to a plain connection, and of CPU, as the median of the rounds' own ratios. */
-function ratios(turns: Turns): Record<"p50" | "p99" | "cpu", number> {
-  const each = (pick: (ours: Turn, minimal: Turn, plain: Turn) => number): number =>
-    median(
-      turns.ours.flatMap((ours, i) => {
-        const [minimal, plain] = [turns.minimal[i], turns.plain[i]];
-        return minimal === undefined || plain === undefined ? [] : [pick(ours, minimal, plain)];
-      }),
-    );
+/** The median of the rounds' own ratios: what else the machine did in a round fell on both. */
+function ratio(
+  of: readonly Turn[],
+  by: readonly Turn[],
+  pick: (turn: Turn, round: number) => number,
+): number {
+  return median(
+    of.flatMap((one, round) => {
+      const other = by[round];
+      return other === undefined ? [] : [pick(one, round) / pick(other, round)];
+    }),
+  );
+}
+
+/** Ratios of ours to minimal: of what is added to a plain connection, and of CPU. */
+function ratios({ ours, minimal, plain }: Turns): Record<"p50" | "p99" | "cpu", number> {
   return {
-    p50: each((o, m, p) => (o.p50 - p.p50) / (m.p50 - p.p50)),
-    p99: each((o, m, p) => (o.p99 - p.p99) / (m.p99 - p.p99)),
-    cpu: each((o, m) => o.cpu / m.cpu),
+    p50: ratio(ours, minimal, (turn, round) => turn.p50 - (plain[round]?.p50 ?? 0)),
+    p99: ratio(ours, minimal, (turn, round) => turn.p99 - (plain[round]?.p99 ?? 0)),
+    cpu: ratio(ours, minimal, turn => turn.cpu),
   };
 }
 
+const WAYS = ["ours", "minimal", "plain"] as const;
+
 async function compare(stage: Stage): Promise<object> {
-  const turns = await rounds(stage, PAIRS, ROUNDS);
+  const turns = await rounds(stage, WAYS, ROUNDS);
   const plain = middle(turns.plain);
-  process.stdout.write(
-    table(
-      HEAD,
-      PAIRS.map(pair => line(pair, middle(turns[pair]), plain)),
-    ),
-  );
+  const lines = WAYS.map(pair => line(pair, middle(turns[pair]), plain));
+  process.stdout.write(table(HEAD, lines));
   const found = ratios(turns);
   const words = Object.entries(found).map(
-    ([what, ratio]) => `${what} ${ratio.toFixed(2)} (${ratio <= MOST ? "met" : "missed"})`,
+    ([what, value]) => `${what} ${value.toFixed(2)} (${value <= MOST ? "met" : "missed"})`,
   );
   process.stdout.write(
     `ours by minimal, aimed at ≤ ${MOST}: ${words.join(", ")}; load average ${os.loadavg().join(", ")}\n\n`,
@@ -136,20 +143,25 @@ async function compare(stage: Stage): Promise<object> {
   return { turns, ratios: found };
 }
 
-async function without(stage: Stage, parts: readonly Part[], tag: string): Promise<void> {
+/** Gives the variant ours without some parts. */
+async function leaveOut(stage: Stage, parts: readonly Part[], tag: string): Promise<void> {
   const { sidecars } = stage;
-  for (const role of ["caller", "server"] as const)
+  for (const role of ["caller", "server"] as const) {
+    const resources = sidecars.ours("variant", role);
     await sidecars.give(
+      "variant",
       role,
-      sidecars.ours(role).map(resource => stripped(resource, parts, tag)),
+      parts.length === 0 ? resources : resources.map(resource => stripped(resource, parts, tag)),
     );
+  }
   // Connections that are open stay with what they began with for a moment.
-  await load(stage, "ours", 1.5);
+  await load(stage, "variant", 1.5);
 }
 
-/** Ours with one part after the other left out, and with none of them; each beside the minimal one. */
+/** Ours with one part after the other left out, and with none of them, each beside the whole and the minimal one. */
 async function compareParts(stage: Stage): Promise<object> {
-  const all = partsOf([...stage.sidecars.ours("caller"), ...stage.sidecars.ours("server")]);
+  const { sidecars } = stage;
+  const all = partsOf([...sidecars.ours("variant", "caller"), ...sidecars.ours("variant", "server")]);
   const cases: readonly (readonly [string, readonly Part[]])[] = [
     ["all of ours", []],
     ...all.map(part => [`without ${part.name}`, [part]] as const),
@@ -158,13 +170,18 @@ async function compareParts(stage: Stage): Promise<object> {
   const rows: string[][] = [];
   const figures: object[] = [];
   for (const [index, [name, parts]] of cases.entries()) {
-    await without(stage, parts, `part${index}`);
-    const turns = await rounds(stage, ["ours", "minimal"], Math.max(2, Math.floor(ROUNDS / 2)));
-    const [ours, minimal] = [middle(turns.ours), middle(turns.minimal)];
-    rows.push([name, ours.p50.toFixed(3), ours.cpu.toFixed(4), (ours.cpu / minimal.cpu).toFixed(2)]);
-    figures.push({ name, ours, minimal });
+    await leaveOut(stage, parts, `part${index}`);
+    const turns = await rounds(stage, ["ours", "variant", "minimal"], PART_ROUNDS);
+    const cpu = (turn: Turn): number => turn.cpu;
+    const byOurs = ratio(turns.variant, turns.ours, cpu);
+    const byMinimal = ratio(turns.variant, turns.minimal, cpu);
+    const { p50, cpu: own } = middle(turns.variant);
+    rows.push([name, p50.toFixed(3), own.toFixed(4), byOurs.toFixed(3), byMinimal.toFixed(3)]);
+    figures.push({ name, turns, byOurs, byMinimal });
   }
-  process.stdout.write(table(["ours", "p50 ms", "CPU s per 1,000 requests", "CPU by minimal"], rows));
+  process.stdout.write(
+    table(["configuration", "p50 ms", "CPU s per 1,000", "CPU by ours", "CPU by minimal"], rows),
+  );
   return figures;
 }
 
@@ -175,7 +192,8 @@ async function stageOf(sidecars: Sidecars): Promise<Stage> {
     place.start([program, "serve", `:${APP_PORT}`], { uid: 1001, stdio: "ignore" });
   }
   const pids = {
-    ours: await sidecars.startOurs(true),
+    ours: await sidecars.startOurs("ours"),
+    variant: await sidecars.startOurs("variant"),
     minimal: await sidecars.startMinimal(),
     plain: [],
   };

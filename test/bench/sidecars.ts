@@ -29,8 +29,12 @@ export const APP_PORT = 8080;
 export type Pids = readonly number[];
 
 /** Which pods there are: `<pair>-caller` and `<pair>-server`. */
-export const PAIRS = ["ours", "minimal", "plain"] as const;
+export const PAIRS = ["ours", "variant", "minimal", "plain"] as const;
+/** `variant` is ours with parts left out. */
 export type Pair = (typeof PAIRS)[number];
+/** Pairs with our sidecars. */
+export type OwnPair = "ours" | "variant";
+export type Role = "caller" | "server";
 
 const VALIDITY_MS = 3_600_000;
 const NAMESPACE = "bench";
@@ -116,8 +120,8 @@ export class Sidecars {
   }
 
   /** Our configuration of one side, secrets left out. */
-  ours(role: "caller" | "server"): readonly EncodedResource[] {
-    const [caller, server] = [this.network.pod("ours-caller").ip, this.network.pod("ours-server").ip];
+  ours(pair: OwnPair, role: Role): readonly EncodedResource[] {
+    const [caller, server] = [this.network.pod(`${pair}-caller`).ip, this.network.pod(`${pair}-server`).ip];
     const objects = objectsOf(caller, server);
     const world = createWorld(encodeLeaf);
     world.feed(...objects);
@@ -127,25 +131,25 @@ export class Sidecars {
   }
 
   /** Gives a side these resources and its certificates; resolves when its sidecar has acknowledged them. */
-  async give(role: "caller" | "server", resources: readonly EncodedResource[]): Promise<void> {
-    const name = `ours-${role}`;
+  async give(pair: OwnPair, role: Role, resources: readonly EncodedResource[]): Promise<void> {
+    const name = `${pair}-${role}`;
     this.ads.set(name, [...resources, ...this.certificatesOf(role)]);
     await waitFor(`configuration of ${name}`, () => this.ads.settled(name) || this.ads.nacks.length > 0);
     const [refused] = this.ads.nacks;
     if (refused !== undefined) throw new Error(`${refused.node} refuses: ${refused.message}`);
   }
 
-  /** Starts our two sidecars; `counts`: as in a namespace with metrics. */
-  async startOurs(counts: boolean): Promise<Pids> {
+  /** Starts our two sidecars; they count requests, as in a namespace with metrics. */
+  async startOurs(pair: OwnPair): Promise<Pids> {
     for (const role of ["caller", "server"] as const) {
-      this.ads.set(`ours-${role}`, [...this.ours(role), ...this.certificatesOf(role)]);
-      const place = this.network.pod(`ours-${role}`);
-      const options = counts ? { party: party(role) } : {};
+      const resources = this.ours(pair, role);
+      this.ads.set(`${pair}-${role}`, [...resources, ...this.certificatesOf(role)]);
+      const options = { party: party(role) };
+      const place = this.network.pod(`${pair}-${role}`);
       this.running.push(await startSidecar(place, this.workshop, this.socket, options));
+      await this.give(pair, role, resources);
     }
-    await this.give("caller", this.ours("caller"));
-    await this.give("server", this.ours("server"));
-    return ["ours-caller", "ours-server"].flatMap(name => pidsOf(this.workshop.envoy, name));
+    return [`${pair}-caller`, `${pair}-server`].flatMap(name => pidsOf(this.workshop.envoy, name));
   }
 
   /** Starts the minimal two. */
@@ -175,7 +179,7 @@ export class Sidecars {
     this.workshop.remove();
   }
 
-  private certificatesOf(role: "caller" | "server"): readonly EncodedResource[] {
+  private certificatesOf(role: Role): readonly EncodedResource[] {
     const known = this.certificates.get(role);
     if (known !== undefined) return known;
     const { identity } = proxyOf(pod({ namespace: NAMESPACE, name: role, ips: [], serviceAccount: role }));

@@ -94,7 +94,7 @@ func (p *proxy) run(to target, after time.Duration) {
 	for !p.closed.Load() {
 		if err := p.stream(to); err != nil && !p.closed.Load() {
 			p.fleet.failures.Add(1)
-			if p.fleet.failures.Load() <= 10 {
+			if p.fleet.failures.Load() <= 3 {
 				fmt.Fprintf(os.Stderr, "proxy %d: %v\n", p.index, err)
 			}
 			time.Sleep(comeAgain)
