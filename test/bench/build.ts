@@ -1,7 +1,7 @@
 /** The programs of the benchmark, built into the cache: the fleet by Go, the control plane as one bundle, as Pepr makes it. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { buildSync } from "esbuild";
 import { cacheFolder } from "../../hack/cluster/settings";
@@ -40,6 +40,9 @@ export function bundle(entry: string): string {
     outfile,
     platform: "node",
     logLevel: "error",
+  });
+  process.once("exit", () => {
+    rmSync(outfile, { force: true });
   });
   return outfile;
 }
