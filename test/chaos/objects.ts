@@ -257,7 +257,8 @@ export class ChaosObjects {
   }
 }
 
-async function createPod(api: PodTokens, { name, identity, ip, app }: MeshPod): Promise<ApiPod> {
+/** Makes a pod with a sidecar in the API server; nothing runs it. */
+export async function createPod(api: PodTokens, { name, identity, ip, app }: MeshPod): Promise<ApiPod> {
   const { namespace: space, serviceAccount } = identity;
   const object = pod({ namespace: space, name, ips: [ip], labels: { app: app ?? name }, serviceAccount });
   const { metadata, status, spec } = object as unknown as {
