@@ -137,6 +137,7 @@ const notReserved: is.Check = (value, place) => {
 const traffic = is.object({
   pathRegexMatch: is.word("Prefix", "Full"),
   pathWithEscapedSlashes: is.word("RejectRequest", "KeepUnchanged", "UnescapeAndForward"),
+  clientScope: is.word("Mesh", "Permitted"),
   ...flags("enableEgress", "enablePermissiveTrafficPolicyMode"),
   outboundIPRangeExclusionList: is.list(is.cidr),
   outboundIPRangeInclusionList: is.list(is.cidr),

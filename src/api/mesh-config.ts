@@ -74,6 +74,11 @@ export interface MeshConfigSpec {
      * rules and application alike.
      */
     readonly pathWithEscapedSlashes: "RejectRequest" | "KeepUnchanged" | "UnescapeAndForward";
+    /**
+     * What a sidecar is told of: `Mesh` every Service of the mesh; `Permitted` those that a TrafficTarget or permissive mode lets
+     * its identity call, as long as `enableEgress` is false (else calls of the others would leave the mesh in plaintext).
+     */
+    readonly clientScope: "Mesh" | "Permitted";
     readonly inboundExternalAuthorization: {
       readonly enable: boolean;
       readonly address: string;
@@ -145,6 +150,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfigSpec = {
     enablePermissiveTrafficPolicyMode: true,
     pathRegexMatch: "Prefix",
     pathWithEscapedSlashes: "RejectRequest",
+    clientScope: "Mesh",
     inboundExternalAuthorization: {
       enable: false,
       address: "",

@@ -5,9 +5,12 @@ import { createAddressOwners } from "./addresses";
 import type { EndpointCatalog } from "./endpoints";
 import { createEndpointCatalog } from "./endpoints";
 import type { Family } from "../graph/graph";
+import type { ServiceIdentity } from "../model/identity";
 import type { Inputs } from "./inputs";
 import type { Membership } from "./mesh";
 import { createMembership } from "./mesh";
+import type { Scope } from "./scope";
+import { createScopes } from "./scope";
 import type { NodeGroups } from "./node-groups";
 import { createNodeGroups } from "./node-groups";
 import { createTelemetryOf, type TelemetryKeys } from "./telemetry";
@@ -20,8 +23,10 @@ export interface Catalog {
   readonly owners: AddressOwners;
   readonly access: Access;
   readonly nodeGroups: NodeGroups;
-  /** Which Telemetries say how a pod's proxy logs and traces, by pod key. */
+/** Which Telemetries say how a pod's proxy logs and traces, by pod key. */
   readonly telemetryOf: Family<string, TelemetryKeys | undefined>;
+  /** What a client that is told only of what it may call is told of. */
+  readonly scopes: Family<ServiceIdentity, Scope>;
 }
 
 /** The catalog of some inputs. */
@@ -29,12 +34,15 @@ export function createCatalog(inputs: Inputs): Catalog {
   const membership = createMembership(inputs);
   const access = createAccess(inputs);
   const telemetryOf = createTelemetryOf(inputs);
+  const viewOf = createViews(inputs, telemetryOf);
+  const nodeGroups = createNodeGroups(inputs, { membership, access, viewOf });
   return {
     membership,
     endpoints: createEndpointCatalog(inputs),
     owners: createAddressOwners(inputs, membership),
     access,
-    nodeGroups: createNodeGroups(inputs, { membership, access, viewOf: createViews(inputs, telemetryOf) }),
+    nodeGroups,
+    scopes: createScopes(inputs, { membership, access, nodeGroups }),
     telemetryOf,
   };
 }

@@ -109,7 +109,7 @@ export function selectorKey(service: MeshService): readonly string[] {
 }
 
 /** ExternalName and selector-less Services are their owner's affair and are left alone. */
-function isCandidate(service: MeshService): boolean {
+export function isCandidate(service: MeshService): boolean {
   return service.kind !== "externalName" && service.selector !== undefined;
 }
 

@@ -28,10 +28,12 @@ export interface ServedPort {
 
 /**
  * What a client is told of the Services of the mesh, as far as clients differ; shared by all groups that are told the same.
- * Every client is told of every Service: servers decide who may call.
+ * Every client is told of every Service, unless scopes are on; servers decide who may call either way.
  */
 export interface View {
   readonly kind: "mesh";
+  /** The identity that is told only of what it may call; absent: all is told. */
+  readonly scope?: ServiceIdentity;
   /** Keys of the Retries of the client's identity, sorted; absent: it has none. */
   readonly retries?: readonly string[];
   /** Which Telemetries say how calls are logged and traced; absent: the default. */

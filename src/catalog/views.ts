@@ -18,6 +18,11 @@ export function createViews(
     "enableRetryPolicy",
     read => read(meshConfig).featureFlags.enableRetryPolicy,
   );
+  // With egress on, a call of a Service that the client is not told of would leave the mesh in plaintext.
+  const scoped = graph.derive("scoped", read => {
+    const { clientScope, enableEgress } = read(meshConfig).traffic;
+    return clientScope === "Permitted" && !enableEgress;
+  });
   return graph.family<string, View>({
     label: "view",
     keyOf: key => key,
@@ -26,9 +31,11 @@ export function createViews(
       if (pod === undefined) return MESH;
       const own = read(retriesOn) ? read(retries.by("source", identityKey(pod.identity))) : [];
       const telemetry = read(telemetryOf(key));
-      if (own.length === 0 && telemetry === undefined) return MESH;
+      const scope = read(scoped) ? { scope: pod.identity } : {};
+      if (own.length === 0 && telemetry === undefined && !read(scoped)) return MESH;
       return {
         kind: "mesh",
+        ...scope,
         ...(own.length === 0 ? {} : { retries: [...own].sort() }),
         ...(telemetry === undefined ? {} : { telemetry }),
       };

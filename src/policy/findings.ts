@@ -82,6 +82,7 @@ export function createFindings(sources: Sources): PolicyFindings {
     read =>
       bySubject([
         ...read(settings.authorization).diagnostics,
+        ...read(settings.scopeFindings),
         ...read(catalog.membership.services).flatMap(key => read(ofService(key))),
         ...read(catalog.membership.pods).flatMap(key => read(ofPod(key))),
         ...read(inputs.trafficTargets.keys).flatMap(key => read(ofTarget(key))),

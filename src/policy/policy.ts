@@ -116,7 +116,10 @@ function shownBy({ graph }: Inputs, catalog: Catalog, traffic: Traffic): Pick<Po
       label: "visibleServices",
       keyOf: ({ view, part }) => `${part}|${viewKey(view)}`,
       compute: (read, { view, part }) => {
-        const keys = read(catalog.membership.services);
+        const keys =
+          view.scope === undefined
+            ? read(catalog.membership.services)
+            : read(catalog.scopes(view.scope)).services;
         if (part === "listener") return loggedAs(keys, view);
         if (part !== "route") return keys.map(key => ({ key }));
         const retries = read(traffic.retries(view));
@@ -130,7 +133,11 @@ function shownBy({ graph }: Inputs, catalog: Catalog, traffic: Traffic): Pick<Po
     pods: graph.family({
       label: "visiblePods",
       keyOf: viewKey,
-      compute: (read, view) => loggedAs(read(catalog.membership.pods), view),
+      compute: (read, view) =>
+        loggedAs(
+          view.scope === undefined ? read(catalog.membership.pods) : read(catalog.scopes(view.scope)).pods,
+          view,
+        ),
       equals: structurallyEqual,
     }),
   };

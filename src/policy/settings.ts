@@ -2,7 +2,7 @@ import type { MeshConfigSpec } from "../api/mesh-config";
 import type { Inputs } from "../catalog/inputs";
 import { structurallyEqual } from "../graph/equality";
 import type { Cell } from "../graph/graph";
-import type { Compiled } from "../model/diagnostic";
+import type { Compiled, Diagnostic } from "../model/diagnostic";
 import { parseDuration } from "../model/duration";
 import type { TrustDomain } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
@@ -26,6 +26,8 @@ export interface Settings {
   readonly egress: Cell<boolean>;
   readonly tracing: Cell<Tracing | undefined>;
   readonly authorization: Cell<Compiled<AuthorizationMode>>;
+  /** What there is to say about `spec.traffic.clientScope`. */
+  readonly scopeFindings: Cell<readonly Diagnostic[]>;
   /** How path patterns of HTTPRouteGroups are read. */
   readonly pathReading: Cell<PathReading>;
   /** Of requests with an escaped slash; undefined: they are refused. */
@@ -72,6 +74,20 @@ function authorizationOf(spec: MeshConfigSpec, subject: ObjectRef): Compiled<Aut
   };
 }
 
+function scopeFindingsOf({ traffic }: MeshConfigSpec, subject: ObjectRef): readonly Diagnostic[] {
+  if (traffic.clientScope === "Mesh" || !traffic.enableEgress) return [];
+  return [
+    {
+      severity: "warning",
+      code: "InvalidField",
+      subject,
+      field: "spec.traffic.clientScope",
+      message:
+        "spec.traffic.clientScope Permitted takes effect while spec.traffic.enableEgress is false; until then every sidecar is told of the whole mesh",
+    },
+  ];
+}
+
 const ESCAPED_SLASHES: Readonly<
   Record<MeshConfigSpec["traffic"]["pathWithEscapedSlashes"], EscapedSlashes | undefined>
 > = { RejectRequest: undefined, KeepUnchanged: "keep", UnescapeAndForward: "unescape" };
@@ -89,6 +105,7 @@ export function createSettings(inputs: Inputs): Settings {
     egress: setting("egress", spec => spec.traffic.enableEgress),
     tracing: setting("tracing", tracingOf),
     authorization: setting("authorization", spec => authorizationOf(spec, meshConfigRef)),
+    scopeFindings: setting("scopeFindings", spec => scopeFindingsOf(spec, meshConfigRef)),
     pathReading: setting("pathReading", ({ traffic }) => traffic.pathRegexMatch),
     escapedSlashes: setting(
       "escapedSlashes",

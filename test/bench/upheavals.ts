@@ -35,7 +35,7 @@ async function timed(
   const { first, last } = await arrival;
   const { counts, told } = await fleet.quiet(QUIET_MS);
   return {
-    firstMs: first - began,
+    firstMs: first === 0 ? NaN : first - began,
     lastMs: Math.max(last, counts.lastAt) - began,
     cpuSeconds: rig.cpu - before,
     bytes: counts.bytes,
@@ -112,7 +112,8 @@ export const storm: Upheaval = async (bench, rig, plan) => {
       const ahead = (sent * 1_000) / STORM_RATE - (monotonic() - began);
       if (ahead > 1) await pause(ahead);
       const service = sent % services;
-      writes.push(mesh.patchSlice(service, mesh.endpointsOf(service, sent % 2 === 0 ? 1 : 2)));
+      const unready = 1 + (Math.floor(sent / services) % 2);
+      writes.push(mesh.patchSlice(service, mesh.endpointsOf(service, unready)));
     }
     await Promise.all(writes);
     await each(

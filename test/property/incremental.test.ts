@@ -134,6 +134,7 @@ const aSlice = fc
 const aConfig = fc
   .record({
     enableEgress: fc.boolean(),
+    clientScope: fc.constantFrom("Mesh", "Permitted"),
     enablePermissiveTrafficPolicyMode: fc.constantFrom(true, false, false),
     enable: fc.boolean(),
     address: fc.constantFrom("", "authz.example"),

@@ -10,7 +10,7 @@ import type { Decision, HttpRequest } from "../../policy/decide";
 import { decide } from "../../policy/decide";
 import type { Leaf } from "../../policy/types";
 import { type Dialled, explain, explainPlain } from "../../runtime/engine/explain";
-import type { PolicyDescription } from "../../runtime/engine/compiler";
+import type { Compiler, PolicyDescription } from "../../runtime/engine/compiler";
 import { documentKey, type KubeDocument } from "../offline/documents";
 import type { MeshWorld } from "../offline/world";
 import { type Caller, podLabel } from "./callers";
@@ -218,6 +218,7 @@ function factsOf(
     world,
     serverNamespace: server?.group.identity.namespace,
     meshed: meshed && !isBeyond(decision, end),
+    untold: client.description?.group.view.scope !== undefined && isOfMesh(compiler, at),
   });
   const facts: ChainFacts = {
     caller: callerText(client.pods),
@@ -258,6 +259,12 @@ function podAt({ compiler }: MeshWorld, address: string): string | undefined {
 }
 
 /** Whether the caller's sidecar has let it pass, and only what lies behind decides. */
+/** Whether an address is that of a Service or a pod that sidecars are told of. */
+function isOfMesh({ inputs: { graph }, catalog: { owners } }: Compiler, address: string): boolean {
+  const keys = [owners.service(address), owners.pod(address)].map(owner => graph.peek(owner));
+  return keys.some(key => key !== undefined);
+}
+
 function isBeyond(decision: Decision, end: End): boolean {
   return decision.steps.some(step => step === "takes no plaintext") && end.outcome === "refused";
 }

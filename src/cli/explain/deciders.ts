@@ -16,6 +16,8 @@ export interface DecidingFacts {
   readonly serverNamespace: string | undefined;
   /** The caller has a sidecar. */
   readonly meshed: boolean;
+  /** The caller's sidecar is not told of what is called, though it is of the mesh. */
+  readonly untold: boolean;
 }
 
 const FIELDS = {
@@ -29,6 +31,8 @@ export function decidersOf(end: End, facts: DecidingFacts): readonly Decider[] {
   const { outcome } = end;
   if (outcome === "delivered") return deliveredBy(end, facts);
   if (outcome === "forbidden") return forbiddenBy(end, facts);
+  if (outcome === "refused" && facts.untold)
+    return [{ ...meshConfig(facts.world), field: "spec.traffic.clientScope" }, modeOf(facts)];
   if (outcome === "passthrough" || outcome === "refused")
     return facts.meshed ? named(end.by, "MeshConfig", "spec.traffic.enableEgress") : closedToPlain(facts);
   if (outcome === "malformed")

@@ -14,8 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 const method = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -92,7 +94,7 @@ func newProxy(f *fleet, index int, token string, follows bool) *proxy {
 func (p *proxy) run(to target, after time.Duration) {
 	time.Sleep(after)
 	for !p.closed.Load() {
-		if err := p.stream(to); err != nil && !p.closed.Load() {
+		if err := p.stream(to); err != nil && !p.closed.Load() && status.Code(err) != codes.Canceled {
 			p.fleet.failures.Add(1)
 			if p.fleet.failures.Load() <= 3 {
 				fmt.Fprintf(os.Stderr, "proxy %d: %v\n", p.index, err)

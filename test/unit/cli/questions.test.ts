@@ -58,11 +58,14 @@ describe("questions to files", function () {
   });
 
   /** Asks in the demo's world; the MeshConfig comes by standard input. */
-  async function ask(
+  const ask = (...args: readonly string[]) => askWith(MESH_CONFIG, ...args);
+
+  async function askWith(
+    config: string,
     ...args: readonly string[]
   ): Promise<{ readonly code: number; readonly answer: Explanation; readonly stderr: string }> {
     const ended = await osm([...args, "-f", folder, "-f", "-", "-o", "json"], {
-      stdin: `${MESH_CONFIG}---\n${ODD}`,
+      stdin: `${config}---\n${ODD}`,
     });
     return { ...ended, answer: (ended.stdout === "" ? {} : JSON.parse(ended.stdout)) as Explanation };
   }
@@ -152,6 +155,20 @@ describe("questions to files", function () {
     );
     expect(outside.answer.cases[0]?.decides).to.deep.equal([
       { object: "MeshConfig osm-system/osm-mesh-config", field: "spec.traffic.enableEgress" },
+    ]);
+  });
+
+  it("says that a sidecar is not told of what its identity may not call", async () => {
+    const scoped = MESH_CONFIG.replace(
+      "Mode: false",
+      "Mode: false, enableEgress: false, clientScope: Permitted",
+    );
+    const call = ["--from", "sa/bookthief.bookthief", "--to", "bookstore-v1.bookstore"];
+    const { answer } = await askWith(scoped, "explain", ...call);
+    expect(answer.cases[0]).to.include({ outcome: "refused", reached: false });
+    expect(answer.cases[0]?.decides.map(({ field }) => field)).to.deep.equal([
+      "spec.traffic.clientScope",
+      "spec.traffic.enablePermissiveTrafficPolicyMode",
     ]);
   });
 

@@ -5,6 +5,7 @@ import { buyer, PORTS, shopPod, shopService, thief } from "../../support/shop-me
 import { DENY, routeGroup, tcpRoute, trafficSplit, trafficTarget } from "../../support/traffic-objects";
 import type { World } from "../../support/world";
 import { createWorld } from "../../support/world";
+import { ANNOTATION_PERMISSIVE } from "../../../src/model/mesh-words";
 import { resourcesOf } from "../../../src/xds/resource";
 
 const routes = (path: string): TestObject => routeGroup("shop", "routes", [{ name: "m", pathRegex: path }]);
@@ -27,6 +28,11 @@ class Watched {
         return new Map(sets.map(({ typeUrl, name, version }) => [`${typeUrl} ${name}`, version]));
       });
     }
+  }
+
+  /** Names of the resources that a proxy has. */
+  namesOf(proxy: string): readonly string[] {
+    return [...(this.proxies.get(proxy)?.().keys() ?? [])].map(key => key.slice(key.indexOf(" ") + 1));
   }
 
   /** Names of the resources that a change added, changed or removed, by proxy; and how many were encoded. */
@@ -143,5 +149,65 @@ describe("a change of traffic policy", () => {
     });
     expect(Object.keys(sent)).to.deep.equal(["a-1", "b-1", "c-1"]);
     expect(sent["a-1"]).to.deep.equal(["inbound", "inbound|8080"]);
+  });
+});
+
+const scoped = meshConfig({ traffic: { ...DENY.traffic, enableEgress: false, clientScope: "Permitted" } });
+
+describe("a client that is told only of what it may call", () => {
+  const listenersFor = (watched: Watched, pod: string): readonly string[] =>
+    watched.namesOf(pod).filter(name => name.startsWith("outbound|"));
+
+  it("is told of a Service when a TrafficTarget lets it call, with its pods, and of no other", () => {
+    const watched = new Watched(scoped, ...services, routes("/x"));
+    expect(listenersFor(watched, "buyer")).to.deep.equal([]);
+    const granted = watched.change(world => {
+      world.feed(target(["web/buyer"]));
+    });
+    expect(Object.keys(granted.sent).sort()).to.deep.equal(["a-1", "buyer"]);
+    expect(listenersFor(watched, "buyer")).to.not.deep.equal([]);
+    expect(listenersFor(watched, "buyer").every(name => !/shop\/[bc]/.test(name))).to.equal(true);
+    const withdrawn = watched.change(world => {
+      world.drop(target([]));
+    });
+    expect(Object.keys(withdrawn.sent).sort()).to.deep.equal(["a-1", "buyer"]);
+    expect(listenersFor(watched, "buyer")).to.deep.equal([]);
+  });
+
+  it("is not told of a change of what it may not call", () => {
+    const watched = new Watched(scoped, ...services, routes("/x"), target(["web/buyer"]));
+    const changed = watched.change(world => {
+      world.feed(...shopService("a", 9));
+    });
+    expect(Object.keys(changed.sent)).to.include("buyer").and.not.include("thief");
+  });
+
+  it("is told of the root and the other backends of a split, though it may call one backend only", () => {
+    const onB = trafficTarget({
+      name: "t",
+      to: "shop/b",
+      from: ["web/buyer"],
+      rules: ["HTTPRouteGroup/routes"],
+    });
+    const watched = new Watched(scoped, ...services, routes("/x"), onB, split(50));
+    const names = watched.namesOf("buyer").join();
+    for (const service of ["a", "b", "c"]) expect(names).to.include(`shop/${service}`);
+    expect(watched.namesOf("thief").join()).to.not.include("shop/");
+  });
+
+  it("is told of all of a permissive namespace, and of everything while egress is on", () => {
+    const open = meshConfig({ traffic: { ...DENY.traffic, enableEgress: true, clientScope: "Permitted" } });
+    const watched = new Watched(open, ...services);
+    expect(watched.namesOf("thief").join()).to.include("shop/a");
+    watched.world.feed(scoped);
+    expect(watched.namesOf("thief").join()).to.not.include("shop/a");
+    watched.world.feed({
+      ...namespace("shop"),
+      metadata: {
+        ...namespace("shop").metadata,
+        annotations: { [ANNOTATION_PERMISSIVE]: "true" },
+      },
+    } as TestObject);
+    expect(watched.namesOf("thief").join()).to.include("shop/a");
   });
 });

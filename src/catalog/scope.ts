@@ -1,0 +1,102 @@
+import { structurallyEqual } from "../graph/equality";
+import type { Family, Read } from "../graph/graph";
+import type { ServiceIdentity } from "../model/identity";
+import { identityKey } from "../model/identity";
+import type { Access } from "./access";
+import type { Inputs } from "./inputs";
+import { isCandidate } from "./inputs";
+import type { Membership } from "./mesh";
+import type { NodeGroups } from "./node-groups";
+
+/** A part of the mesh. */
+export interface Scope {
+  /** Keys of Services, sorted. */
+  readonly services: readonly string[];
+  /** Keys of pods, sorted. */
+  readonly pods: readonly string[];
+}
+
+/** What scopes are made of. */
+export interface ScopeSources {
+  readonly membership: Membership;
+  readonly access: Access;
+  readonly nodeGroups: NodeGroups;
+}
+
+/**
+ * What an identity may call at all, whatever the request: the pods of the TrafficTargets that name it as a source and of
+ * permissive namespaces, the Services that lead to them, and the roots and backends of the TrafficSplits among those.
+ */
+export function createScopes(inputs: Inputs, sources: ScopeSources): Family<ServiceIdentity, Scope> {
+  const { graph, services, pods } = inputs;
+  const { membership, access } = sources;
+  const open = graph.derive(
+    "openScope",
+    (read): Scope => {
+      const namespaces = read(membership.namespaces).filter(name => read(access.permissive(name)));
+      return {
+        services: namespaces.flatMap(name => read(services.by("candidate", name))),
+        pods: namespaces.flatMap(name => read(pods.by("meshedIn", name))),
+      };
+    },
+    structurallyEqual,
+  );
+  return graph.family<ServiceIdentity, Scope>({
+    label: "scope",
+    keyOf: identityKey,
+    compute: (read, identity) => {
+      const permitted = permittedPods(read, inputs, { access, identity });
+      const leading = permitted
+        .flatMap(key => read(sources.nodeGroups.served(key)))
+        .flatMap(({ frontends }) => frontends.map(({ service }) => service));
+      const shown = withSplits(read, inputs, [...read(open).services, ...leading]);
+      const known = [...shown].filter(key => {
+        const service = read(services.row(key));
+        return service !== undefined && isCandidate(service) && read(membership.isMeshed(service.namespace));
+      });
+      return { services: known.sort(), pods: sortedOnce([...read(open).pods, ...permitted]) };
+    },
+    equals: structurallyEqual,
+  });
+}
+
+const sortedOnce = (keys: readonly string[]): readonly string[] => [...new Set(keys)].sort();
+
+/** Keys of the pods that some TrafficTarget lets an identity call. */
+function permittedPods(
+  read: Read,
+  { trafficTargets }: Inputs,
+  { access, identity }: { readonly access: Access; readonly identity: ServiceIdentity },
+): readonly string[] {
+  const account = identityKey(identity);
+  const candidates = [
+    ...read(trafficTargets.by("source", account)),
+    ...read(trafficTargets.by("sourceIn", identity.namespace)),
+  ];
+  const found = [...new Set(candidates)].flatMap(key => {
+    const target = read(trafficTargets.row(key));
+    if (target === undefined) return [];
+    const { identities } = read(access.subjects(target.sources));
+    return identities.some(source => identityKey(source) === account)
+      ? read(access.pods(target.destination))
+      : [];
+  });
+  return sortedOnce(found);
+}
+
+/** Calls of a root go to its backends, and who may call a backend is led to it by its root. */
+function withSplits(read: Read, { trafficSplits }: Inputs, keys: readonly string[]): ReadonlySet<string> {
+  const shown = new Set(keys);
+  for (const key of keys) {
+    for (const split of read(trafficSplits.by("backend", key))) {
+      const root = read(trafficSplits.row(split))?.root;
+      if (root !== undefined) shown.add(root);
+    }
+  }
+  for (const key of [...shown]) {
+    for (const split of read(trafficSplits.by("root", key))) {
+      for (const { service } of read(trafficSplits.row(split))?.backends ?? []) shown.add(service);
+    }
+  }
+  return shown;
+}
