@@ -23,7 +23,7 @@ export interface Catalog {
   readonly owners: AddressOwners;
   readonly access: Access;
   readonly nodeGroups: NodeGroups;
-/** Which Telemetries say how a pod's proxy logs and traces, by pod key. */
+  /** Which Telemetries say how a pod's proxy logs and traces, by pod key. */
   readonly telemetryOf: Family<string, TelemetryKeys | undefined>;
   /** What a client that is told only of what it may call is told of. */
   readonly scopes: Family<ServiceIdentity, Scope>;
