@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import { BOARDS } from "../../hack/addons/dashboards";
@@ -5,6 +7,7 @@ import type { Board } from "../../hack/addons/panels";
 import { RULE_GROUPS } from "../../hack/addons/rules";
 import { MODULE, WATCHER } from "../../src/install/names";
 import { ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
+import { guideRecipe, takes } from "../support/fluent-bit";
 import type { PrometheusApi } from "../support/prometheus-api";
 import { Mesh, report } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
@@ -179,6 +182,36 @@ if (process.env["OSM_FULL"] === "1")
           ? true
           : undefined,
       );
+    });
+
+    it("leaves logs where the guide's recipe for Fluent Bit looks for them, in the form that it reads", async () => {
+      const patterns = guideRecipe()[0]?.entries["Path"] ?? "";
+      const folder = "/var/log/containers";
+      const taken = (pod: string): readonly string[] =>
+        readdirSync(folder).filter(
+          name => name.startsWith(`${pod}_`) && takes(patterns, path.join(folder, name)),
+        );
+      /** What the kubelet wrote of whole lines of standard output, without time and stream. */
+      const lines = (file: string): readonly string[] =>
+        readFileSync(path.join(folder, file), "utf8")
+          .split("\n")
+          .flatMap(line => /^\S+ stdout F (.*)$/.exec(line)?.[1] ?? []);
+      const isJson = (line: string, field: string): boolean =>
+        line.startsWith("{") && field in (JSON.parse(line) as object);
+      for (const app of ["client", "server"]) {
+        const pod = (await namespace.readyPod(app)).metadata.name;
+        const [file = "", ...more] = taken(pod);
+        expect([/_envoy-/.test(file), more], `${pod}: the sidecar's alone`).to.deep.equal([true, []]);
+        await until(`access logs of ${pod}`, LONG_MS, () => lines(file).length > 0);
+        expect(lines(file).filter(line => !isJson(line, "response_code"))).to.deep.equal([]);
+      }
+      for (const { metadata } of await namespace.mesh.controlPlane()) {
+        const [file] = taken(metadata.name).filter(name => /_(server|watcher)-/.test(name));
+        expect(
+          lines(file ?? "").some(line => isJson(line, "level")),
+          metadata.name,
+        ).to.equal(true);
+      }
     });
 
     it("answers every query of every dashboard and every recording rule", async () => {
