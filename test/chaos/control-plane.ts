@@ -22,6 +22,8 @@ interface ReplicaPlan {
   readonly folder: string;
   readonly args: readonly string[];
   readonly adsPort: number;
+  /** Options of Node. */
+  readonly node?: readonly string[];
   /** What came out of it that nobody asked for. */
   readonly onFinding: (text: string) => void;
 }
@@ -68,7 +70,8 @@ export class Replica {
     const log = openSync(this.logFile, "a");
     const program = path.join(repositoryRoot(), "hack/control-plane/main.ts");
     // Whoever looks for a leak: SIGUSR2 makes it write a snapshot of its heap.
-    const node = ["--expose-gc", "--heapsnapshot-signal=SIGUSR2", `--diagnostic-dir=${this.plan.folder}`];
+    const { node: more = [], folder } = this.plan;
+    const node = ["--expose-gc", "--heapsnapshot-signal=SIGUSR2", `--diagnostic-dir=${folder}`, ...more];
     const child = spawn(process.execPath, [...node, "--import", "tsx", program, ...this.plan.args], {
       stdio: ["ignore", "pipe", log, "ipc"],
       cwd: repositoryRoot(),
@@ -173,7 +176,7 @@ export class ControlPlaneProcesses {
   static async start(
     api: TestApiServer,
     count: number,
-    place: { readonly folder: string; onFinding(text: string): void },
+    place: Pick<ReplicaPlan, "folder" | "node" | "onFinding">,
   ): Promise<ControlPlaneProcesses> {
     const rootFile = path.join(place.folder, "root.pem");
     const ports = await Promise.all(

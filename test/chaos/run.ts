@@ -39,15 +39,22 @@ const STEADY_REQUESTS = 3;
 const LOGGED_MS = 1_000;
 /** Findings of one run that are told in full. */
 const TOLD = 10;
+const ROOTS = "/apis/config.openservicemesh.io/v1alpha2/meshrootcertificates";
 /** Kinds of objects that the product writes for people. */
 const WRITTEN_PATHS = [
   "/apis/events.k8s.io/v1/events",
   "/apis/access.smi-spec.io/v1alpha3/traffictargets",
-  "/apis/config.openservicemesh.io/v1alpha2/meshrootcertificates",
+  ROOTS,
   "/apis/config.openservicemesh.io/v1alpha2/meshconfigs",
 ];
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
+
+interface RootObject {
+  readonly metadata: { readonly name: string };
+  readonly spec: { readonly role: string };
+  readonly status?: { readonly state?: string; readonly progress?: string };
+}
 
 class ChaosRun {
   readonly settledMs: number[] = [];
@@ -92,6 +99,7 @@ class ChaosRun {
     await watching;
     await this.lookForSecrets();
     await this.lookAtRefusals();
+    await this.sayRoots();
     return this.conclude();
   }
 
@@ -212,6 +220,13 @@ class ChaosRun {
     );
     for (const { refusals } of facts.flatMap(each => each ?? []))
       for (const refusal of refusals) this.find(`refused by a proxy: ${refusal}`);
+  }
+
+  /** How far the rotations of the root have come: each step waits for proof of every proxy. */
+  private async sayRoots(): Promise<void> {
+    const { items } = await this.stage.api.kube.get<{ items: readonly RootObject[] }>(ROOTS);
+    for (const { metadata, spec, status } of items)
+      this.say(`root ${metadata.name} (${spec.role}): ${status?.state ?? ""}, ${status?.progress ?? ""}`);
   }
 
   private conclude(): ChaosResult {
