@@ -32,7 +32,7 @@ const MIB = 1024;
 /** With access rules in force: a proxy sees what it may call. */
 export const RULES: readonly Cell[] = [
   {
-    key: "rules.endpoint",
+    key: "endpoint",
     title: "endpoint",
     change: endpoint,
     goal: { ms: 30, cpu: 0.01, kib: 24 },
@@ -40,7 +40,7 @@ export const RULES: readonly Cell[] = [
     istiod: { ms: 106, cpu: 0.007, kib: 24 },
   },
   {
-    key: "rules.rule",
+    key: "rule",
     title: "access rule added",
     change: accessRule,
     goal: { ms: 30, cpu: 0.01, kib: 50 },
@@ -48,7 +48,7 @@ export const RULES: readonly Cell[] = [
     istiod: { ms: 115, cpu: 0.018, kib: 908 },
   },
   {
-    key: "rules.split",
+    key: "split",
     title: "split weight",
     change: splitWeight,
     goal: { ms: 30, cpu: 0.01, kib: 50 },
@@ -56,7 +56,7 @@ export const RULES: readonly Cell[] = [
     istiod: { ms: 114, cpu: 0.043, kib: 569 },
   },
   {
-    key: "rules.service",
+    key: "service",
     title: "new service",
     change: newService,
     goal: { ms: 50, cpu: 0.02, kib: 150 },
@@ -68,7 +68,7 @@ export const RULES: readonly Cell[] = [
 /** All see all. */
 export const OPEN: readonly Cell[] = [
   {
-    key: "open.endpoint",
+    key: "endpoint",
     title: "endpoint",
     change: endpoint,
     goal: { ms: 66, cpu: 0.08, kib: 400 },
@@ -76,7 +76,7 @@ export const OPEN: readonly Cell[] = [
     istiod: { ms: 133, cpu: 0.048, kib: 471 },
   },
   {
-    key: "open.split",
+    key: "split",
     title: "split weight",
     change: splitWeight,
     goal: { ms: 80, cpu: 0.08, kib: MIB },
@@ -84,7 +84,7 @@ export const OPEN: readonly Cell[] = [
     istiod: { ms: 400, cpu: 0.43, kib: 34 * MIB },
   },
   {
-    key: "open.service",
+    key: "service",
     title: "new service",
     change: newService,
     goal: { ms: 120, cpu: 0.12, kib: 3 * MIB },
@@ -96,7 +96,7 @@ export const OPEN: readonly Cell[] = [
 /** With access rules and 200 proxies: what else happens in a cluster must not be in the way. */
 export const BUSY: readonly Cell[] = [
   {
-    key: "busy.noise",
+    key: "noise",
     title: "endpoint behind 300 pod updates",
     change: endpointBehindNoise,
     goal: { ms: 50 },
@@ -104,7 +104,7 @@ export const BUSY: readonly Cell[] = [
     istiod: { ms: 105, cpu: 0.07 },
   },
   {
-    key: "busy.scale",
+    key: "scale",
     title: "service scaled up by 100 pods",
     change: scaleUp,
     goal: { ms: 60 },

@@ -3,15 +3,14 @@ import { frontendName, inboundRouteTableName } from "../../src/policy/names";
 import { TYPE_URLS } from "../../src/xds/resource";
 import type { Condition } from "./fleet";
 import { each, namespaceOf, podsOf, PODS_PER_SERVICE, PORT, type BenchMesh, type Endpoint } from "./mesh";
-import { FAN_IN, type BenchPolicy } from "./policy";
+import { FAN_IN, type BenchPolicy, type Mode } from "./policy";
 import type { Change } from "./rig";
 
 /** What changes are made of. */
 export interface Scene {
   readonly mesh: BenchMesh;
   readonly policy: BenchPolicy;
-  /** Access rules are in force, so that a proxy sees what it may call; else all see all. */
-  readonly rules: boolean;
+  readonly mode: Mode;
   /** Proxies that are connected: those of the first pods. */
   readonly proxies: number;
 }
@@ -34,9 +33,10 @@ function nameOf(service: number, name = `s${service}`): string {
 
 /** Proxies that call a Service: its callers', or all. */
 function toldOf(scene: Scene, service: number): readonly number[] {
-  const all = scene.rules
-    ? scene.policy.clients(service)
-    : Array.from({ length: scene.proxies }, (_, i) => i);
+  const all =
+    scene.mode !== "open"
+      ? scene.policy.clients(service)
+      : Array.from({ length: scene.proxies }, (_, i) => i);
   return all.filter(number => number < scene.proxies);
 }
 

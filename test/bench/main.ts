@@ -1,6 +1,6 @@
 /**
  * What a change costs the control plane. `npm run bench`: the table of docs/reference/performance.md. Sizes by
- * `OSM_BENCH_SIZES=100,500,1000,2000`, Services by `OSM_BENCH_SERVICES=100,1000`, repetitions by `OSM_BENCH_ROUNDS`.
+ * `OSM_BENCH_SIZES=100,500,1000,2000`, Services by `OSM_BENCH_SERVICES=100,1000`, repetitions by `OSM_BENCH_ROUNDS`, modes by `OSM_BENCH_MODES=rules,wide,open`.
  * `-- outside`: the process with all duties (`npm run control-plane`) in place of a replica. `-- upheavals`: reconnecting, rolling restart and storm too. `-- baseline`: makes this run the baseline, against which others
  * fail that have become worse. `-- leaves`: what leaves cost. All figures are left as a JSON file in the cache folder.
  */
@@ -14,7 +14,7 @@ import { Fleet } from "./fleet";
 import { benchLeaves } from "./leaves";
 import { BenchMesh, PODS_PER_SERVICE } from "./mesh";
 import { outside, replica } from "./plane";
-import { BenchPolicy } from "./policy";
+import { BenchPolicy, type Mode } from "./policy";
 import { growthOf, printed } from "./print";
 import { calibrateBench, run, type Bench, type Plan, type Result, type Upheaval } from "./run";
 import { reconnect, rollingRestart, storm } from "./upheavals";
@@ -23,10 +23,11 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** The table's own runs. */
 const TABLE: readonly Plan[] = [
-  { rules: true, proxies: 50, services: 10, cells: "growth" },
-  { rules: true, proxies: 200, services: 40, cells: "busy" },
-  { rules: true, proxies: 500, services: 100, cells: "table" },
-  { rules: false, proxies: 500, services: 100, cells: "table" },
+  { mode: "rules", proxies: 50, services: 10, cells: "growth" },
+  { mode: "rules", proxies: 200, services: 40, cells: "busy" },
+  { mode: "rules", proxies: 500, services: 100, cells: "table" },
+  { mode: "wide", proxies: 500, services: 100, cells: "growth" },
+  { mode: "open", proxies: 500, services: 100, cells: "table" },
 ];
 
 function numbers(name: string): number[] | undefined {
@@ -38,9 +39,10 @@ function numbers(name: string): number[] | undefined {
 function plans(): readonly Plan[] {
   const [sizes, meshes] = [numbers("OSM_BENCH_SIZES"), numbers("OSM_BENCH_SERVICES")];
   if (sizes === undefined && meshes === undefined) return TABLE;
+  const modes = (process.env["OSM_BENCH_MODES"] ?? "rules,open").split(",") as Mode[];
   const chosen = (sizes ?? [500]).flatMap(proxies =>
     (meshes ?? [proxies / PODS_PER_SERVICE]).flatMap(services =>
-      [true, false].map((rules): Plan => ({ rules, proxies, services, cells: "table" })),
+      modes.map((mode): Plan => ({ mode, proxies, services, cells: "table" })),
     ),
   );
   return chosen
@@ -48,9 +50,9 @@ function plans(): readonly Plan[] {
     .sort((a, b) => a.services - b.services);
 }
 
-function upheavalsOf({ cells, rules }: Plan): readonly Upheaval[] {
+function upheavalsOf({ cells, mode }: Plan): readonly Upheaval[] {
   if (!process.argv.includes("upheavals") || cells !== "table") return [];
-  return rules ? [reconnect, rollingRestart, storm] : [reconnect, rollingRestart];
+  return mode !== "open" ? [reconnect, rollingRestart, storm] : [reconnect, rollingRestart];
 }
 
 function judge(ratios: Baseline): void {
@@ -64,8 +66,8 @@ function judge(ratios: Baseline): void {
 }
 
 async function benchControlPlane(): Promise<void> {
-  const fleet = new Fleet(buildGo("fleet"));
   const mesh = await BenchMesh.start();
+  const fleet = new Fleet(buildGo("fleet"));
   const bench: Bench = {
     mesh,
     policy: new BenchPolicy(mesh),
@@ -76,13 +78,16 @@ async function benchControlPlane(): Promise<void> {
     say,
   };
   const results: Result[] = [];
+  const end = (): void => {
+    fleet.stop();
+    void mesh.api.stop().then(() => process.exit(1));
+  };
+  process.once("SIGTERM", end).once("SIGINT", end);
   try {
     const calibrations = [await calibrateBench(bench)];
     say(JSON.stringify(calibrations[0]));
     for (const plan of plans()) {
-      say(
-        `${plan.rules ? "access rules" : "all see all"}, ${plan.proxies} proxies, ${plan.services} services`,
-      );
+      say(`${plan.mode}: ${plan.proxies} proxies, ${plan.services} services`);
       const result = await run(bench, plan, upheavalsOf(plan));
       results.push(result);
       const [sync] = result.rows;

@@ -1,6 +1,18 @@
 /** The benchmark's access rules and splits, and how they change. */
-import { DENY, routeGroup, trafficSplit, trafficTarget } from "../support/traffic-objects";
+import { routeGroup, trafficSplit, trafficTarget } from "../support/traffic-objects";
 import { each, namespaceOf, podsOf, SERVICES_PER_NAMESPACE, type BenchMesh } from "./mesh";
+
+/**
+ * `rules`: access rules are in force and a proxy is told of what it may call. `wide`: they are in force and a proxy is told of
+ * all the same, the default. `open`: all may call all.
+ */
+export type Mode = "rules" | "wide" | "open";
+
+const TRAFFIC: Readonly<Record<Mode, Readonly<Record<string, unknown>>>> = {
+  rules: { enablePermissiveTrafficPolicyMode: false, enableEgress: false, clientScope: "Permitted" },
+  wide: { enablePermissiveTrafficPolicyMode: false, enableEgress: false, clientScope: "Mesh" },
+  open: { enablePermissiveTrafficPolicyMode: true, enableEgress: true, clientScope: "Mesh" },
+};
 
 const API = {
   traffictargets: "access.smi-spec.io/v1alpha3",
@@ -74,9 +86,9 @@ export class BenchPolicy {
     );
   }
 
-  /** Whether access rules are in force, or all may call all. */
-  async deny(on: boolean): Promise<void> {
-    await this.mesh.configure(on ? DENY : { traffic: { enablePermissiveTrafficPolicyMode: true } });
+  /** Puts a mode in force. */
+  async enforce(mode: Mode): Promise<void> {
+    await this.mesh.configure({ traffic: TRAFFIC[mode] });
   }
 
   /** A further TrafficTarget: another Service may call a Service. */

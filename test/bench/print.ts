@@ -5,6 +5,7 @@ import { exponent, table } from "./report";
 import { TABLE_PROXIES, type Result, type Row } from "./run";
 
 const NONE = "";
+const MODES = { rules: "rules", wide: "rules, told of all", open: "all see all" } as const;
 
 function number(value: number | undefined, digits: number): string {
   return value === undefined || Number.isNaN(value) ? NONE : value.toFixed(digits);
@@ -40,9 +41,9 @@ function verdictOf(row: Row): string {
 }
 
 function rowLine(row: Row): string[] {
-  const { rules, title, proxies, services, median: m, cell } = row;
+  const { mode, title, proxies, services, median: m, cell } = row;
   return [
-    `${rules ? "rules" : "all see all"}: ${title}`,
+    `${MODES[mode]}: ${title}`,
     `${proxies}`,
     `${services}`,
     number(m.firstMs, 0),
@@ -72,11 +73,11 @@ const HEAD = [
   "istiod (elsewhere)",
 ];
 
-function memoryLine({ rules, proxies, services, memory, idleCores }: Result): string[] {
-  const { goal, istiod } = FIRST[rules ? "rules" : "open"].memory;
-  const isJudged = proxies === TABLE_PROXIES;
+function memoryLine({ mode, proxies, services, memory, idleCores }: Result): string[] {
+  const { goal, istiod } = FIRST[mode === "open" ? "open" : "rules"].memory;
+  const isJudged = proxies === TABLE_PROXIES && mode !== "wide";
   return [
-    rules ? "rules" : "all see all",
+    MODES[mode],
     `${proxies}`,
     `${services}`,
     number(memory.now, 0),
@@ -111,7 +112,7 @@ export function growthOf(results: readonly Result[]): readonly Growth[] {
     return [
       {
         key,
-        title: `${first.rules ? "rules" : "all see all"}: ${first.title}`,
+        title: `${MODES[first.mode]}: ${first.title}`,
         sizes: own.map(row => row.proxies),
         lastMs: of(row => row.median.lastMs),
         cpu: of(row => row.median.cpuSeconds),

@@ -5,14 +5,14 @@ import type { Scene } from "./changes";
 import type { Fleet } from "./fleet";
 import { PODS_PER_SERVICE, type BenchMesh } from "./mesh";
 import type { StartPlane } from "./plane";
-import type { BenchPolicy } from "./policy";
+import type { BenchPolicy, Mode } from "./policy";
 import { median } from "./report";
 import { Rig, type Cost } from "./rig";
 import type { Memory } from "./usage";
 
 /** Which part of the table a run is. */
 export interface Plan {
-  readonly rules: boolean;
+  readonly mode: Mode;
   readonly proxies: number;
   readonly services: number;
   /** `growth`: the endpoint alone. `busy`: with what else happens in a cluster. `table`: all changes of the mode. */
@@ -23,7 +23,7 @@ export interface Plan {
 export interface Row {
   readonly key: string;
   readonly title: string;
-  readonly rules: boolean;
+  readonly mode: Mode;
   readonly proxies: number;
   readonly services: number;
   readonly median: Cost;
@@ -67,37 +67,39 @@ function middle(costs: readonly Cost[]): Cost {
   };
 }
 
-function cellsOf({ rules, cells }: Plan): readonly Cell[] {
-  const all = rules ? RULES : OPEN;
+function cellsOf({ mode, cells }: Plan): readonly Cell[] {
+  const all = mode === "open" ? OPEN : RULES;
   if (cells === "growth") return all.slice(0, 1);
   return cells === "busy" ? [...all.slice(0, 1), ...BUSY] : all;
 }
 
 /** Goals hold for the size that they were set for. */
-function judged(cell: Cell, { proxies, services }: Plan): boolean {
+function judged(cell: Cell, { mode, proxies, services }: Plan): boolean {
+  if (mode === "wide") return false;
   const size = BUSY.includes(cell) ? BUSY_PROXIES : TABLE_PROXIES;
   return proxies === size && services === size / PODS_PER_SERVICE;
 }
 
 async function measureCell(bench: Bench, rig: Rig, plan: Plan, cell: Cell): Promise<Row> {
-  const scene: Scene = { mesh: bench.mesh, policy: bench.policy, rules: plan.rules, proxies: plan.proxies };
+  const scene: Scene = { mesh: bench.mesh, policy: bench.policy, mode: plan.mode, proxies: plan.proxies };
   // Once unmeasured: what is compiled on first use is not what a change costs.
   await rig.measure(cell.change(scene, 0));
   const rounds: Cost[] = [];
   for (let round = 1; round <= bench.rounds; round += 1)
     rounds.push(await rig.measure(cell.change(scene, round)));
-  const { key, title } = cell;
-  const { rules, proxies, services } = plan;
-  const row = { key, title, rules, proxies, services, median: middle(rounds), rounds };
+  const { title } = cell;
+  const { mode, proxies, services } = plan;
+  const row = { key: `${mode}.${cell.key}`, title, mode, proxies, services, median: middle(rounds), rounds };
   return judged(cell, plan) ? { ...row, cell } : row;
 }
 
 function firstSync(plan: Plan, cost: Cost): Row {
-  const { rules, proxies, services } = plan;
-  const row = { key: rules ? "rules.sync" : "open.sync", title: "first sync", rules, proxies, services };
+  const { mode, proxies, services } = plan;
+  const row = { key: `${mode}.sync`, title: "first sync", mode, proxies, services };
   const done = { ...row, median: cost, rounds: [cost] };
-  if (proxies !== TABLE_PROXIES || services !== TABLE_PROXIES / PODS_PER_SERVICE) return done;
-  const cell: { goal: Figure; osm: Figure; istiod: Figure } = FIRST[rules ? "rules" : "open"].sync;
+  if (mode === "wide" || proxies !== TABLE_PROXIES || services !== TABLE_PROXIES / PODS_PER_SERVICE)
+    return done;
+  const cell: { goal: Figure; osm: Figure; istiod: Figure } = FIRST[mode].sync;
   return { ...done, cell };
 }
 
@@ -109,7 +111,7 @@ export async function run(bench: Bench, plan: Plan, upheavals: readonly Upheaval
   const { mesh, policy, say } = bench;
   await mesh.growTo(plan.services);
   await policy.grow();
-  await policy.deny(plan.rules);
+  await policy.enforce(plan.mode);
   const rig = await Rig.start(bench.plane, mesh, bench.fleet);
   try {
     const tokens = mesh.tokens(Array.from({ length: plan.proxies }, (_, i) => i));

@@ -45,12 +45,11 @@ async function timed(
   };
 }
 
-type Place = Pick<Row, "rules" | "proxies" | "services">;
+type Place = Pick<Row, "mode" | "proxies" | "services">;
 
 function rowOf(place: Place, key: string, title: string, cost: Cost): Row {
-  const { rules, proxies, services } = place;
-  const full = `${rules ? "rules" : "open"}.${key}`;
-  return { key: full, title, rules, proxies, services, median: cost, rounds: [cost] };
+  const { mode, proxies, services } = place;
+  return { key: `${mode}.${key}`, title, mode, proxies, services, median: cost, rounds: [cost] };
 }
 
 function everyEndpoint(service: number, { ip }: Endpoint, proxies?: readonly number[]): Condition {
@@ -61,7 +60,7 @@ function everyEndpoint(service: number, { ip }: Endpoint, proxies?: readonly num
 /** All connections break at once while an endpoint changes: until every proxy that sees it is back and has it. */
 export const reconnect: Upheaval = async (bench, rig, plan) => {
   const { mesh, policy } = bench;
-  const scene: Scene = { mesh, policy, rules: plan.rules, proxies: plan.proxies };
+  const scene: Scene = { mesh, policy, mode: plan.mode, proxies: plan.proxies };
   const change = endpoint(scene, 5);
   await change.prepare?.();
   const cost = await timed({ bench, rig }, change.conditions, async () => {
@@ -77,7 +76,8 @@ export const rollingRestart: Upheaval = async (bench, rig, plan) => {
   const count = Math.min(RESTARTED, plan.proxies);
   const services = Array.from({ length: count / PODS_PER_SERVICE }, (_, i) => i);
   const last = services.at(-1) ?? 0;
-  const tellers = plan.rules ? policy.clients(last) : Array.from({ length: plan.proxies }, (_, i) => i);
+  const tellers =
+    plan.mode !== "open" ? policy.clients(last) : Array.from({ length: plan.proxies }, (_, i) => i);
   const callers = tellers.filter(number => number >= count && number < plan.proxies);
   const marker = { pod: mesh.pods[0], ip: mesh.nextAddress(count - 1) } as Endpoint;
   const cost = await timed({ bench, rig }, [everyEndpoint(last, marker, callers)], async () => {
@@ -102,7 +102,7 @@ export const rollingRestart: Upheaval = async (bench, rig, plan) => {
 export const storm: Upheaval = async (bench, rig, plan) => {
   const { mesh, policy } = bench;
   const services = Math.floor(plan.proxies / PODS_PER_SERVICE);
-  const scene: Scene = { mesh, policy, rules: plan.rules, proxies: plan.proxies };
+  const scene: Scene = { mesh, policy, mode: plan.mode, proxies: plan.proxies };
   const final = endpoint(scene, 6);
   await final.prepare?.();
   const cost = await timed({ bench, rig }, final.conditions, async () => {

@@ -20,7 +20,7 @@ function row(cost: Partial<typeof COST>): Row {
   return {
     key: "k",
     title: "t",
-    rules: true,
+    mode: "rules",
     proxies: 500,
     services: 100,
     median: { ...COST, ...cost },
