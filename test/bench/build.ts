@@ -36,7 +36,7 @@ export function bundle(entry: string): string {
     entryPoints: [entry],
     format: "cjs",
     keepNames: true,
-    minify: true,
+    minify: process.env["OSM_BENCH_PROFILE"] === undefined,
     outfile,
     platform: "node",
     logLevel: "error",

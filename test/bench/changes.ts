@@ -112,7 +112,7 @@ export const newService: ChangeOf = (scene, round) => {
     conditions: [{ type: TYPE_URLS.route, name: nameOf(like, name), proxies }],
     concerned: proxies.length,
     write: async () => {
-      await mesh.addService(namespace, name);
+      await mesh.addService(namespace, name, `s${like}`);
       await mesh.putSlice(namespace, name, pods);
     },
   };

@@ -5,7 +5,13 @@ import { pepr } from "../../package.json";
 /** Starts a bundle with the environment of the control plane's pods: the C library's settings are part of what is measured. */
 export function startBundle(file: string): ChildProcess {
   const env = { ...process.env, ...pepr.env, NODE_OPTIONS: "" };
-  return fork(file, [], { execArgv: [], env });
+  return fork(file, [], { execArgv: profiling(), env });
+}
+
+/** With `OSM_BENCH_PROFILE=<folder>` each process leaves a CPU profile there when it ends. */
+function profiling(): string[] {
+  const folder = process.env["OSM_BENCH_PROFILE"];
+  return folder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`];
 }
 
 /** Sends a message, and waits for the first that comes back. Rejects when the process ends before. */
@@ -29,6 +35,8 @@ export async function endChild(child: ChildProcess): Promise<void> {
       resolve();
     }),
   );
-  child.kill("SIGKILL");
+  // A process that is profiled writes as it exits; it does so when it loses its parent.
+  if (profiling().length > 0 && child.connected) child.disconnect();
+  else child.kill("SIGKILL");
   await gone;
 }

@@ -152,12 +152,13 @@ export class BenchMesh {
     await this.api.kube.delete(`${slicesOf(namespace)}/${name}`);
   }
 
-  async addService(namespace: string, name: string): Promise<void> {
+  /** A Service of the pods of that application; default: its own. */
+  async addService(namespace: string, name: string, app = name): Promise<void> {
     await this.api.kube.create(`/api/v1/namespaces/${namespace}/services`, {
       apiVersion: "v1",
       kind: "Service",
       metadata: { name, namespace },
-      spec: { selector: { app: name }, ports: [{ name: "http", port: PORT, targetPort: PORT }] },
+      spec: { selector: { app }, ports: [{ name: "http", port: PORT, targetPort: PORT }] },
     });
   }
 

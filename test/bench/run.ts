@@ -68,7 +68,8 @@ function middle(costs: readonly Cost[]): Cost {
 }
 
 function cellsOf({ mode, cells }: Plan): readonly Cell[] {
-  const all = mode === "open" ? OPEN : RULES;
+  const wanted = process.env["OSM_BENCH_CELLS"]?.split(",");
+  const all = (mode === "open" ? OPEN : RULES).filter(({ key }) => wanted?.includes(key) ?? true);
   if (cells === "growth") return all.slice(0, 1);
   return cells === "busy" ? [...all.slice(0, 1), ...BUSY] : all;
 }
