@@ -237,11 +237,26 @@ export function isCurrent(state: TypeState, target: ResourceSet | undefined): bo
   return content.deviations.size + forced.size + rejected.size === 0;
 }
 
+/** What was found of a state last; a state never changes, and one step asks several times. */
+const found = new WeakMap<
+  TypeState,
+  { readonly target: ResourceSet | undefined; readonly pending: Pending }
+>();
+
 /** What separates the client's content from `target`; nothing when the type is not subscribed. */
 export function pendingOf(state: TypeState, target: ResourceSet | undefined, diffs: DiffCache): Pending {
   if (!state.subscribed) return NOTHING;
   const { set, deviations } = state.content;
   if (set === target && deviations.size === 0 && state.forced.size === 0) return NOTHING;
+  const known = found.get(state);
+  if (known !== undefined && known.target === target) return known.pending;
+  const pending = computePending(state, target, diffs);
+  found.set(state, { target, pending });
+  return pending;
+}
+
+function computePending(state: TypeState, target: ResourceSet | undefined, diffs: DiffCache): Pending {
+  const { set, deviations } = state.content;
   const steps = diffs.between(set, target);
   return deviations.size === 0
     ? pendingPlain(state, steps, target)
