@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from "node:util";
+
 /** Takes one line of progress. */
 export type Log = (line: string) => void;
 
@@ -29,7 +31,7 @@ export class Progress {
       this.say(`${title}: still going after ${seconds()}${last === "" ? "" : ` · ${last.slice(0, 100)}`}`);
     }, HEARTBEAT_MS);
     try {
-      const value = await work(line => (last = line.trim()));
+      const value = await work(line => (last = worthTelling(line) ?? last));
       if (Date.now() - began > 1000) this.say(`${title}: done in ${seconds()}`);
       return value;
     } catch (error) {
@@ -39,6 +41,12 @@ export class Progress {
       clearInterval(timer);
     }
   }
+}
+
+/** A line of a program without its colours; undefined for none, and for npm's warnings about its own settings. */
+export function worthTelling(line: string): string | undefined {
+  const text = stripVTControlCharacters(line).trim();
+  return text === "" || /^npm (warn|notice)\b/i.test(text) ? undefined : text;
 }
 
 /** Log that writes to standard error, so that standard output stays free for answers such as a kubeconfig path. */

@@ -16,7 +16,7 @@ const boughtV2: Counter = { program: "bookbuyer", name: "booksBoughtV2" };
 const buyerRefused: Counter = { program: "bookbuyer", name: "failed" };
 const thiefRefused: Counter = { program: "bookthief", name: "failed" };
 
-/** A write, and when kubectl was back from it. */
+/** A write, and when kubectl had made it. */
 interface Edit {
   readonly done: number;
   readonly took: number;
@@ -33,9 +33,9 @@ function apply(stage: Stage, manifests: readonly Manifest[]): Promise<string> {
   return stage.kubectl.must(["apply", "-f", "-"], asList(manifests));
 }
 
-/** When something was seen, for people: counted from kubectl's return, with the time of kubectl itself beside it. */
+/** When something was seen, for people: counted from kubectl's end, with the time of kubectl itself beside it. */
 function after(change: Edit, seen: number): string {
-  return `${Math.max(0, seen - change.done)} ms after kubectl was back, itself ${change.took} ms`;
+  return `${Math.max(0, seen - change.done)} ms after kubectl's write, which took ${change.took} ms`;
 }
 
 /** Waits until the counters stand still and gives the moment of their last rise, or of the change if none rose since. */
