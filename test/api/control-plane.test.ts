@@ -13,7 +13,7 @@ import { BenchMesh } from "../bench/mesh";
 import { AdsClient } from "../support/ads-client";
 import { waitFor } from "../support/wait";
 
-const PODS = 2;
+const SERVICES = 1;
 const LIMIT_MS = 60_000;
 
 interface Ready {
@@ -42,7 +42,7 @@ describe("npm run control-plane on a real API server", function () {
 
   before(async () => {
     mesh = await BenchMesh.start();
-    await mesh.growTo(PODS);
+    await mesh.growTo(SERVICES);
     folder = mkdtempSync(path.join(os.tmpdir(), "osm-outside-"));
     const { port, ca, token } = mesh.api.server;
     const cluster = {
@@ -113,7 +113,7 @@ describe("npm run control-plane on a real API server", function () {
 
   it("is ready when ADS is open, serves a pod by its token, writes status, and ends on SIGTERM", async () => {
     const { child, ready } = await start();
-    const [token = ""] = mesh.tokens(0, 1);
+    const [token = ""] = mesh.tokens([0]);
     const client = proxy(ready.adsPort, { token });
     await waitFor(
       "listeners and a certificate",

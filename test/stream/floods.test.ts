@@ -158,18 +158,16 @@ describe("floods of the ADS port", function () {
     it("of connections that do not shake hands, reset streams or endless heads leave nothing behind (D-04)", async () => {
       const connections = FULL ? 5_000 : 200;
       const { openFiles } = await server.ask("read", undefined as never);
-      for (const hello of [false, true]) {
-        const silent = await during(() => flooder.ask("halfOpen", { target, connections, hello }));
-        judge(`D-04: connections ${hello ? "with half a handshake" : "without TLS"}`, connections, silent);
-        expect(silent.value).to.deep.include({ ended: connections });
-      }
+      const silent = await during(() => flooder.ask("halfOpen", { target, connections }));
+      judge("D-04: connections without TLS, or with half a handshake", connections, silent);
+      expect(silent.value).to.deep.include({ ended: connections });
       const reset = await during(() =>
-        flooder.ask("rapidReset", { target, streams: FULL ? 100_000 : 5_000 }),
+        flooder.ask("rapidReset", { target, streams: FULL ? 100_000 : 20_000 }),
       );
-      judge("D-04: streams opened and reset at once", reset.value.opened, reset);
+      judge("D-04: streams opened and reset at once, ended after", reset.value.frames, reset);
       expect(reset.value.ended, "its connection ended").to.equal(true);
       const endless = await during(() => flooder.ask("continuation", { target, frames: 10_000 }));
-      judge("D-04: CONTINUATION frames without end", endless.value.frames, endless);
+      judge("D-04: CONTINUATION frames without end, ended after", endless.value.frames, endless);
       expect(endless.value.ended, "its connection ended").to.equal(true);
       await rest("files of the flood to be closed", reading => reading.openFiles <= openFiles);
     });

@@ -53,22 +53,17 @@ export class ChildProgram<T extends Answers> {
     });
   }
 
-  /** Starts a TypeScript file; `before` is a command line that it is run by. */
+  /** Starts a TypeScript file; `mute`: nobody reads what it writes. */
   static start<T extends Answers>(
     file: string,
-    options: { readonly env?: NodeJS.ProcessEnv; readonly before?: readonly string[] } = {},
+    options: { readonly env?: NodeJS.ProcessEnv; readonly mute?: boolean } = {},
   ): ChildProgram<T> {
-    const line = [...(options.before ?? []), process.execPath, "--import", "tsx", file];
-    const [program = process.execPath, ...args] = line;
-    const child = spawn(program, args, {
+    const said = options.mute === true ? "ignore" : "inherit";
+    const child = spawn(process.execPath, ["--import", "tsx", file], {
       env: { ...process.env, ...options.env },
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      stdio: ["ignore", said, said, "ipc"],
     });
     return new ChildProgram<T>(child);
-  }
-
-  get pid(): number {
-    return this.child.pid ?? 0;
   }
 
   /** Whether it is still there. */

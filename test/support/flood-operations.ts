@@ -12,7 +12,9 @@ import { waitFor } from "./wait";
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 /** Frame types of HTTP/2. */
-const FRAME = { headers: 1, settings: 4, continuation: 9 } as const;
+const FRAME = { headers: 1, reset: 3, settings: 4, continuation: 9 } as const;
+/** Of HEADERS: nothing more of the head comes. */
+const END_HEADERS = 4;
 const LIMIT_MS = 600_000;
 
 /** Addresses of loopback, so that no bound by address is met. */
@@ -22,10 +24,11 @@ const request = (options: { readonly nonce?: string; readonly subscribe?: readon
   framed(encodeRequest({ nodeId: "flood", typeUrl: TYPE_URLS.cluster, ...options }));
 
 /** HTTP/2 frame. */
-function frame(type: number, streamId: number, payload: Buffer): Buffer {
+function frame(type: number, streamId: number, payload: Buffer, flags = 0): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
   head[3] = type;
+  head[4] = flags;
   head.writeUInt32BE(streamId, 5);
   return Buffer.concat([head, payload]);
 }
@@ -129,8 +132,10 @@ export async function mutated(flood: {
     error: "no",
   });
   const perStream = 20;
-  const on = session(flood.target, addressOf(0));
+  let on = session(flood.target, addressOf(0));
   for (let sent = 0; sent < flood.messages; sent += perStream) {
+    // Calls are closed with their status, which is a reset; a connection may not have too many of those.
+    if (on.closed || on.destroyed) on = session(flood.target, addressOf(sent));
     const stream = open(on, "mutant");
     stream.resume();
     const end = endOf(stream);
@@ -169,6 +174,10 @@ export async function mutatedConnections(flood: {
   return { ended };
 }
 
+/** Of a type without names, so that no response is owed. */
+const chat = (nonce: string): Buffer =>
+  framed(encodeRequest({ nodeId: "flood", typeUrl: TYPE_URLS.endpoint, nonce }));
+
 /** Requests as fast as they go out, with nonces that were never given, until the stream is ended: how, and how many. */
 export async function chatter(flood: {
   readonly target: FloodTarget;
@@ -183,19 +192,17 @@ export async function chatter(flood: {
   const began = performance.now();
   while (!done.yet) {
     const due = ((performance.now() - began) / 1000) * flood.perSecond;
-    for (; sent < due && stream.writableLength < 2 ** 22; sent += 1)
-      stream.write(request({ nonce: `stale-${sent}` }));
+    for (; sent < due && stream.writableLength < 2 ** 22; sent += 1) stream.write(chat(`stale-${sent}`));
     await pause(5);
   }
   on.destroy();
   return { end: await end, sent };
 }
 
-/** Connections that say nothing, or the beginning of a handshake, until the server has ended them all. */
+/** Connections that say nothing, by turns with such that begin a handshake, until the server has ended them all. */
 export async function halfOpen(flood: {
   readonly target: FloodTarget;
   readonly connections: number;
-  readonly hello: boolean;
 }): Promise<{ readonly connected: number; readonly ended: number }> {
   let [connected, ended] = [0, 0];
   const sockets: Socket[] = [];
@@ -205,7 +212,7 @@ export async function halfOpen(flood: {
     const socket = plain(flood.target, addressOf(n));
     socket.once("connect", () => {
       connected += 1;
-      if (flood.hello) socket.write(hello);
+      if (n % 2 === 1) socket.write(hello);
     });
     socket.once("close", () => (ended += 1));
     socket.resume();
@@ -215,45 +222,59 @@ export async function halfOpen(flood: {
   return { connected, ended };
 }
 
-/** Streams opened and reset at once, on one connection, until it is ended: after how many. */
-export async function rapidReset(flood: {
-  readonly target: FloodTarget;
-  readonly streams: number;
-}): Promise<{ readonly ended: boolean; readonly opened: number }> {
-  const on = session(flood.target, addressOf(0));
-  const over = { ended: false };
-  on.once("close", () => (over.ended = true));
-  let opened = 0;
-  for (; opened < flood.streams && !over.ended && !on.closed && !on.destroyed; opened += 1) {
-    open(on, "reset").close(8);
-    if (opened % 100 === 0) await pause(1);
-  }
-  await waitFor("its end", () => over.ended).catch(() => undefined);
-  const { ended } = over;
-  on.destroy();
-  return { ended, opened };
-}
-
-/** A head of a request that never ends (CONTINUATION), on one connection, until it is ended: after how many frames. */
-export async function continuation(flood: {
-  readonly target: FloodTarget;
-  readonly frames: number;
-}): Promise<{ readonly ended: boolean; readonly frames: number }> {
-  const socket = secure(flood.target, addressOf(0));
+/** Frames one after the other on one connection, until the server has ended it, or a minute after the last: after how many. */
+async function poured(
+  target: FloodTarget,
+  frames: number,
+  of: (index: number) => Buffer,
+): Promise<{ readonly ended: boolean; readonly frames: number }> {
+  const socket = secure(target, addressOf(0));
   const over = { ended: false };
   socket.once("close", () => (over.ended = true)).resume();
   socket.write(Buffer.concat([PREFACE, frame(FRAME.settings, 0, Buffer.alloc(0))]));
-  // Without END_HEADERS; a literal field, again and again.
-  const field = Buffer.from("000178017a", "hex");
-  socket.write(frame(FRAME.headers, 1, field));
-  let frames = 0;
-  for (; frames < flood.frames && !over.ended && socket.writable; frames += 1) {
-    socket.write(frame(FRAME.continuation, 1, field));
-    if (frames % 100 === 0) await pause(1);
+  let sent = 0;
+  for (; sent < frames && !over.ended && socket.writable; sent += 1) {
+    socket.write(of(sent));
+    if (sent % 100 === 0) await pause(1);
   }
   await waitFor("its end", () => over.ended).catch(() => undefined);
+  const { ended } = over;
   socket.destroy();
-  return { ended: over.ended, frames };
+  return { ended, frames: sent };
+}
+
+/** Text in HPACK, as it is. */
+const literal = (text: string): Buffer => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
+
+/** Streams opened and reset at once, on one connection. */
+export function rapidReset(flood: {
+  readonly target: FloodTarget;
+  readonly streams: number;
+}): Promise<{ readonly ended: boolean; readonly frames: number }> {
+  // POST, https, a path and an authority, by their places in HPACK's table.
+  const head = Buffer.concat([
+    Buffer.from([0x83, 0x87, 0x04]),
+    literal("/"),
+    Buffer.from([0x01]),
+    literal("localhost"),
+  ]);
+  const cancel = Buffer.from([0, 0, 0, 8]);
+  return poured(flood.target, flood.streams, index => {
+    const id = 2 * index + 1;
+    return Buffer.concat([frame(FRAME.headers, id, head, END_HEADERS), frame(FRAME.reset, id, cancel)]);
+  });
+}
+
+/** A head of a request that never ends (CONTINUATION), on one connection. */
+export function continuation(flood: {
+  readonly target: FloodTarget;
+  readonly frames: number;
+}): Promise<{ readonly ended: boolean; readonly frames: number }> {
+  // A literal field, again and again; never END_HEADERS.
+  const field = Buffer.from("000178017a", "hex");
+  return poured(flood.target, flood.frames, index =>
+    frame(index === 0 ? FRAME.headers : FRAME.continuation, 1, field),
+  );
 }
 
 /** Proxies that ask, and then read nothing, until all are cut; and what each gets when it comes again. */

@@ -122,7 +122,7 @@ async function end(child: ChildProcess): Promise<void> {
 
 async function ready(plan: Plan): Promise<string> {
   const what = `kube-apiserver on port ${plan.port} (log: ${plan.dir}/kube-apiserver.log)`;
-  return until(what, 60_000, async () => {
+  return until(what, 180_000, async () => {
     const ca = readFileSync(path.join(plan.dir, "apiserver.crt"), "utf8");
     const server = `https://127.0.0.1:${plan.port}`;
     const client = createKubeClient({ server, current: () => ({ ca, token: plan.token }) });

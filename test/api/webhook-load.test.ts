@@ -1,0 +1,189 @@
+import { connect } from "node:tls";
+import { setTimeout as pause } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { expect } from "chai";
+import { mutate, seeded } from "../support/mutation";
+import { quantile, verdict } from "../support/verdict";
+import { WebhookLab } from "../support/webhook-lab";
+
+const FULL = process.env["OSM_FULL"] === "1";
+const KIB = 1_024;
+/** Mutated reviews, silent connections, pods at once. */
+const MUTATED = FULL ? 20_000 : 100;
+const SILENT = FULL ? 200 : 20;
+const PARALLEL = FULL ? 100 : 20;
+/** Pods a second, for so long. */
+const RATE = 50;
+const SECONDS = FULL ? 300 : 2;
+/** Aims: p99 of a pod's admission under that rate, and of an honest one beside abuse. A test fails at ten times as much and more. */
+const RATE_AIM_MS = 50;
+const ABUSE_AIM_MS = 200;
+const LIMIT_MS = 10_000;
+
+describe("the webhook under load, before a real API server (W-08 to W-10)", function () {
+  this.timeout(FULL ? 1_800_000 : 300_000);
+  let lab: WebhookLab;
+  before(async () => {
+    lab = await WebhookLab.start();
+  });
+  after(() => lab.stop());
+
+  const timed = async (name: string): Promise<number> => {
+    const began = performance.now();
+    expect(await lab.tryPod(name, [])).to.equal("injected");
+    return performance.now() - began;
+  };
+  const p99 = (values: readonly number[]): number => Math.round(quantile(values, 0.99));
+
+  it("admits no pod without a sidecar, however large its review is", async () => {
+    const sizes = [1, 100, 300, 400, 600, 800, 1_000, 1_200, 1_400, 2_000, 2_900];
+    const outcomes: string[] = [];
+    // A control character takes six bytes in JSON: reviews become larger than what was sent.
+    for (const size of sizes)
+      for (const character of ["\u0001", "x"])
+        outcomes.push(await lab.tryPod("large", [{ name: "PADDING", value: character.repeat(size * KIB) }]));
+    const bare = outcomes.filter(outcome => outcome === "bare").length;
+    const refused = outcomes.filter(outcome => outcome.startsWith("refused")).length;
+    verdict("W-08: pods with 1 KiB to 2.9 MiB of padding", bare === 0, {
+      count: outcomes.length,
+      failed: bare,
+      bound: `0 without a sidecar; ${refused} refused, ${outcomes.length - refused - bare} injected`,
+    });
+    expect(bare, outcomes.join(", ")).to.equal(0);
+    expect(refused).to.be.above(5);
+    expect(await lab.tryPod("after", [])).to.equal("injected");
+  });
+
+  it("goes on beside mutated, packed and silent callers, and pods at once", async () => {
+    const { rssMegabytes } = await lab.webhook.ask("read", undefined as never);
+    const seed = Date.now() % 1e6;
+    const random = seeded(seed);
+    const right = Buffer.from(JSON.stringify(review()));
+    const statuses: Record<string, number> = {};
+    const silent = Array.from({ length: SILENT }, () => {
+      const { port } = lab.place;
+      const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+      return socket
+        .on("error", () => undefined)
+        .on("secureConnect", () => socket.write("POST /mutate HTTP/1.1\r\nA:"));
+    });
+    const state = { over: false };
+    const abuse = (async () => {
+      for (let sent = 0; sent < MUTATED; sent += 10)
+        await Promise.all(
+          Array.from({ length: 10 }, async () => {
+            const { status } = await lab.call(mutate(right, random));
+            statuses[status] = (statuses[status] ?? 0) + 1;
+          }),
+        );
+      const bomb = gzipSync(Buffer.alloc(64 * KIB * KIB, 0x20));
+      expect((await lab.call(bomb, { headers: { "content-encoding": "gzip" } })).status).to.equal(413);
+    })().finally(() => (state.over = true));
+    abuse.catch(() => undefined);
+    const honest: number[] = [];
+    while (!state.over || honest.length < 20) honest.push(await timed(`honest-${honest.length}`));
+    await abuse;
+    honest.push(...(await Promise.all(Array.from({ length: PARALLEL }, (_, n) => timed(`parallel-${n}`)))));
+    for (const socket of silent) socket.destroy();
+    const after = await lab.webhook.ask("read", undefined as never);
+    const grown = Math.round(after.rssMegabytes - rssMegabytes);
+    verdict(
+      `W-08: ${MUTATED} mutated reviews (seed ${seed}), ${SILENT} silent connections`,
+      p99(honest) <= ABUSE_AIM_MS,
+      {
+        count: honest.length,
+        failed: 0,
+        p50Ms: Math.round(quantile(honest, 0.5)),
+        p99Ms: p99(honest),
+        bound: `${ABUSE_AIM_MS} ms for honest pods, +200 MB; was +${grown} MB, answers ${JSON.stringify(statuses)}`,
+      },
+    );
+    expect(p99(honest)).to.be.below(LIMIT_MS);
+    expect(grown).to.be.below(2_000);
+    expect(lab.webhook.isAlive).to.equal(true);
+  });
+
+  it("answers nobody without its secret path, and a call makes nothing in the cluster (W-09)", async () => {
+    const stored = async (): Promise<unknown> => {
+      const lists = ["pods", "secrets", "configmaps", "serviceaccounts"].map(kind =>
+        lab.kube.get<{ items: readonly { metadata: { uid?: string; resourceVersion?: string } }[] }>(
+          `/api/v1/${kind}`,
+        ),
+      );
+      return (await Promise.all(lists)).map(({ items }) =>
+        items.map(({ metadata }) => `${metadata.uid ?? ""} ${metadata.resourceVersion ?? ""}`).sort(),
+      );
+    };
+    const before = await stored();
+    const body = JSON.stringify(review());
+    for (const secret of ["x", "", "..%2f", lab.place.identity.path.slice(0, -1)])
+      expect((await lab.call(body, { secret })).status, secret).to.be.oneOf([401, 404]);
+    const { status, text } = await lab.call(body);
+    expect(status).to.equal(200);
+    expect(text).to.contain('"allowed":true').and.to.contain("patch");
+    // Again, as somebody who has seen it might.
+    expect((await lab.call(body)).status).to.equal(200);
+    expect(await stored()).to.deep.equal(before);
+  });
+
+  it(`keeps up with ${RATE} pods a second for ${SECONDS} s (W-10)`, async () => {
+    const before = await lab.webhook.ask("read", undefined as never);
+    const tries: Promise<number>[] = [];
+    const began = performance.now();
+    while (performance.now() - began < SECONDS * 1_000) {
+      const due = ((performance.now() - began) / 1_000) * RATE;
+      for (; tries.length < due; ) {
+        const next = timed(`pod-${tries.length}`);
+        next.catch(() => undefined);
+        tries.push(next);
+      }
+      await pause(5);
+    }
+    const settled = await Promise.allSettled(tries);
+    const times = settled.flatMap(result => (result.status === "fulfilled" ? [result.value] : []));
+    const failed = settled.length - times.length;
+    const after = await lab.webhook.ask("read", undefined as never);
+    const cores = ((after.cpuSeconds - before.cpuSeconds) / ((performance.now() - began) / 1_000)).toFixed(2);
+    verdict(`W-10: ${RATE} pods a second for ${SECONDS} s`, failed === 0 && p99(times) <= RATE_AIM_MS, {
+      count: tries.length,
+      failed,
+      p50Ms: Math.round(quantile(times, 0.5)),
+      p99Ms: p99(times),
+      longestMs: Math.round(Math.max(...times)),
+      bound: `p99 ${RATE_AIM_MS} ms through the API server, one core; was ${cores} cores, +${Math.round(after.rssMegabytes - before.rssMegabytes)} MB`,
+    });
+    expect(failed).to.equal(0);
+    expect(p99(times)).to.be.below(LIMIT_MS);
+  });
+});
+
+/** A review as the API server sends it. */
+function review(): object {
+  const object = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: "p",
+      namespace: "shop",
+      labels: { app: "p" },
+      annotations: { "example.org/a": "ö€😀" },
+    },
+    spec: { containers: [{ name: "app", image: "app", ports: [{ containerPort: 80 }] }] },
+  };
+  return {
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    request: {
+      uid: "1f0e0f2c-0000-4000-8000-000000000000",
+      kind: { group: "", version: "v1", kind: "Pod" },
+      resource: { group: "", version: "v1", resource: "pods" },
+      name: "p",
+      namespace: "shop",
+      operation: "CREATE",
+      userInfo: { username: "admin" },
+      object,
+      oldObject: null,
+      dryRun: false,
+    },
+  };
+}
