@@ -226,5 +226,5 @@ export class ControlPlaneProcesses {
 
 /** Waits for the answer of a replica that may have been disturbed a moment ago. */
 export function factsOf(replica: Replica): Promise<Facts> {
-  return waitFor("an answer of the control plane", () => replica.facts().catch(() => undefined), 120_000);
+  return waitFor("an answer of the control plane", () => replica.facts().catch(() => undefined), ANSWER_MS);
 }

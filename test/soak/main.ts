@@ -6,16 +6,22 @@ const command = new Command("soak")
   .description(
     "Proxies and policies come and go; what is left in the control plane is read after each quiet time.",
   )
-  .option("--minutes <number>", "after which no further cycle begins", "30");
+  .option("--minutes <number>", "after which no further cycle begins", "30")
+  .option("--snapshots", "keep a snapshot of the heap after each cycle");
 
-async function main({ minutes }: { readonly minutes: string }): Promise<void> {
+interface Options {
+  readonly minutes: string;
+  readonly snapshots?: boolean;
+}
+
+async function main({ minutes, snapshots = false }: Options): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  const findings = await runSoak({ forMs: Number(minutes) * 60_000, say });
+  const findings = await runSoak({ forMs: Number(minutes) * 60_000, snapshots, say });
   for (const finding of findings) say(`BROKEN ${finding}`);
   process.exit(findings.length === 0 ? 0 : 1);
 }
 
-main(command.parse().opts<{ minutes: string }>()).catch((error: unknown) => {
+main(command.parse().opts<Options>()).catch((error: unknown) => {
   process.stderr.write(`soak: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exit(1);
 });

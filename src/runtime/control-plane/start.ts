@@ -332,7 +332,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       const keeper = rotateRoots(options, parts, () => duties?.gateway.trust());
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       duties = startDuties({ ...duty, identity });
-      if (!admits(role)) triggerByInformers(world, reporting);
+      if (!admits(role)) triggerByInformers(world, reporting, { keeper, namespace: settings.osmNamespace });
       begun.push(
         openApi(options, parts, { reporting, keeper }),
         keeper,
