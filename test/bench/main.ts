@@ -75,7 +75,7 @@ async function benchControlPlane(): Promise<void> {
     fleet,
     plane: process.argv.includes("outside") ? outside() : replica(),
     floor: bundle(path.join(__dirname, "floor.ts")),
-    rounds: Number(process.env["OSM_BENCH_ROUNDS"] ?? 3),
+    rounds: Number(process.env["OSM_BENCH_ROUNDS"] ?? 5),
     say,
   };
   const results: Result[] = [];
