@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { request, createServer, type Server } from "node:https";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
 
@@ -16,7 +16,9 @@ export type Fault =
 export class FaultyApi {
   private fault: Fault = { kind: "none" };
   private readonly sockets = new Set<Socket>();
-  /** First pages of lists by path and selectors, since the last {@link FaultyApi.counted}. */
+  /** Requests to the API server that are under way. */
+  private readonly upstreams = new Set<ClientRequest>();
+  /** First pages of lists that were answered, by path and selectors, since the last {@link FaultyApi.counted}. */
   private lists = new Map<string, number>();
 
   private constructor(
@@ -72,6 +74,7 @@ export class FaultyApi {
     this.reset();
     this.server.close();
     await once(this.server, "close");
+    for (const upstream of this.upstreams) upstream.destroy();
   }
 
   private serve(asked: IncomingMessage, answer: ServerResponse): void {
@@ -83,13 +86,15 @@ export class FaultyApi {
       answer.end(JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Failure", code: fault.status }));
       return;
     }
-    this.count(asked);
+    // Whoever has gone, or was sent away, is written to once more at times.
+    for (const end of [asked, answer]) end.on("error", () => undefined);
     const { port, ca } = this.target;
     const { url: path, method } = asked;
     const headers = { ...asked.headers, host: `127.0.0.1:${port}` };
     const upstream = request(
       { host: "127.0.0.1", port, ca, path, method, headers, agent: false },
       response => {
+        if (response.statusCode === 200) this.count(asked);
         answer.writeHead(response.statusCode ?? 502, response.headers);
         answer.flushHeaders();
         response.on("data", (chunk: Buffer) => {
@@ -98,13 +103,14 @@ export class FaultyApi {
         response.on("end", () => answer.end()).on("error", () => answer.destroy());
       },
     );
-    upstream.on("error", () => answer.destroy());
+    this.upstreams.add(upstream);
+    upstream.on("error", () => answer.destroy()).on("close", () => this.upstreams.delete(upstream));
     answer.on("close", () => upstream.destroy());
     asked.pipe(upstream);
   }
 
   private count({ method, url = "" }: IncomingMessage): void {
-    const { pathname, searchParams } = new URL(url, this.url);
+    const { pathname, searchParams } = new URL(url, "https://localhost");
     const isList = method === "GET" && searchParams.has("limit") && !searchParams.has("continue");
     if (!isList || searchParams.has("watch")) return;
     const key = ["fieldSelector", "labelSelector"].map(name => searchParams.get(name) ?? "");
