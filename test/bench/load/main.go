@@ -41,7 +41,7 @@ func (l *lane) drive(address, host string, every time.Duration, offset time.Dura
 	reader := bufio.NewReader(connection)
 	request := []byte("GET /bench HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: bench\r\n\r\n")
 	next := time.Now().Add(offset)
-	for next.Before(until) {
+	for next.Before(until) && time.Now().Before(until) {
 		time.Sleep(time.Until(next))
 		next = next.Add(every)
 		began := time.Now()
