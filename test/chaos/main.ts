@@ -23,12 +23,19 @@ async function main(options: Options): Promise<void> {
   const seed = options.seed === undefined ? randomInt(2 ** 31) : Number(options.seed);
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   say(`seed ${seed}; again: npm run chaos -- --seed ${seed} --minutes ${options.minutes}`);
+  const ending = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const)
+    process.once(name, () => {
+      say(`${name}: ends after this round`);
+      ending.abort();
+    });
   const { findings, rounds, faults, requests } = await runChaos({
     seed,
     forMs: Number(options.minutes) * 60_000,
     replicas: Number(options.replicas),
     crowd: Number(options.crowd),
     say,
+    signal: ending.signal,
   });
   say(`seed ${seed}: ${rounds} rounds, ${faults} faults, ${requests} requests, ${findings.length} broken`);
   for (const finding of findings) say(`BROKEN ${finding}`);

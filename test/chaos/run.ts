@@ -16,6 +16,8 @@ export interface ChaosOptions extends Size {
   readonly forMs: number;
   /** How long it may take until all agree, milliseconds; default: far beyond the aim. */
   readonly limitMs?: number;
+  /** Ends the run after the round that is under way, and everything that was started. */
+  readonly signal?: AbortSignal;
   readonly say: (line: string) => void;
 }
 
@@ -94,7 +96,9 @@ class ChaosRun {
     const sidecars = this.stage.sidecars.map(({ name }) => name);
     const plan = planOf(this.options.seed, { replicas: this.options.replicas, sidecars });
     const end = Date.now() + this.options.forMs;
-    while (Date.now() < end && this.findings.length === 0) await this.round(plan.next().value);
+    const goesOn = (): boolean =>
+      Date.now() < end && this.findings.length === 0 && this.options.signal?.aborted !== true;
+    while (goesOn()) await this.round(plan.next().value);
     this.over = true;
     await watching;
     await this.lookForSecrets();
