@@ -12,7 +12,7 @@ import type { NodeGroups } from "./node-groups";
 export interface Scope {
   /** Keys of Services, sorted. */
   readonly services: readonly string[];
-  /** Keys of pods, sorted. */
+  /** Keys of the pods that can be called by their own addresses, sorted. */
   readonly pods: readonly string[];
 }
 
@@ -25,18 +25,30 @@ export interface ScopeSources {
 
 /**
  * What an identity may call at all, whatever the request: the pods of the TrafficTargets that name it as a source and of
- * permissive namespaces, the Services that lead to them, and the roots and backends of the TrafficSplits among those.
+ * permissive namespaces: the Services that lead to them, the roots and backends of the TrafficSplits among those, and the own
+ * addresses of pods that a headless Service leads to. Its clients have no other address to call; where there is one, a pod's own
+ * is hardly ever called, and a listener for each of them would be most of what a proxy is told.
  */
 export function createScopes(inputs: Inputs, sources: ScopeSources): Family<ServiceIdentity, Scope> {
   const { graph, services, pods } = inputs;
   const { membership, access } = sources;
+  const isHeadless = graph.family<string, boolean>({
+    label: "calledByAddress",
+    keyOf: key => key,
+    compute: (read, key) =>
+      read(sources.nodeGroups.served(key)).some(({ frontends }) =>
+        frontends.some(({ service }) => read(services.row(service))?.kind === "headless"),
+      ),
+  });
   const open = graph.derive(
     "openScope",
     (read): Scope => {
       const namespaces = read(membership.namespaces).filter(name => read(access.permissive(name)));
       return {
         services: namespaces.flatMap(name => read(services.by("candidate", name))),
-        pods: namespaces.flatMap(name => read(pods.by("meshedIn", name))),
+        pods: namespaces
+          .flatMap(name => read(pods.by("meshedIn", name)))
+          .filter(key => read(isHeadless(key))),
       };
     },
     structurallyEqual,
@@ -54,7 +66,8 @@ export function createScopes(inputs: Inputs, sources: ScopeSources): Family<Serv
         const service = read(services.row(key));
         return service !== undefined && isCandidate(service) && read(membership.isMeshed(service.namespace));
       });
-      return { services: known.sort(), pods: sortedOnce([...read(open).pods, ...permitted]) };
+      const called = permitted.filter(key => read(isHeadless(key)));
+      return { services: known.sort(), pods: sortedOnce([...read(open).pods, ...called]) };
     },
     equals: structurallyEqual,
   });
