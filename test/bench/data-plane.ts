@@ -180,6 +180,7 @@ async function compareParts(stage: Stage): Promise<object> {
     const byMinimal = ratio(turns.variant, turns.minimal, cpu);
     const { p50, cpu: own } = middle(turns.variant);
     rows.push([name, p50.toFixed(3), own.toFixed(4), byOurs.toFixed(3), byMinimal.toFixed(3)]);
+    process.stderr.write(`${rows.at(-1)?.join("  ")}\n`);
     figures.push({ name, turns, byOurs, byMinimal });
   }
   process.stdout.write(

@@ -29,7 +29,8 @@ export function missed({ median, cell }: Row): readonly string[] {
     most !== undefined && is > most ? [what] : [];
   return [
     ...over("time", median.lastMs, ms),
-    ...over("CPU", median.cpuSeconds, cpu),
+    // To a tenth of a millisecond, as it is printed.
+    ...over("CPU", Number(median.cpuSeconds.toFixed(4)), cpu),
     ...over("bytes", median.bytes / 1024, kib),
   ];
 }
