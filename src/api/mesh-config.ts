@@ -76,7 +76,8 @@ export interface MeshConfigSpec {
     readonly pathWithEscapedSlashes: "RejectRequest" | "KeepUnchanged" | "UnescapeAndForward";
     /**
      * What a sidecar is told of: `Mesh` every Service of the mesh; `Permitted` those that a TrafficTarget or permissive mode lets
-     * its identity call, and pods' own addresses for headless ones, as long as `enableEgress` is false (else calls of the others would leave the mesh in plaintext).
+     * its identity call, and pods' own addresses for headless ones, as long as `enableEgress` is false and no Egress names it (else calls of the others would leave
+     * the mesh in plaintext).
      */
     readonly clientScope: "Mesh" | "Permitted";
     readonly inboundExternalAuthorization: {

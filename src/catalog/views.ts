@@ -13,12 +13,12 @@ export function createViews(
   inputs: Inputs,
   telemetryOf: Family<string, TelemetryKeys | undefined>,
 ): Family<string, View> {
-  const { graph, pods, retries, meshConfig } = inputs;
+  const { graph, pods, retries, egresses, meshConfig } = inputs;
   const retriesOn = graph.derive(
     "enableRetryPolicy",
     read => read(meshConfig).featureFlags.enableRetryPolicy,
   );
-  // With egress on, a call of a Service that the client is not told of would leave the mesh in plaintext.
+  // A way out of the mesh would be one for calls of Services that the client is not told of, in plaintext.
   const scoped = graph.derive("scoped", read => {
     const { clientScope, enableEgress } = read(meshConfig).traffic;
     return clientScope === "Permitted" && !enableEgress;
@@ -31,11 +31,11 @@ export function createViews(
       if (pod === undefined) return MESH;
       const own = read(retriesOn) ? read(retries.by("source", identityKey(pod.identity))) : [];
       const telemetry = read(telemetryOf(key));
-      const scope = read(scoped) ? { scope: pod.identity } : {};
-      if (own.length === 0 && telemetry === undefined && !read(scoped)) return MESH;
+      const isScoped = read(scoped) && read(egresses.by("source", identityKey(pod.identity))).length === 0;
+      if (own.length === 0 && telemetry === undefined && !isScoped) return MESH;
       return {
         kind: "mesh",
-        ...scope,
+        ...(isScoped ? { scope: pod.identity } : {}),
         ...(own.length === 0 ? {} : { retries: [...own].sort() }),
         ...(telemetry === undefined ? {} : { telemetry }),
       };

@@ -41,7 +41,8 @@ function isPlainAnswer({ error, subscribe, unsubscribe }: DeltaRequest): boolean
 
 /**
  * The client takes the response in flight and then has all there is of that type. A step leaves nothing unsent that is not in
- * flight or waits, so there is nothing else to look at.
+ * flight or waits, so there is nothing else to look at. (A set that differs in names the client has not asked for may be taken
+ * note of one step later than in full; what is sent is the same.)
  */
 function afterLastAnswer(state: StreamState, request: DeltaRequest): StreamState | undefined {
   const { typeUrl, nonce } = request;

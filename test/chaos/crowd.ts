@@ -31,12 +31,17 @@ export class Crowd {
   /** What its proxies hold, by name. */
   held(): Promise<Readonly<Record<string, HeldVersions>>> {
     const id = ++this.questions;
-    return new Promise(resolve => {
+    return new Promise((resolve, reject) => {
+      const gone = (): void => {
+        reject(new Error("the simulated proxies' process is gone"));
+      };
       const listen = (message: FromCrowd): void => {
         if (message.id !== id) return;
         this.child.off("message", listen);
+        this.child.off("exit", gone);
         resolve(message.held);
       };
+      this.child.once("exit", gone);
       this.child.on("message", listen);
       this.send({ kind: "held", id });
     });

@@ -1,4 +1,4 @@
-/** `npm run chaos -- --seed N --minutes M`: see docs/guides in CONTRIBUTING.md; a seed gives the same faults again. */
+/** `npm run chaos -- --seed N --minutes M`: see docs/decisions/0060-chaos-and-soak.md; a seed gives the same faults again. */
 import { randomInt } from "node:crypto";
 import { Command } from "commander";
 import { runChaos } from "./run";
@@ -22,7 +22,9 @@ const command = new Command("chaos")
 async function main(options: Options): Promise<void> {
   const seed = options.seed === undefined ? randomInt(2 ** 31) : Number(options.seed);
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  say(`seed ${seed}; again: npm run chaos -- --seed ${seed} --minutes ${options.minutes}`);
+  const { minutes, replicas, crowd } = options;
+  const again = `--seed ${seed} --minutes ${minutes} --replicas ${replicas} --crowd ${crowd}`;
+  say(`seed ${seed}; again: npm run chaos -- ${again}`);
   const ending = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const)
     process.once(name, () => {

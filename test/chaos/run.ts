@@ -50,6 +50,8 @@ const WRITTEN_PATHS = [
   "/apis/config.openservicemesh.io/v1alpha2/meshconfigs",
 ];
 
+/** What an Envoy's workers may take up later than its main thread tells, on a busy machine, milliseconds. */
+const WORKERS_MS = 1_000;
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
 
 interface RootObject {
@@ -117,6 +119,7 @@ class ChaosRun {
     const { revokedAt } = this.disturbances;
     if (this.calmRound && revokedAt !== undefined && !this.judge.mayBePermissive)
       this.revokedMs.push(Math.max(0, this.lastGuest - revokedAt));
+    await pause(WORKERS_MS);
     this.disturbances.settled();
     await this.steady();
     this.rounds.push(round);

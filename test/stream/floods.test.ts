@@ -110,7 +110,7 @@ describe("floods of the ADS port", function () {
     waitFor(what, async () => check(await server.ask("read", undefined as never)), 120_000);
 
   describe("with its limits", () => {
-    before(() => start(FULL ? {} : { throttledMs: 2_000, stalledMs: 2_000 }));
+    before(() => start(FULL ? {} : { throttledMs: 2_000, stalledMs: 10_000 }));
     after(stop);
 
     it("of one identity's connections and streams leave it two of them (D-01)", async () => {

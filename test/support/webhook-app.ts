@@ -1,7 +1,5 @@
 /** The mesh's webhook as it runs in a pod, Pepr's server and all, in a process of its own before a real API server. */
-import { mkdtempSync } from "node:fs";
 import os from "node:os";
-import path from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { WEBHOOK_DNS_NAMES } from "../../src/install/names";
 import { webhookSecret, webhookSecretData, type WebhookIdentity } from "../../src/install/webhook-secret";
@@ -42,7 +40,7 @@ const answers = {
     const { capabilities } = await import("../../capabilities/index");
     const { default: description } = await import("../../package.json");
     const kube = createKubeClient({ server, current: () => ({ ca, token }) });
-    const settings = readSettings({}, mkdtempSync(path.join(os.tmpdir(), "osm-webhook-")));
+    const settings = readSettings({}, process.env["OSM_TEST_FOLDER"] ?? os.tmpdir());
     const log = createLog({
       level: "warn",
       clock: systemClock,

@@ -81,7 +81,12 @@ export class WebhookLab {
     const annotations = { "openservicemesh.io/sidecar-injection": "enabled" };
     await kube.create("/api/v1/namespaces", { metadata: { name: "pepr-system" } });
     await kube.create("/api/v1/namespaces", { metadata: { name: NAMESPACE, labels, annotations } });
-    const env = { KUBECONFIG: kubeconfig, LOG_LEVEL: "error", PEPR_NODE_WARNINGS: "true" };
+    const env = {
+      OSM_TEST_FOLDER: folder,
+      KUBECONFIG: kubeconfig,
+      LOG_LEVEL: "error",
+      PEPR_NODE_WARNINGS: "true",
+    };
     // Pepr prints the stack of each body that is no JSON.
     const webhook = ChildProgram.start<Webhook>("test/support/webhook-app.ts", { env, mute: true });
     const place = await webhook.ask("start", { port: await freePort(), server, ca, token });

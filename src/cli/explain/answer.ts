@@ -258,13 +258,13 @@ function podAt({ compiler }: MeshWorld, address: string): string | undefined {
   return found?.[0].replace("/external:", "/");
 }
 
-/** Whether the caller's sidecar has let it pass, and only what lies behind decides. */
 /** Whether an address is that of a Service or a pod that sidecars are told of. */
 function isOfMesh({ inputs: { graph }, catalog: { owners } }: Compiler, address: string): boolean {
   const keys = [owners.service(address), owners.pod(address)].map(owner => graph.peek(owner));
   return keys.some(key => key !== undefined);
 }
 
+/** Whether the caller's sidecar has let it pass, and only what lies behind decides. */
 function isBeyond(decision: Decision, end: End): boolean {
   return decision.steps.some(step => step === "takes no plaintext") && end.outcome === "refused";
 }

@@ -110,7 +110,8 @@ const WITHOUT_EFFECT: readonly (readonly [string, string])[] = [
 
 function scalar(text: string): Scalar {
   if (text === "true" || text === "false") return text === "true";
-  return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(text) ? Number(text) : text;
+  // Only as a number is written: the text 1.10 would come back as another.
+  return /^-?(0|[1-9]\d*)(\.\d*[1-9])?$/.test(text) ? Number(text) : text;
 }
 
 /** What a switch says. Throws {@link UsageError} that calls it by `name` for what is neither true nor false. */
