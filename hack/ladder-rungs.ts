@@ -62,6 +62,18 @@ export const BESIDE: readonly (readonly string[])[] = [
   ["injection", "injection-random", "smi-conformance", "flagger", "mesh-identity", "mesh-traffic"],
 ];
 
+/** Files that mostly wait, and so are run beside the others of their rung. */
+const WAITING: readonly string[] = ["chaos"];
+
+/** The files of a rung that are run one after the other, and those beside them. */
+export function apart(files: readonly string[]): {
+  readonly inTurn: readonly string[];
+  readonly waiting: readonly string[];
+} {
+  const waits = (file: string): boolean => WAITING.includes(path.basename(file, ".test.ts"));
+  return { inTurn: files.filter(file => !waits(file)), waiting: files.filter(waits) };
+}
+
 /** Files below test/cluster that start an API server of their own, as all below test/api do. */
 export const BARE: readonly string[] = ["deploy-ownership", "deploy-policy", "deploy-reconcile"];
 
