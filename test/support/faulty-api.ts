@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { request, createServer, type Server } from "node:https";
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
 
 /** What becomes of requests. */
@@ -15,7 +16,7 @@ export type Fault =
 /** Stands before an API server, with a certificate of its own, and does to its clients what it is told to. */
 export class FaultyApi {
   private fault: Fault = { kind: "none" };
-  private readonly sockets = new Set<Socket>();
+  private readonly sockets = new Set<TLSSocket>();
   /** Requests to the API server that are under way. */
   private readonly upstreams = new Set<ClientRequest>();
   /** First pages of lists that were answered, by path and selectors, since the last {@link FaultyApi.counted}. */
@@ -27,7 +28,8 @@ export class FaultyApi {
     readonly ca: string,
     private readonly target: { readonly port: number; readonly ca: string },
   ) {
-    server.on("connection", (socket: Socket) => {
+    // The sockets of TLS: those below them, ended by themselves, would keep their handles and so this process.
+    server.on("secureConnection", (socket: TLSSocket) => {
       this.sockets.add(socket);
       socket.on("error", () => undefined).on("close", () => this.sockets.delete(socket));
     });
@@ -60,7 +62,7 @@ export class FaultyApi {
 
   /** Ends all connections. */
   reset(): void {
-    for (const socket of this.sockets) socket.resetAndDestroy();
+    for (const socket of this.sockets) socket.destroy();
   }
 
   /** The most lists of one collection and selection since the last call. */
