@@ -58,19 +58,25 @@ export function wantedSteps(args: readonly string[]): readonly Step[] {
  * each other; about as long as each other. A file that is not named here has the cluster for itself.
  */
 export const BESIDE: readonly (readonly string[])[] = [
-  ["matrix", "matrix-edges", "embedded-cluster", "deploy-chart", "cli"],
+  ["matrix-edges", "embedded-cluster", "deploy-chart", "cli"],
   ["injection", "injection-random", "smi-conformance", "flagger", "mesh-identity", "mesh-traffic"],
 ];
 
-/** Files that mostly wait, and so are run beside the others of their rung. */
-const WAITING: readonly string[] = ["chaos"];
+/** Files below test/ that mostly wait, and so are run one after the other beside the others of their rung. */
+export const WAITING: readonly string[] = [
+  "stream/own-root",
+  "stream/root-rotation",
+  "traffic/chaos",
+  "traffic/control-plane-faults",
+];
 
 /** The files of a rung that are run one after the other, and those beside them. */
 export function apart(files: readonly string[]): {
   readonly inTurn: readonly string[];
   readonly waiting: readonly string[];
 } {
-  const waits = (file: string): boolean => WAITING.includes(path.basename(file, ".test.ts"));
+  const waits = (file: string): boolean =>
+    WAITING.some(name => file === path.join("test", `${name}.test.ts`));
   return { inTurn: files.filter(file => !waits(file)), waiting: files.filter(waits) };
 }
 
@@ -97,4 +103,9 @@ export function clusterLanes(files: readonly string[]): ClusterLanes {
     bare: files.filter(isBare),
     alone: files.filter(file => !isBare(file) && !BESIDE.some(names => isNamed(file, names))),
   };
+}
+
+/** Whether any of them needs a cluster with kubelets. */
+export function needsCluster({ beside, alone }: ClusterLanes): boolean {
+  return [...beside, alone].some(files => files.length > 0);
 }

@@ -16,6 +16,7 @@ import { runLines, runMocha, say, saySlowest, tail, type Outcome } from "./ladde
 import {
   apart,
   clusterLanes,
+  needsCluster,
   testFiles,
   wantedSteps,
   type ClusterLanes,
@@ -60,12 +61,13 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
 }
 
 /** Packages and the real Envoy, for everything that is run. */
-async function groundwork(progress: Progress): Promise<void> {
+async function groundwork(progress: Progress, full: boolean): Promise<void> {
   const mayInstall = process.platform === "linux" && process.getuid?.() === 0;
   if (mayInstall) {
     await ensurePackages(progress);
     // What single tests run: got here, where no test's time limit runs.
     await ensurePackages(progress, { zsh: "/usr/bin/zsh", fish: "/usr/bin/fish" });
+    if (full) await ensurePackages(progress, { faketime: "/usr/bin/faketime" });
     await ensurePromtool(progress);
   }
   await ensureEnvoy(progress);
@@ -172,12 +174,17 @@ class Climb {
     /** Full counts measure, and so have the machine for themselves. */
     private readonly full: boolean,
   ) {
-    this.groundwork = once(() => groundwork(progress));
+    this.groundwork = once(() => groundwork(progress, full));
     this.lanes = clusterLanes(this.of("cluster").flatMap(testFiles));
     this.cluster = once(async () => {
       await this.groundwork();
-      await provideCluster(this.lanes, progress);
+      if (this.isOnCluster) await provideCluster(this.lanes, progress);
     });
+  }
+
+  /** Whether any of its tests is on a cluster: those that start an API server of their own are of that rung, and need none. */
+  public get isOnCluster(): boolean {
+    return needsCluster(this.lanes);
   }
 
   /** The wanted steps among these. */
@@ -298,7 +305,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (full) process.env["OSM_FULL"] = "1";
   const progress = new Progress(say);
   const climb = new Climb(steps, progress, full);
-  const withCluster = climb.of("cluster").length > 0;
+  const withCluster = climb.isOnCluster;
   // Packages bring services that look like a cluster's; whoever needs them and does not get them tells.
   if (withCluster) await climb.groundwork().catch(() => undefined);
   const before = withCluster ? await machineBefore() : undefined;

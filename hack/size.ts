@@ -37,7 +37,12 @@ async function bundle(root: string): Promise<Uint8Array> {
 }
 
 async function main(): Promise<void> {
-  const code = await bundle(path.resolve(__dirname, ".."));
+  const root = path.resolve(__dirname, "..");
+  const [code, again] = await Promise.all([bundle(root), bundle(root)]);
+  if (!Buffer.from(code).equals(again)) {
+    console.error("the bundle is not the same when it is built a second time");
+    process.exitCode = 1;
+  }
   const length = shippedLength(code);
   const share = length / PEPR_LIMIT;
   console.log(

@@ -1,6 +1,7 @@
 /** What the control plane outside of a cluster tells the process that started it, over their own channel; there is no port for it. */
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
+import { getHeapCodeStatistics } from "node:v8";
 import type { ControlPlane } from "../../src/runtime/control-plane/start";
 import type { World } from "../../src/runtime/control-plane/world";
 
@@ -15,6 +16,8 @@ export interface Store {
 export interface Resources {
   /** Bytes of JavaScript objects, after a forced collection where the process was started with `--expose-gc`. */
   readonly heapBytes: number;
+  /** Of these, what was compiled: byte code and machine code with what belongs to it. */
+  readonly codeBytes: number;
   readonly residentBytes: number;
   readonly fileDescriptors: number;
   /** What keeps the event loop busy, by the names that Node has for it: `Timeout` is a timer. */
@@ -77,11 +80,13 @@ function resourcesOf({ world, serving }: ControlPlane["inside"]): Resources {
   globalThis.gc?.();
   globalThis.gc?.();
   const { heapUsed, rss } = process.memoryUsage();
+  const code = getHeapCodeStatistics();
   const engine = world.engine.stats();
   const ads = serving?.ads.stats();
   const objects = [...world.informers.byKind.values()].reduce((sum, { values }) => sum + values().size, 0);
   return {
     heapBytes: heapUsed,
+    codeBytes: code.bytecode_and_metadata_size + code.code_and_metadata_size,
     residentBytes: rss,
     fileDescriptors: readdirSync("/proc/self/fd").length,
     active: countsOf(process.getActiveResourcesInfo()),

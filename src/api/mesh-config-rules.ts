@@ -138,6 +138,7 @@ const traffic = is.object({
   pathRegexMatch: is.word("Prefix", "Full"),
   pathWithEscapedSlashes: is.word("RejectRequest", "KeepUnchanged", "UnescapeAndForward"),
   clientScope: is.word("Mesh", "Permitted"),
+  podAddresses: is.word("Headless", "Mesh"),
   ...flags("enableEgress", "enablePermissiveTrafficPolicyMode"),
   outboundIPRangeExclusionList: is.list(is.cidr),
   outboundIPRangeInclusionList: is.list(is.cidr),

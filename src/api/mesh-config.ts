@@ -76,10 +76,15 @@ export interface MeshConfigSpec {
     readonly pathWithEscapedSlashes: "RejectRequest" | "KeepUnchanged" | "UnescapeAndForward";
     /**
      * What a sidecar is told of: `Mesh` every Service of the mesh; `Permitted` those that a TrafficTarget or permissive mode lets
-     * its identity call, and pods' own addresses for headless ones, as long as `enableEgress` is false and no Egress names it (else calls of the others would leave
-     * the mesh in plaintext).
+     * its identity call, and pods' own addresses for headless ones, as long as `enableEgress` is false and no Egress names it (else
+     * calls of the others would leave the mesh in plaintext).
      */
     readonly clientScope: "Mesh" | "Permitted";
+    /**
+     * Which pods can be called by their own addresses: `Headless` those that a headless Service picks, at the ports it names;
+     * `Mesh` all, at every port that a Service leads to. Where `clientScope` `Permitted` is in effect it is `Headless`.
+     */
+    readonly podAddresses: "Headless" | "Mesh";
     readonly inboundExternalAuthorization: {
       readonly enable: boolean;
       readonly address: string;
@@ -152,6 +157,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfigSpec = {
     pathRegexMatch: "Prefix",
     pathWithEscapedSlashes: "RejectRequest",
     clientScope: "Mesh",
+    podAddresses: "Headless",
     inboundExternalAuthorization: {
       enable: false,
       address: "",

@@ -9,6 +9,8 @@ export interface TelemetrySpec {
   readonly accessLog?: {
     /** Envoy format string, or a JSON object of such as text. */
     readonly format?: string;
+    /** Only requests that were answered with 400 or more, with a gRPC status that is not OK, or not at all. */
+    readonly onlyFailures?: boolean;
     readonly openTelemetry?: {
       readonly extensionService: { readonly name: string; readonly namespace: string };
       readonly attributes?: Readonly<Record<string, string>>;
@@ -43,6 +45,7 @@ const check = is.specOf(
     selector: texts,
     accessLog: is.object({
       format,
+      onlyFailures: is.flag,
       openTelemetry: is.object(
         {
           extensionService: is.object({ name: is.objectName, namespace: is.labelName }, [

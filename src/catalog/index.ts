@@ -13,6 +13,8 @@ import type { Scope } from "./scope";
 import { createScopes } from "./scope";
 import type { NodeGroups } from "./node-groups";
 import { createNodeGroups } from "./node-groups";
+import type { PodAddresses } from "./pod-addresses";
+import { createPodAddresses } from "./pod-addresses";
 import { createTelemetryOf, type TelemetryKeys } from "./telemetry";
 import { createViews } from "./views";
 
@@ -23,6 +25,7 @@ export interface Catalog {
   readonly owners: AddressOwners;
   readonly access: Access;
   readonly nodeGroups: NodeGroups;
+  readonly podAddresses: PodAddresses;
   /** Which Telemetries say how a pod's proxy logs and traces, by pod key. */
   readonly telemetryOf: Family<string, TelemetryKeys | undefined>;
   /** What a client that is told only of what it may call is told of. */
@@ -36,13 +39,15 @@ export function createCatalog(inputs: Inputs): Catalog {
   const telemetryOf = createTelemetryOf(inputs);
   const viewOf = createViews(inputs, telemetryOf);
   const nodeGroups = createNodeGroups(inputs, { membership, access, viewOf });
+  const podAddresses = createPodAddresses(inputs, membership, nodeGroups);
   return {
     membership,
     endpoints: createEndpointCatalog(inputs),
     owners: createAddressOwners(inputs, membership),
     access,
     nodeGroups,
-    scopes: createScopes(inputs, { membership, access, nodeGroups }),
+    podAddresses,
+    scopes: createScopes(inputs, { membership, access, nodeGroups, podAddresses }),
     telemetryOf,
   };
 }

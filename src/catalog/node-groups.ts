@@ -34,6 +34,8 @@ export interface View {
   readonly kind: "mesh";
   /** The identity that is told only of what it may call; absent: all is told. */
   readonly scope?: ServiceIdentity;
+  /** Every pod can be called by its own address; absent: only those that a headless Service picks, at the ports it names. */
+  readonly direct?: true;
   /** Keys of the Retries of the client's identity, sorted; absent: it has none. */
   readonly retries?: readonly string[];
   /** Which Telemetries say how calls are logged and traced; absent: the default. */

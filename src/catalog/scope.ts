@@ -7,6 +7,7 @@ import type { Inputs } from "./inputs";
 import { isCandidate } from "./inputs";
 import type { Membership } from "./mesh";
 import type { NodeGroups } from "./node-groups";
+import type { PodAddresses } from "./pod-addresses";
 
 /** A part of the mesh. */
 export interface Scope {
@@ -21,34 +22,26 @@ export interface ScopeSources {
   readonly membership: Membership;
   readonly access: Access;
   readonly nodeGroups: NodeGroups;
+  readonly podAddresses: PodAddresses;
 }
 
 /**
- * What an identity may call at all, whatever the request: the pods of the TrafficTargets that name it as a source and of
- * permissive namespaces: the Services that lead to them, the roots and backends of the TrafficSplits among those, and the own
- * addresses of pods that a headless Service leads to. Its clients have no other address to call; where there is one, a pod's own
- * is hardly ever called, and a listener for each of them would be most of what a proxy is told.
+ * What an identity may call at all, whatever the request: of the pods of TrafficTargets that name it as a source, and of permissive
+ * namespaces, the Services that lead to them, with the roots and backends of the TrafficSplits among those, and the own addresses
+ * of those that a headless Service leads to. Its clients have no other address to call; where there is one, a pod's own is hardly
+ * ever called, and a listener for each of them would be most of what a proxy is told.
  */
 export function createScopes(inputs: Inputs, sources: ScopeSources): Family<ServiceIdentity, Scope> {
   const { graph, services, pods } = inputs;
   const { membership, access } = sources;
-  const isHeadless = graph.family<string, boolean>({
-    label: "calledByAddress",
-    keyOf: key => key,
-    compute: (read, key) =>
-      read(sources.nodeGroups.served(key)).some(({ frontends }) =>
-        frontends.some(({ service }) => read(services.row(service))?.kind === "headless"),
-      ),
-  });
+  const { isPicked } = sources.podAddresses;
   const open = graph.derive(
     "openScope",
     (read): Scope => {
       const namespaces = read(membership.namespaces).filter(name => read(access.permissive(name)));
       return {
         services: namespaces.flatMap(name => read(services.by("candidate", name))),
-        pods: namespaces
-          .flatMap(name => read(pods.by("meshedIn", name)))
-          .filter(key => read(isHeadless(key))),
+        pods: namespaces.flatMap(name => read(pods.by("meshedIn", name))).filter(key => read(isPicked(key))),
       };
     },
     structurallyEqual,
@@ -66,16 +59,14 @@ export function createScopes(inputs: Inputs, sources: ScopeSources): Family<Serv
         const service = read(services.row(key));
         return service !== undefined && isCandidate(service) && read(membership.isMeshed(service.namespace));
       });
-      const called = permitted.filter(key => read(isHeadless(key)));
-      return { services: known.sort(), pods: sortedOnce([...read(open).pods, ...called]) };
+      const called = permitted.filter(key => read(isPicked(key)));
+      return { services: known.sort(), pods: [...new Set([...read(open).pods, ...called])].sort() };
     },
     equals: structurallyEqual,
   });
 }
 
-const sortedOnce = (keys: readonly string[]): readonly string[] => [...new Set(keys)].sort();
-
-/** Keys of the pods that some TrafficTarget lets an identity call. */
+/** Keys of the pods that some TrafficTarget lets an identity call, in any order. */
 function permittedPods(
   read: Read,
   { trafficTargets }: Inputs,
@@ -86,7 +77,7 @@ function permittedPods(
     ...read(trafficTargets.by("source", account)),
     ...read(trafficTargets.by("sourceIn", identity.namespace)),
   ];
-  const found = [...new Set(candidates)].flatMap(key => {
+  const found = candidates.flatMap(key => {
     const target = read(trafficTargets.row(key));
     if (target === undefined) return [];
     const { identities } = read(access.subjects(target.sources));
@@ -94,7 +85,7 @@ function permittedPods(
       ? read(access.pods(target.destination))
       : [];
   });
-  return sortedOnce(found);
+  return [...new Set(found)];
 }
 
 /** Calls of a root go to its backends, and who may call a backend is led to it by its root. */

@@ -2,8 +2,11 @@
 import { externalProxyUri, type ExternalProxyName } from "../model/external-proxy";
 import { osmDnsName, spiffeId, type ServiceIdentity } from "../model/identity";
 
-/** Backdating of every certificate, so that a node whose clock is behind accepts it: 5 minutes, in milliseconds. */
-export const BACKDATE_MS = 5 * 60_000;
+/**
+ * Backdating of every certificate, milliseconds: an hour, by which a clock that was set in the wrong zone or season is off, and
+ * five minutes. So nodes that are behind the control plane by that much take its certificates.
+ */
+export const BACKDATE_MS = 65 * 60_000;
 /** Life of the built-in root: 10 years, in milliseconds. */
 export const ROOT_VALIDITY_MS = 3650 * 86_400_000;
 /** Longest common name X.520 allows. */

@@ -8,6 +8,7 @@ import { StdoutAccessLog } from "./api/generated/envoy/extensions/access_loggers
 import { ReqWithoutQuery } from "./api/generated/envoy/extensions/formatter/req_without_query/v3/req_without_query";
 import type { AnyValue, KeyValue } from "./api/generated/opentelemetry/proto/common/v1/common";
 import { rpcTo } from "./grpc-service";
+import { FAILED } from "./log-filter";
 
 /**
  * OSM's 19 fields, then two that explain a refusal: who the caller is by its certificate, and which grant let the request
@@ -104,11 +105,15 @@ function openTelemetry(
 
 /**
  * The access loggers of a listener: one line per request (or TCP connection) on the sidecar's standard output, where Envoy
- * escapes every value of JSON; a collector as well, where one is named.
+ * escapes every value of JSON; a collector as well, where one is named. Where only failures are asked for, of those alone, unless
+ * they cannot be told from the others (`all`).
  */
-export function accessLogs(terms: AccessLogTerms | undefined): AccessLog[] {
+export function accessLogs(terms: AccessLogTerms | undefined, all = false): AccessLog[] {
   const format = terms?.format;
   const line = format === undefined ? DEFAULT_LOG : stdout(formatOf(format));
   const sink = terms?.openTelemetry;
-  return sink === undefined ? [line] : [line, openTelemetry(sink, format)];
+  const loggers = sink === undefined ? [line] : [line, openTelemetry(sink, format)];
+  return terms?.onlyFailures === true && !all
+    ? loggers.map(logger => ({ ...logger, filter: FAILED }))
+    : loggers;
 }

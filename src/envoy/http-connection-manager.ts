@@ -39,8 +39,11 @@ export interface HttpInput extends HttpFilterInput {
  */
 const NOBODY_INTERNAL = { cidrRanges: [{ addressPrefix: "192.0.2.255", prefixLen: 32 }] };
 
-/** Headers that only the mesh itself may set; a caller's are dropped before anything looks at the request. */
-const RESERVED_HEADER_PREFIXES = ["x-envoy-", "osm-stats-", CALLER_GATE_HEADER];
+/**
+ * Headers that only the mesh itself may set, by how they begin; dropped before anything looks at the request. Every beginning is
+ * compared with every header: a caller's own sidecar drops only what Envoy would follow there, the server's the rest.
+ */
+const RESERVED_HEADER_PREFIXES = { outbound: ["x-envoy-"], inbound: ["x-envoy-", "osm-stats-"] } as const;
 
 /** The name of the caller's gate goes into a header, because a route can take its cluster from nothing else. */
 function setCallerGate(format: string): HeaderMutation["mutations"] {
@@ -49,29 +52,31 @@ function setCallerGate(format: string): HeaderMutation["mutations"] {
   return [{ action: { $case: "append", value: { header, appendAction } } }];
 }
 
-function earlyHeaders(callerGate: string | undefined): TypedExtensionConfig {
-  const dropped = RESERVED_HEADER_PREFIXES.map(prefix => ({
+function earlyHeaders({ direction, callerGate }: HttpInput): TypedExtensionConfig {
+  const dropped: HeaderMutation["mutations"] = RESERVED_HEADER_PREFIXES[direction].map(prefix => ({
     action: {
-      $case: "removeOnMatch" as const,
-      value: { keyMatcher: { matchPattern: { $case: "prefix" as const, value: prefix } } },
+      $case: "removeOnMatch",
+      value: { keyMatcher: { matchPattern: { $case: "prefix", value: prefix } } },
     },
   }));
+  const gate: HeaderMutation["mutations"] =
+    direction === "outbound" ? [] : [{ action: { $case: "remove", value: CALLER_GATE_HEADER } }];
   const set = callerGate === undefined ? [] : (setCallerGate(callerGate) ?? []);
   return {
     name: "envoy.http.early_header_mutation.header_mutation",
-    typedConfig: pack(HeaderMutation, { mutations: [...dropped, ...set] }),
+    typedConfig: pack(HeaderMutation, { mutations: [...dropped, ...gate, ...set] }),
   };
 }
 
 /** Of whom a request is: never what the request says about itself. */
-function identity({ direction, callerGate }: HttpInput): Partial<HttpConnectionManager> {
+function identity(input: HttpInput): Partial<HttpConnectionManager> {
   const shared: Partial<HttpConnectionManager> = {
     internalAddressConfig: NOBODY_INTERNAL,
-    earlyHeaderMutationExtensions: [earlyHeaders(callerGate)],
+    earlyHeaderMutationExtensions: [earlyHeaders(input)],
     // Trace and request ids that an application passes on must survive every hop.
     preserveExternalRequestId: true,
   };
-  if (direction === "outbound") return shared;
+  if (input.direction === "outbound") return shared;
   return {
     ...shared,
     // The peer's address is appended to X-Forwarded-For. The peer is a sidecar of the mesh, so the scheme it reports is

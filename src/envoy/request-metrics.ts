@@ -15,6 +15,7 @@ import {
   type Config_Tag,
 } from "./api/generated/envoy/extensions/access_loggers/stats/v3/stats";
 import { grpcCodeRules } from "./grpc-code";
+import { both, contentType } from "./log-filter";
 
 /** Between whom requests of a listener are, and how their outcome is told. Absent where it is used: nothing is counted. */
 export interface Counting {
@@ -70,28 +71,6 @@ function tagsOf({ source, destination }: Counting): Config_Tag[] {
 const SWITCHED_ON: AccessLogFilter = {
   filterSpecifier: { $case: "runtimeFilter", value: { runtimeKey: RUNTIME_COUNT_REQUESTS } },
 };
-
-function contentType(grpc: boolean): AccessLogFilter {
-  return {
-    filterSpecifier: {
-      $case: "headerFilter",
-      value: {
-        header: {
-          name: "content-type",
-          headerMatchSpecifier: {
-            $case: "stringMatch",
-            value: { matchPattern: { $case: "prefix", value: "application/grpc" } },
-          },
-          ...(grpc ? {} : { invertMatch: true, treatMissingHeaderAsEmpty: true }),
-        },
-      },
-    },
-  };
-}
-
-function both(...filters: AccessLogFilter[]): AccessLogFilter {
-  return { filterSpecifier: { $case: "andFilter", value: { filters } } };
-}
 
 function logger(filter: AccessLogFilter, stats: Pick<Config, "counters" | "histograms">): AccessLog {
   const config: Config = {

@@ -39,7 +39,8 @@ function byPlace({ direction, accessLog }: TcpInput): Partial<TcpProxy> {
   switch (direction) {
     case "inbound":
       return {
-        accessLog: accessLogs(accessLog),
+        // A caller that the handshake refuses is neither an answer nor a flag, so no filter for failures finds it.
+        accessLog: accessLogs(accessLog, true),
         upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE,
         maxEarlyDataBytes: 65_536,
       };

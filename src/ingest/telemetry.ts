@@ -16,12 +16,13 @@ export const ingestTelemetry = policyIngest<Telemetry>({
 
 function accessLogOf(written: unknown): Telemetry["accessLog"] {
   if (written === undefined || written === null) return undefined;
-  const { format, openTelemetry } = asObject(written);
+  const { format, onlyFailures, openTelemetry } = asObject(written);
   const { extensionService, attributes } = asObject(openTelemetry);
   const { namespace, name } = asObject(extensionService);
   const key = `${asText(namespace) ?? ""}/${asText(name) ?? ""}`;
   return {
     format: asText(format),
+    onlyFailures: onlyFailures === true,
     openTelemetry:
       extensionService === undefined ? undefined : { service: key, attributes: asTextMap(attributes) },
   };

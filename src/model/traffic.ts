@@ -276,6 +276,8 @@ export interface Telemetry extends PolicyObject {
   readonly accessLog:
     | {
         readonly format: string | undefined;
+        /** Only of requests that failed. */
+        readonly onlyFailures: boolean;
         readonly openTelemetry:
           | {
               /** Key of an ExtensionService. */

@@ -45,8 +45,8 @@ export interface EgressParts {
 /** What the Egresses of one identity open, as given by `oldestFirst`. */
 export function egressParts(egresses: readonly Egress[], facts: EgressFacts): EgressParts {
   const web = egresses.flatMap(egress => httpSides(egress, facts));
-  const tables = httpTables(web, facts.trustDomain);
   const others = egresses.flatMap(egress => [...tlsPorts(egress), ...tcpPorts(egress)]);
+  const tables = httpTables(web, facts.trustDomain).filter(({ port }) => !isTakenByBytes(port, others));
   const { escapedSlashes } = facts;
   const reading = escapedSlashes === undefined ? {} : { escapedSlashes };
   const ports = unique([...tables.map(({ port }) => ({ ...port, ...reading })), ...others]);
@@ -67,6 +67,18 @@ export function egressParts(egresses: readonly Egress[], facts: EgressFacts): Eg
       ...tables.map(({ table }) => table),
     ],
   };
+}
+
+/**
+ * Where some server may speak first, no connection to that port is looked at: whatever TCP may dial there is bytes, and a route
+ * table would be asked for by nobody.
+ */
+function isTakenByBytes({ port, cidrs: [range] }: EgressPort, others: readonly EgressPort[]): boolean {
+  const bytes = others.filter(other => other.port === port && other.kind === "tcp");
+  if (!bytes.some(({ serverFirst }) => serverFirst === true)) return false;
+  return bytes.some(
+    ({ cidrs }) => cidrs.length === 0 || (range !== undefined && cidrs.some(wider => covers(wider, range))),
+  );
 }
 
 function isWildcard(host: string): boolean {

@@ -40,6 +40,14 @@ export interface Transport {
   readonly tls: TlsParameters;
 }
 
+/** What clusters of a Service need besides the Service. */
+export interface ClusterContext {
+  readonly transport: Transport;
+  readonly setting?: UpstreamTrafficSetting | undefined;
+  /** Clients have listeners for its pods' own addresses, whether a headless Service picks them or not. */
+  readonly direct: boolean;
+}
+
 /** The object of a Service. */
 export function serviceRef(service: Pick<MeshService, "namespace" | "name">): ObjectRef {
   return { group: "", kind: "Service", namespace: service.namespace, name: service.name };
@@ -60,21 +68,15 @@ function isCarried({ kind }: MeshService, standing: Standing, port: ServicePort)
   return isKnown(standing) && standing.excluded?.includes(port.name) !== true;
 }
 
-/** Clusters of a Service: one per port, and for Services with an address one more for calls to its pods directly. */
+/** Clusters of a Service: one per port; where clients call every pod directly, of Services with an address one more for that. */
 export function serviceClusters(
   service: MeshService,
   standing: Standing,
-  {
-    transport,
-    setting,
-  }: { readonly transport: Transport; readonly setting?: UpstreamTrafficSetting | undefined },
+  { transport, setting, direct }: ClusterContext,
 ): readonly UpstreamClusterLeaf[] {
   if (!isKnown(standing)) return [];
-  const cluster = (
-    name: string,
-    protocol: AppProtocol,
-    discovery: Discovery["kind"],
-  ): UpstreamClusterLeaf => {
+  type Kind = Discovery["kind"];
+  const cluster = (name: string, protocol: AppProtocol, discovery: Kind): UpstreamClusterLeaf => {
     const { by, ...terms } = clusterTerms(setting, { balanced: discovery === "endpoints" });
     return {
       kind: "upstream-cluster",
@@ -95,8 +97,10 @@ export function serviceClusters(
     const carried = isCarried(service, standing, port);
     if (service.kind === "headless")
       return carried ? [cluster(frontendName(frontend), protocol, "original-destination")] : [];
-    const direct = cluster(directClusterName(frontend), "tcp", "original-destination");
-    return carried ? [cluster(frontendName(frontend), protocol, "endpoints"), direct] : [direct];
+    return [
+      ...(carried ? [cluster(frontendName(frontend), protocol, "endpoints")] : []),
+      ...(direct ? [cluster(directClusterName(frontend), "tcp", "original-destination")] : []),
+    ];
   });
 }
 

@@ -100,17 +100,21 @@ export interface Shown {
   readonly retry?: string;
   /** Keys of the clients' Telemetries; listeners only. */
   readonly telemetry?: TelemetryKeys;
+  /** The clients can call every pod by its own address, see {@link View.direct}; clusters and pods only. */
+  readonly direct?: true;
 }
 
 /** Map key. */
-export function shownKey({ key, retry, telemetry }: Shown): string {
-  if (retry === undefined && telemetry === undefined) return key;
-  return `${key}|${retry ?? ""}|${telemetry?.logs ?? ""}|${telemetry?.traces ?? ""}`;
+export function shownKey({ key, retry, telemetry, direct }: Shown): string {
+  if (retry === undefined && telemetry === undefined && direct === undefined) return key;
+  return `${key}|${retry ?? ""}|${telemetry?.logs ?? ""}|${telemetry?.traces ?? ""}|${direct === true ? "direct" : ""}`;
 }
 
 function shownBy({ graph }: Inputs, catalog: Catalog, traffic: Traffic): Pick<Policy, "services" | "pods"> {
   const loggedAs = (keys: readonly string[], { telemetry }: View): readonly Shown[] =>
     keys.map(key => (telemetry === undefined ? { key } : { key, telemetry }));
+  const calledAs = (keys: readonly string[], { direct }: View): readonly Shown[] =>
+    keys.map(key => (direct === undefined ? { key } : { key, direct }));
   return {
     services: graph.family({
       label: "visibleServices",
@@ -121,6 +125,7 @@ function shownBy({ graph }: Inputs, catalog: Catalog, traffic: Traffic): Pick<Po
             ? read(catalog.membership.services)
             : read(catalog.scopes(view.scope)).services;
         if (part === "listener") return loggedAs(keys, view);
+        if (part === "cluster") return calledAs(keys, view);
         if (part !== "route") return keys.map(key => ({ key }));
         const retries = read(traffic.retries(view));
         return keys.map((key): Shown => {
@@ -133,11 +138,12 @@ function shownBy({ graph }: Inputs, catalog: Catalog, traffic: Traffic): Pick<Po
     pods: graph.family({
       label: "visiblePods",
       keyOf: viewKey,
-      compute: (read, view) =>
-        loggedAs(
-          view.scope === undefined ? read(catalog.membership.pods) : read(catalog.scopes(view.scope)).pods,
-          view,
-        ),
+      compute: (read, view) => {
+        const { scope, direct } = view;
+        if (scope !== undefined) return loggedAs(read(catalog.scopes(scope)).pods, view);
+        if (direct === undefined) return loggedAs(read(catalog.podAddresses.picked), view);
+        return loggedAs(read(catalog.membership.pods), view).map(shown => ({ ...shown, direct }));
+      },
       equals: structurallyEqual,
     }),
   };
@@ -229,9 +235,10 @@ function serviceLeaves(
       equals: structurallyEqual,
     });
   return {
-    cluster: family("cluster", (read, service, { key }) =>
+    cluster: family("cluster", (read, service, { key, direct }) =>
       serviceClusters(service, read(endpoints.standing(key)), {
         transport: transportOf(read, settings),
+        direct: direct === true,
         setting: read(traffic.setting(key)).value,
       }),
     ),
@@ -271,9 +278,10 @@ function loggingOf(read: Read, traffic: Traffic, { logs, traces }: TelemetryKeys
 }
 
 function podLeaves({ inputs, settings, traffic }: Sources, dialled: Dialled["pods"]): Policy["ofPod"] {
-  const compute = (read: Read, { key, telemetry }: Shown): readonly Leaf[] => {
+  const compute = (read: Read, { key, telemetry, direct }: Shown): readonly Leaf[] => {
     const pod = read(inputs.pods.row(key));
-    const { addresses, ports } = read(dialled(key));
+    const { addresses, ports: all } = read(dialled(key));
+    const ports = direct === true ? all : all.filter(({ service }) => service.kind === "headless");
     const logging = loggingOf(read, traffic, telemetry);
     const context = {
       tracing: tracedAs(read(settings.tracing), logging),

@@ -59,23 +59,29 @@ function given({
   return samplingPercentage === undefined ? {} : { samplingPercentage };
 }
 
+/** What is written, and of which requests. */
+function linesOf(written: Telemetry["accessLog"]): AccessLog {
+  const { format, onlyFailures = false } = written ?? {};
+  return { ...(format === undefined ? {} : { format }), ...(onlyFailures ? { onlyFailures } : {}) };
+}
+
 /** Reads a Telemetry that says something. A collector that is not there costs only what would be sent to it. */
 export function readTelemetry(
   { ref, accessLog, samplingPercentage }: Telemetry,
   service: (key: string) => ExtensionService | undefined,
 ): Compiled<Logging> {
-  const { format, openTelemetry } = accessLog ?? {};
-  const text = format === undefined ? {} : { format };
+  const { openTelemetry } = accessLog ?? {};
+  const local = linesOf(accessLog);
   const share = given({ samplingPercentage });
-  const local: Logging = { ...share, accessLog: text, cluster: undefined, origins: [ref] };
-  if (openTelemetry === undefined) return { value: local, diagnostics: [] };
+  const alone: Logging = { ...share, accessLog: local, cluster: undefined, origins: [ref] };
+  if (openTelemetry === undefined) return { value: alone, diagnostics: [] };
   const found = service(openTelemetry.service);
   const problem = problemOf(openTelemetry.service, found);
   if (found === undefined || problem !== undefined) {
     const field = "spec.accessLog.openTelemetry.extensionService";
     const message = `${problem?.message ?? ""}; logs are written to standard output only`;
     return {
-      value: local,
+      value: alone,
       diagnostics: [
         { severity: "error", code: problem?.code ?? "UnresolvedReference", subject: ref, field, message },
       ],
@@ -86,7 +92,7 @@ export function readTelemetry(
   return {
     value: {
       ...share,
-      accessLog: { ...text, openTelemetry: { cluster: cluster.name, attributes } },
+      accessLog: { ...local, openTelemetry: { cluster: cluster.name, attributes } },
       cluster,
       origins: [ref, found.ref],
     },

@@ -260,6 +260,8 @@ export interface RouteTableLeaf {
 export interface AccessLog {
   /** Absent: the default fields. A JSON object as text gives JSON lines, anything else text lines. */
   readonly format?: string;
+  /** Of requests only those that failed or were refused. Absent: all. */
+  readonly onlyFailures?: true;
   /** Sent to an OpenTelemetry collector (gRPC) as well. */
   readonly openTelemetry?: {
     /** Name of an {@link ExternalClusterLeaf} (http2). */

@@ -19,8 +19,10 @@ import { createInventory, type Inventory } from "./engine/inventory";
 import { createListeners } from "./engine/listeners";
 import { createNews } from "./engine/news";
 import { observe } from "./engine/observed";
-import { createPodRegister } from "./engine/pods";
+import { createPodRegister, type PodRegister } from "./engine/pods";
 import { createReports, type EngineReports } from "./engine/reports";
+import type { Subscribers } from "./engine/subscribers";
+import { warm } from "./engine/warm";
 import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
 
 export type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
@@ -38,6 +40,8 @@ export interface EngineOptions extends InputSettings {
    * are kept too where a port becomes HTTP.
    */
   readonly lingerMs?: number;
+  /** How long what a proxy was given is kept when it has gone, milliseconds; default 0. In force: `KEEP_MS`. */
+  readonly holdMs?: number;
   /** Runs something at the end of this turn of the event loop; default setImmediate. */
   readonly soon?: (run: () => void) => void;
 }
@@ -88,6 +92,13 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   /** While snapshots are delivered: the kinds whose events led to this flush, with when the first came, epoch milliseconds. */
   news(): ReadonlyMap<string, number>;
   stats(): EngineStats;
+  /**
+   * Computes, a little in each turn of the event loop, what the proxies that should be connected will be given, so that a
+   * fleet that comes to a new replica finds it made; resolves when that is done, or `withinMs` have passed.
+   */
+  warm(withinMs: number): Promise<void>;
+  /** Lets go of what is kept for proxies that have gone. */
+  stop(): void;
 }
 
 /** Counts encodings; a leaf that cannot be encoded is our fault, costs its own resource and is logged. */
@@ -121,6 +132,28 @@ function trustDomainOf(
 
 function computed(graph: Compiler["inputs"]["graph"]): Pick<EngineStats, "computedCells"> {
   return { computedCells: graph.stats().computedCells };
+}
+
+function departures(pods: PodRegister): Pick<Engine, "byUid" | "onGone"> {
+  return {
+    byUid: uid => pods.byUid(uid),
+    onGone: listener => {
+      pods.onGone(listener);
+    },
+  };
+}
+
+function ahead(
+  clock: Clock,
+  subscribers: Subscribers,
+  pods: PodRegister["expected"],
+): Pick<Engine, "warm" | "stop"> {
+  return {
+    warm: withinMs => warm({ clock, subscribers, pods }, withinMs),
+    stop: () => {
+      subscribers.stop();
+    },
+  };
 }
 
 /** Makes an engine without any input. It computes nothing until somebody subscribes. */
@@ -167,10 +200,7 @@ export function createEngine(options: EngineOptions): Engine {
       findings.now();
     },
     subscribe: (proxy, onSnapshot) => subscribers.subscribe(proxy, onSnapshot),
-    byUid: uid => pods.byUid(uid),
-    onGone: listener => {
-      pods.onGone(listener);
-    },
+    ...departures(pods),
     meshConfig: () => graph.peek(meshConfig),
     ...trustDomainOf(inputs, timer),
     onMeshConfig: listener => configListeners.add(listener),
@@ -183,5 +213,6 @@ export function createEngine(options: EngineOptions): Engine {
     inventory: createInventory(compiler),
     news: news.present,
     stats: () => ({ ...counters, subscribers: subscribers.count, ...computed(graph) }),
+    ...ahead(options.clock, subscribers, pods.expected),
   };
 }

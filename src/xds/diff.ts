@@ -1,5 +1,5 @@
 /** Differences between resource sets, computed and framed once for all streams that make the same step. */
-import type { EncodedResource, Layer, ResourceSet, TypeUrl } from "./resource";
+import { TYPE_URLS, type EncodedResource, type Layer, type ResourceSet, type TypeUrl } from "./resource";
 import { frameDeltaResponse, frameRemoved, frameResources } from "./wire";
 
 const EMPTY_LAYER: Layer = new Map();
@@ -27,6 +27,11 @@ export interface SharedResponse {
 export interface DiffCache {
   /** The non-empty differences between two sets of one type, layer by layer; undefined stands for an empty set. */
   between(from: ResourceSet | undefined, to: ResourceSet | undefined): readonly LayerDiff[];
+  /**
+   * A response of these very resources alone, framed once for all streams that send them: what a client has just asked for by
+   * name is no difference between two sets. undefined: too many to be worth remembering, or secrets, which are one identity's.
+   */
+  few(typeUrl: TypeUrl, resources: readonly EncodedResource[]): SharedResponse | undefined;
   /** How many layer differences have been computed so far (one per change, however many streams make it). */
   readonly computed: number;
 }
@@ -57,6 +62,35 @@ function makeDiff(id: number, from: Layer, to: Layer): LayerDiff {
   return { changed, removed, framedChanged, response };
 }
 
+/** Responses of more resources are not remembered: streams that send the same ones get rarer, and finding them dearer. */
+const FEW = 4;
+/** Responses that begin with the same resource. */
+const ALIKE = 8;
+
+/** {@link DiffCache.few}: a memory that dies with the resources. */
+function createFew(): DiffCache["few"] {
+  const known = new WeakMap<
+    EncodedResource,
+    { readonly resources: readonly EncodedResource[]; readonly response: SharedResponse }[]
+  >();
+  let made = 0;
+  return (typeUrl, resources) => {
+    const [first] = resources;
+    if (first === undefined || resources.length > FEW || typeUrl === TYPE_URLS.secret) return undefined;
+    const alike = known.get(first) ?? [];
+    const same = alike.find(({ resources: others }) => sameElements(others, resources));
+    if (same !== undefined) return same.response;
+    const nonce = `few${(made += 1)}`;
+    const response = { nonce, bytes: frameDeltaResponse(typeUrl, nonce, [frameResources(resources)]) };
+    known.set(first, [...alike.slice(1 - ALIKE), { resources: [...resources], response }]);
+    return response;
+  };
+}
+
+function sameElements(one: readonly unknown[], other: readonly unknown[]): boolean {
+  return one.length === other.length && one.every((element, i) => element === other[i]);
+}
+
 /** A cache of its own; one per ADS server. */
 export function createDiffCache(): DiffCache {
   const known = new WeakMap<Layer, WeakMap<Layer, LayerDiff>>();
@@ -81,6 +115,7 @@ export function createDiffCache(): DiffCache {
   };
   return {
     between,
+    few: createFew(),
     get computed() {
       return computed;
     },

@@ -63,7 +63,8 @@ function shapersOf(set: ResourceSet | undefined, name: string): readonly string[
 /** Whether a proxy holds everything it should, what it refused aside, and has asked for everything. */
 export function isSettled(state: StreamState, diffs: DiffCache): boolean {
   const { snapshot } = state;
-  if (snapshot === undefined || !hasBegun(state)) return false;
+  // Where something waits for an acknowledgement there is something left to send.
+  if (snapshot === undefined || state.gatedSince !== undefined || !hasBegun(state)) return false;
   for (const { inFlight } of state.types.values()) if (inFlight !== undefined) return false;
   const { rejected } = typeStateOf(state, TYPE_URLS.listener);
   return SEND_ORDER.every(typeUrl => {

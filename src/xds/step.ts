@@ -3,7 +3,7 @@
  * comes back. With thousands of streams they are most of what the control plane does.
  */
 import type { DiffCache } from "./diff";
-import { TYPE_URLS, type TypeUrl } from "./resource";
+import { TYPE_URLS, type Snapshot, type TypeUrl } from "./resource";
 import {
   isServedType,
   stepInFull,
@@ -25,9 +25,11 @@ export function step(state: StreamState, input: StreamInput, diffs: DiffCache): 
     const settled = afterLastAnswer(state, input.request);
     if (settled !== undefined) return [settled, NO_EFFECTS];
   }
-  const alone = input.kind === "snapshot" ? soleDifference(state, input) : undefined;
-  if (alone === undefined || input.kind !== "snapshot") return stepInFull(state, input, diffs);
-  return stepOneType(state, input, diffs, alone);
+  if (input.kind === "snapshot") {
+    const alone = soleDifference(state, input.snapshot);
+    if (alone !== undefined) return stepOneType(state, input, diffs, alone);
+  }
+  return stepInFull(state, input, diffs);
 }
 
 /** Whether something is withheld until an acknowledgement comes, or a cluster is not known to serve yet. */
@@ -58,10 +60,7 @@ function afterLastAnswer(state: StreamState, request: DeltaRequest): StreamState
  * The type that alone differs in a new snapshot, while nothing else is on its way to the client. It has no other type to wait
  * for; clusters are left out, because others wait for them.
  */
-function soleDifference(
-  state: StreamState,
-  { snapshot }: Extract<StreamInput, { kind: "snapshot" }>,
-): TypeUrl | undefined {
+function soleDifference(state: StreamState, snapshot: Snapshot): TypeUrl | undefined {
   let alone: TypeUrl | undefined;
   for (const [typeUrl, type] of state.types) {
     if (isCurrent(type, snapshot.get(typeUrl))) continue;

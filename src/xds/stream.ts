@@ -411,7 +411,9 @@ class Work {
     const { typeUrl } = state;
     const counts = { typeUrl, resources: sending.changed.length, removals: sending.removed.length };
     const common = counts.resources + counts.removals > 0 ? sharedStep(sending) : undefined;
-    const shared = common?.diff.response(typeUrl, common.halves);
+    const shared =
+      common?.diff.response(typeUrl, common.halves) ??
+      (counts.removals === 0 ? this.diffs.few(typeUrl, sending.changed) : undefined);
     if (shared !== undefined && shared.nonce !== state.lastNonce) return { ...counts, ...shared };
     const nonce = `s${this.before.sent + this.responses.length}`;
     const framed = sending.shared?.map(diff => diff.framedChanged()) ?? [frameResources(sending.changed)];

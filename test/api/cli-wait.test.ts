@@ -7,20 +7,9 @@ import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { osm } from "../support/cli";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
 import { serveKinds } from "../support/served-kinds";
+import { kubeconfigOf } from "../support/kubeconfig";
 
 const ROUTES = "/apis/specs.smi-spec.io/v1alpha4/namespaces/default/tcproutes";
-
-/** kubeconfig of a server of a test. */
-function kubeconfigOf(server: TestApiServer): string {
-  const ca = Buffer.from(server.ca).toString("base64");
-  return `apiVersion: v1
-kind: Config
-current-context: test
-contexts: [{ name: test, context: { cluster: test, user: test } }]
-clusters: [{ name: test, cluster: { server: "https://127.0.0.1:${server.port}", certificate-authority-data: ${ca} } }]
-users: [{ name: test, user: { token: ${server.token} } }]
-`;
-}
 
 describe("osm wait, explain and plan on a real API server", function () {
   this.timeout(180_000);
@@ -34,7 +23,9 @@ describe("osm wait, explain and plan on a real API server", function () {
     server = await startApiServerForTest();
     kube = server.client();
     await serveKinds(kube);
-    writeFileSync(path.join(folder, "config"), kubeconfigOf(server));
+    const { port, ca, token } = server;
+    const access = { server: `https://127.0.0.1:${port}`, ca, token };
+    writeFileSync(path.join(folder, "config"), kubeconfigOf(access));
     env = { KUBECONFIG: path.join(folder, "config") };
   });
 

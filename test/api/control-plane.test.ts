@@ -12,6 +12,7 @@ import { TYPE_URLS } from "../../src/xds/resource";
 import { BenchMesh } from "../bench/mesh";
 import { AdsClient } from "../support/ads-client";
 import { waitFor } from "../support/wait";
+import { kubeconfigOf } from "../support/kubeconfig";
 
 const SERVICES = 1;
 const LIMIT_MS = 60_000;
@@ -45,19 +46,7 @@ describe("npm run control-plane on a real API server", function () {
     await mesh.growTo(SERVICES);
     folder = mkdtempSync(path.join(os.tmpdir(), "osm-outside-"));
     const { port, ca, token } = mesh.api.server;
-    const cluster = {
-      server: `https://127.0.0.1:${port}`,
-      "certificate-authority-data": Buffer.from(ca).toString("base64"),
-    };
-    const kubeconfig = {
-      apiVersion: "v1",
-      kind: "Config",
-      "current-context": "test",
-      contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
-      clusters: [{ name: "test", cluster }],
-      users: [{ name: "test", user: { token } }],
-    };
-    writeFileSync(file("kubeconfig"), JSON.stringify(kubeconfig));
+    writeFileSync(file("kubeconfig"), kubeconfigOf({ server: `https://127.0.0.1:${port}`, ca, token }));
   });
   after(async () => {
     for (const client of clients) client.close();

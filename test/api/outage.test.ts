@@ -64,10 +64,10 @@ describe("the control plane while the API is away (R-05, R-06, R-08)", function 
     lastsMs: FAULT_MS,
     writable: true,
   });
-  const signalled = (which: "etcd" | "apiserver"): Outage => ({
+  const signalled = (which: "etcd" | "apiserver", lastsMs = FULL ? 60_000 : FAULT_MS): Outage => ({
     begin: () => void process.kill(outside.mesh.api.server.pids[which], "SIGSTOP"),
     end: () => void process.kill(outside.mesh.api.server.pids[which], "SIGCONT"),
-    lastsMs: FULL ? 60_000 : FAULT_MS,
+    lastsMs,
     writable: false,
   });
   const OUTAGES: Readonly<Record<string, () => Outage>> = {
@@ -80,6 +80,20 @@ describe("the control plane while the API is away (R-05, R-06, R-08)", function 
       end: () => outside.mesh.api.server.startAgain(),
       lastsMs: AWAY_MS,
       writable: false,
+    }),
+    "has an etcd that is ended and started again": () => ({
+      begin: () => outside.mesh.api.server.stopEtcd(),
+      end: () => outside.mesh.api.server.startEtcdAgain(),
+      lastsMs: AWAY_MS,
+      writable: false,
+    }),
+    "shows another certificate": () => ({
+      begin: () => {
+        outside.api.renew();
+      },
+      end: () => undefined,
+      lastsMs: 0,
+      writable: true,
     }),
     ...(FULL
       ? {
@@ -116,6 +130,20 @@ describe("the control plane while the API is away (R-05, R-06, R-08)", function 
       expect(lost, "proxies that lost their stream").to.equal(0);
       expect(outside.isAlive, "the process").to.equal(true);
     });
+
+  it("calls nobody but the API server through all that (P-11)", () => {
+    const { hostname, port } = new URL(outside.api.url);
+    const told = [`name ${hostname}`, `tcp 127.0.0.1:${port}`, `tcp ::1:${port}`];
+    const called = outside.called();
+    const others = called.filter(each => !told.includes(each));
+    verdict("P-11: whom the control plane calls", others.length === 0, {
+      count: called.length,
+      failed: others.length,
+      bound: `the API server alone; called: ${called.join(", ")}`,
+    });
+    expect(others).to.deep.equal([]);
+    expect(called, "what is noted").to.include(`tcp 127.0.0.1:${port}`);
+  });
 
   it("holds what the API holds after all that", async () => {
     await moved("last");

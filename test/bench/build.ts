@@ -27,8 +27,17 @@ export function buildGo(name: "fleet" | "load"): string {
   return target;
 }
 
-/** Bundles a program with the options of `pepr build`, so that what is measured is what runs in a pod. */
+const bundled = new Map<string, string>();
+
+/** Bundles a program, once, with the options of `pepr build`, so that what is measured is what runs in a pod. */
 export function bundle(entry: string): string {
+  const file = path.resolve(entry);
+  const known = bundled.get(file) ?? bundleAnew(file);
+  bundled.set(file, known);
+  return known;
+}
+
+function bundleAnew(entry: string): string {
   const name = path.basename(entry, ".ts");
   const outfile = path.join(benchFolder(), `${name}.${process.pid}.cjs`);
   buildSync({

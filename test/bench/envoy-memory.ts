@@ -1,6 +1,8 @@
 /** What a sidecar's Envoy holds in memory by the number of Services that it is told of. */
 import path from "node:path";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { encodeLeaf } from "../../src/envoy/encode";
+import { bootstrap } from "../../src/injector/bootstrap";
 import { resourcesOf } from "../../src/xds/resource";
 import { startAdsPipe } from "../support/ads-pipe";
 import { createNetwork } from "../support/netns";
@@ -12,6 +14,13 @@ import { table } from "./report";
 
 const SIZES = [0, 10, 100, 1_000];
 const PODS = 5;
+
+/** How injected sidecars keep their metrics. */
+function statistics(): JsonObject {
+  const input = { adsAddress: "127.0.0.1:15128", routes: [], metrics: false, ipv6: false };
+  const { deferred_stat_options: options } = bootstrap(input) as JsonObject;
+  return options === undefined ? {} : { deferred_stat_options: options };
+}
 
 function address(index: number): string {
   return `10.${100 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
@@ -69,7 +78,7 @@ export async function benchEnvoyMemory(): Promise<void> {
       if (own === undefined) throw new Error("no pod");
       const resources = [...world.connect(own).latest().values()].flatMap(set => [...resourcesOf(set)]);
       ads.set("own", resources);
-      const sidecar = await startSidecar(network.pod("own"), workshop, socket);
+      const sidecar = await startSidecar(network.pod("own"), workshop, socket, { more: statistics() });
       await waitFor(`${services} Services`, () => ads.settled("own") || ads.nacks.length > 0, 120_000);
       const bytes = resources.reduce((sum, { fragment }) => sum + fragment.length, 0);
       const [allocated, heap] = await Promise.all(

@@ -1,7 +1,7 @@
 /**
  * What a change costs the control plane. `npm run bench`: the table of docs/reference/performance.md. Sizes by
  * `OSM_BENCH_SIZES=100,500,1000,2000`, Services by `OSM_BENCH_SERVICES=100,1000`, repetitions by `OSM_BENCH_ROUNDS`, modes by `OSM_BENCH_MODES=rules,wide,open`,
- * changes by `OSM_BENCH_CELLS=endpoint,rule,split,service`, a folder of CPU profiles by `OSM_BENCH_PROFILE`.
+ * changes by `OSM_BENCH_CELLS=endpoint,rule,split,service`, a folder of CPU profiles by `OSM_BENCH_PROFILE`; `OSM_BENCH_BOUND=1`: with the default limits of a pod.
  * `-- outside`: the process with all duties (`npm run control-plane`) in place of a replica. `-- upheavals`: reconnecting, rolling restart and storm too. `-- baseline`: makes this run the baseline, against which others
  * fail that have become worse. `-- leaves`: what leaves cost. All figures are left as a JSON file in the cache folder.
  */

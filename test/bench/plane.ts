@@ -6,6 +6,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { pepr } from "../../package.json";
 import type { TestApiServer } from "../support/kube-apiserver";
+import { kubeconfigOf } from "../support/kubeconfig";
 import { bundle } from "./build";
 import { firstAnswer, startBundle } from "./child";
 import type { ReplicaStarted, StartReplica } from "./controller";
@@ -29,26 +30,14 @@ export function replica(): StartPlane {
   };
 }
 
-function kubeconfig({ port, ca, token }: TestApiServer): string {
-  const data = Buffer.from(ca).toString("base64");
-  const cluster = { server: `https://127.0.0.1:${port}`, "certificate-authority-data": data };
-  return JSON.stringify({
-    apiVersion: "v1",
-    kind: "Config",
-    "current-context": "bench",
-    clusters: [{ name: "bench", cluster }],
-    users: [{ name: "bench", user: { token } }],
-    contexts: [{ name: "bench", context: { cluster: "bench", user: "bench" } }],
-  });
-}
-
 /** What `npm run control-plane` is: all duties in one process outside of the cluster. */
 export function outside(): StartPlane {
   const program = bundle(path.join(__dirname, "../../hack/control-plane/main.ts"));
   return async server => {
     const folder = mkdtempSync(path.join(os.tmpdir(), "osm-bench-"));
     const [config, root] = [path.join(folder, "kubeconfig"), path.join(folder, "root.pem")];
-    writeFileSync(config, kubeconfig(server));
+    const { port, ca, token } = server;
+    writeFileSync(config, kubeconfigOf({ server: `https://127.0.0.1:${port}`, ca, token }));
     const args = [program, "--kubeconfig", config, "--ads-address", "127.0.0.1:0", "--root-file", root];
     const env = { ...process.env, ...pepr.env, NODE_OPTIONS: "" };
     const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "ignore"] });

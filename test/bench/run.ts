@@ -124,7 +124,7 @@ export async function run(bench: Bench, plan: Plan, upheavals: readonly Upheaval
       const { lastMs, cpuSeconds, bytes, told, concerned } = row.median;
       say(
         `  ${row.title}: ${lastMs.toFixed(0)} ms, ${cpuSeconds.toFixed(4)} s, ${(bytes / 1024).toFixed(0)} KiB, ` +
-          `${told} told of ${concerned} concerned`,
+          `${row.median.responses} responses, ${told} told of ${concerned} concerned`,
       );
       rows.push(row);
     }

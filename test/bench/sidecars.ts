@@ -25,19 +25,34 @@ export const SERVICE = { ip: "10.98.0.1", port: 80, host: "server.bench" };
 /** Port of the application. */
 export const APP_PORT = 8080;
 
-/** The Envoys of a pair, by pod. */
+/** The Envoys of a pair. */
 export type Pids = readonly number[];
 
-/** Which pods there are: `<pair>-caller` and `<pair>-server`. */
-export const PAIRS = ["ours", "variant", "minimal", "plain"] as const;
-/** `variant` is ours with parts left out. */
-export type Pair = (typeof PAIRS)[number];
-/** Pairs with our sidecars. */
-export type OwnPair = "ours" | "variant";
-export type Role = "caller" | "server";
+type Role = "caller" | "server";
+/** Who calls, and who is called. */
+export const ROLES: readonly Role[] = ["caller", "server"];
+
+/** A caller and a server, in pods `<name>-caller` and `<name>-server`, and what stands between them. */
+export type Way =
+  /** Nothing. */
+  | { readonly kind: "plain" }
+  /** Minimal Envoys, or some with more. */
+  | {
+      readonly kind: "minimal";
+      readonly change?: (bootstrap: JsonObject, ours: readonly EncodedResource[]) => JsonObject;
+    }
+  /** Our sidecars, or some with less; `counting`: as in a namespace with metrics. */
+  | {
+      readonly kind: "ours";
+      readonly counting: boolean;
+      /** Objects beside those of the pair, such as a Telemetry. */
+      readonly with?: readonly TestObject[];
+      readonly change?: (resource: EncodedResource) => EncodedResource;
+    };
 
 const VALIDITY_MS = 3_600_000;
-const NAMESPACE = "bench";
+/** Of everything in the mesh of a pair. */
+export const NAMESPACE = "bench";
 
 function party(name: string): { namespace: string; kind: string; name: string; pod: string } {
   return { namespace: NAMESPACE, kind: "Deployment", name, pod: `${name}-1` };
@@ -74,15 +89,14 @@ function objectsOf(callerIp: string, serverIp: string): readonly TestObject[] {
   ];
 }
 
-/** Processes of that program whose command line has that argument. */
+/** Processes of that program, or of valgrind, whose command line has that argument. */
 function pidsOf(program: string, argument: string): number[] {
   return readdirSync("/proc").flatMap(name => {
     if (!/^\d+$/.test(name)) return [];
     try {
-      if (readlinkSync(`/proc/${name}/exe`) !== program) return [];
-      return readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0").includes(argument)
-        ? [Number(name)]
-        : [];
+      const words = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
+      const runs = readlinkSync(`/proc/${name}/exe`) === program || /(val|call)grind/.test(words[0] ?? "");
+      return runs && words.includes(argument) ? [Number(name)] : [];
     } catch {
       return [];
     }
@@ -105,70 +119,43 @@ export class Sidecars {
   private constructor(
     readonly network: Network,
     private readonly ads: AdsPipe,
-    private readonly workshop: Workshop,
+    readonly workshop: Workshop,
     private readonly socket: string,
   ) {}
 
-  static async start(): Promise<Sidecars> {
+  /** Makes the pods of some pairs; `prepare` may put something in front of the workshop's Envoy. */
+  static async start(
+    pairs: readonly string[],
+    prepare: (workshop: Workshop) => void = () => undefined,
+  ): Promise<Sidecars> {
     const workshop = await createWorkshop();
+    prepare(workshop);
     const socket = path.join(workshop.folder, "ads.sock");
     const ads = await startAdsPipe(socket);
-    const names = PAIRS.flatMap(pair => [`${pair}-caller`, `${pair}-server`]);
+    const names = pairs.flatMap(pair => ROLES.map(role => `${pair}-${role}`));
     const network = await createNetwork(names);
-    for (const name of names) if (!name.startsWith("plain")) redirect(network.pod(name));
     return new Sidecars(network, ads, workshop, socket);
   }
 
-  /** Our configuration of one side, secrets left out. */
-  ours(pair: OwnPair, role: Role): readonly EncodedResource[] {
-    const [caller, server] = [this.network.pod(`${pair}-caller`).ip, this.network.pod(`${pair}-server`).ip];
-    const objects = objectsOf(caller, server);
+  /** Starts what stands between the two of a pair; resolves when both are configured. */
+  async run(pair: string, way: Way): Promise<Pids> {
+    if (way.kind === "plain") return [];
+    for (const role of ROLES) redirect(this.network.pod(`${pair}-${role}`));
+    const names = ROLES.map(role => `${pair}-${role}`);
+    if (way.kind === "ours") for (const role of ROLES) await this.startOurs(pair, role, way);
+    else for (const role of ROLES) await this.startMinimal(pair, role, way);
+    return names.flatMap(name => pidsOf(this.workshop.envoy, name));
+  }
+
+  /** Our configuration of one side of a pair, secrets left out. */
+  ours(pair: string, role: Role, more: readonly TestObject[] = []): readonly EncodedResource[] {
+    const [caller, server] = ROLES.map(one => this.network.pod(`${pair}-${one}`).ip);
+    const objects = [...objectsOf(caller ?? "", server ?? ""), ...more];
     const world = createWorld(encodeLeaf);
     world.feed(...objects);
     const own = objects.find(({ kind, metadata }) => kind === "Pod" && metadata.name === role);
     if (own === undefined) throw new Error(`no pod ${role}`);
     return [...world.connect(own).latest().values()].flatMap(set => [...resourcesOf(set)]);
-  }
-
-  /** Gives a side these resources and its certificates; resolves when its sidecar has acknowledged them. */
-  async give(pair: OwnPair, role: Role, resources: readonly EncodedResource[]): Promise<void> {
-    const name = `${pair}-${role}`;
-    this.ads.set(name, [...resources, ...this.certificatesOf(role)]);
-    await waitFor(`configuration of ${name}`, () => this.ads.settled(name) || this.ads.nacks.length > 0);
-    const [refused] = this.ads.nacks;
-    if (refused !== undefined) throw new Error(`${refused.node} refuses: ${refused.message}`);
-  }
-
-  /** Starts our two sidecars; they count requests, as in a namespace with metrics. */
-  async startOurs(pair: OwnPair): Promise<Pids> {
-    for (const role of ["caller", "server"] as const) {
-      const resources = this.ours(pair, role);
-      this.ads.set(`${pair}-${role}`, [...resources, ...this.certificatesOf(role)]);
-      const options = { party: party(role) };
-      const place = this.network.pod(`${pair}-${role}`);
-      this.running.push(await startSidecar(place, this.workshop, this.socket, options));
-      await this.give(pair, role, resources);
-    }
-    return [`${pair}-caller`, `${pair}-server`].flatMap(name => pidsOf(this.workshop.envoy, name));
-  }
-
-  /** Starts the minimal two. */
-  async startMinimal(): Promise<Pids> {
-    for (const role of ["caller", "server"] as const) {
-      const name = `minimal-${role}`;
-      const admin = path.join(this.workshop.folder, `${name}.sock`);
-      const address = role === "caller" ? this.network.pod("minimal-server").ip : "127.0.0.1";
-      const identity = { namespace: NAMESPACE, serviceAccount: role };
-      const plan = planWorkload(identity, TRUST_DOMAIN, { now: Date.now(), validityMs: VALIDITY_MS });
-      const side = {
-        certificate: this.authority.issue(plan),
-        root: this.authority.certPem,
-        admin,
-        to: { address, port: APP_PORT },
-      };
-      await this.startEnvoy(name, minimalBootstrap(role, side), admin);
-    }
-    return ["minimal-caller", "minimal-server"].flatMap(name => pidsOf(this.workshop.envoy, name));
   }
 
   async close(): Promise<void> {
@@ -177,6 +164,37 @@ export class Sidecars {
     await this.network.close();
     this.ads.close();
     this.workshop.remove();
+  }
+
+  private async startOurs(pair: string, role: Role, way: Extract<Way, { kind: "ours" }>): Promise<void> {
+    const name = `${pair}-${role}`;
+    const { change = (resource: EncodedResource) => resource } = way;
+    this.ads.set(name, [...this.ours(pair, role, way.with).map(change), ...this.certificatesOf(role)]);
+    const options = way.counting ? { party: party(role) } : {};
+    this.running.push(await startSidecar(this.network.pod(name), this.workshop, this.socket, options));
+    await waitFor(`configuration of ${name}`, () => this.ads.settled(name) || this.ads.nacks.length > 0);
+    const [refused] = this.ads.nacks;
+    if (refused !== undefined) throw new Error(`${refused.node} refuses: ${refused.message}`);
+  }
+
+  private async startMinimal(
+    pair: string,
+    role: Role,
+    way: Extract<Way, { kind: "minimal" }>,
+  ): Promise<void> {
+    const name = `${pair}-${role}`;
+    const { change = (bootstrap: JsonObject) => bootstrap } = way;
+    const admin = path.join(this.workshop.folder, `${name}.sock`);
+    const address = role === "caller" ? this.network.pod(`${pair}-server`).ip : "127.0.0.1";
+    const identity = { namespace: NAMESPACE, serviceAccount: role };
+    const plan = planWorkload(identity, TRUST_DOMAIN, { now: Date.now(), validityMs: VALIDITY_MS });
+    const side = {
+      certificate: this.authority.issue(plan),
+      root: this.authority.certPem,
+      admin,
+      to: { address, port: APP_PORT },
+    };
+    await this.startEnvoy(name, change(minimalBootstrap(role, side), this.ours(pair, role)), admin);
   }
 
   private certificatesOf(role: Role): readonly EncodedResource[] {

@@ -1,14 +1,16 @@
 /** The control plane of a chaos run: one process that writes and serves, and replicas that serve, each as `npm run control-plane` starts it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { repositoryRoot } from "../../hack/cluster/settings";
 import type { Facts, FactsAnswer, FactsQuestion } from "../../hack/control-plane/facts";
+import { bundle } from "../bench/build";
 import { freePort, type TestApiServer } from "../support/kube-apiserver";
 import { waitFor } from "../support/wait";
+import { kubeconfigOf } from "../support/kubeconfig";
 import { Link } from "./link";
 import type { ProcessFault } from "./plan";
 
@@ -17,13 +19,20 @@ const READY_MS = 120_000;
 /** How long a process may take to answer a question, milliseconds. */
 const ANSWER_MS = 30_000;
 
+/** Below the folder of a run: whom its processes have called, where `called-addresses.cjs` notes it. */
+const CALLED = "called";
+
 interface ReplicaPlan {
   readonly index: number;
   readonly folder: string;
   readonly args: readonly string[];
+  /** One file, so that a process that is started again is the same as the one before, whatever becomes of the sources meanwhile. */
+  readonly program: string;
   readonly adsPort: number;
   /** Options of Node. */
   readonly node?: readonly string[];
+  /** Variables of its environment, beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** What came out of it that nobody asked for. */
   readonly onFinding: (text: string) => void;
 }
@@ -68,13 +77,13 @@ export class Replica {
 
   private async tryOnce(): Promise<boolean> {
     const log = openSync(this.logFile, "a");
-    const program = path.join(repositoryRoot(), "hack/control-plane/main.ts");
     // Whoever looks for a leak: SIGUSR2 makes it write a snapshot of its heap.
-    const { node: more = [], folder } = this.plan;
+    const { node: more = [], folder, env, program } = this.plan;
     const node = ["--expose-gc", "--heapsnapshot-signal=SIGUSR2", `--diagnostic-dir=${folder}`, ...more];
-    const child = spawn(process.execPath, [...node, "--import", "tsx", program, ...this.plan.args], {
+    const child = spawn(process.execPath, [...node, program, ...this.plan.args], {
       stdio: ["ignore", "pipe", log, "ipc"],
       cwd: repositoryRoot(),
+      env: { ...process.env, ...env, OSM_CALLED: path.join(folder, CALLED) },
     });
     this.child = child;
     this.expectedEnd = false;
@@ -148,37 +157,25 @@ export class Replica {
   }
 }
 
-function kubeconfigOf(api: TestApiServer, port: number): string {
-  const cluster = {
-    server: `https://127.0.0.1:${port}`,
-    "certificate-authority-data": Buffer.from(api.ca).toString("base64"),
-  };
-  return JSON.stringify({
-    apiVersion: "v1",
-    kind: "Config",
-    "current-context": "chaos",
-    contexts: [{ name: "chaos", context: { cluster: "chaos", user: "chaos" } }],
-    clusters: [{ name: "chaos", cluster }],
-    users: [{ name: "chaos", user: { token: api.token } }],
-  });
-}
-
 /** All replicas; the first one writes. */
 export class ControlPlaneProcesses {
   private turn = 0;
 
   private constructor(
     readonly replicas: readonly Replica[],
-    private readonly rootFile: string,
+    private readonly place: { readonly folder: string; readonly rootFile: string },
+    /** Ports of loopback that they were told of: the API server's, and each other's ledgers. */
+    private readonly told: readonly number[],
   ) {}
 
   /** Starts them; each reaches the API server through a link of its own. */
   static async start(
     api: TestApiServer,
     count: number,
-    place: Pick<ReplicaPlan, "folder" | "node" | "onFinding">,
+    place: Pick<ReplicaPlan, "folder" | "node" | "env" | "onFinding">,
   ): Promise<ControlPlaneProcesses> {
     const rootFile = path.join(place.folder, "root.pem");
+    const program = bundle(path.join(repositoryRoot(), "hack/control-plane/main.ts"));
     const ports = await Promise.all(
       Array.from({ length: count }, async () => ({
         ads: await freePort(),
@@ -190,17 +187,19 @@ export class ControlPlaneProcesses {
     const replicas: Replica[] = [];
     for (const [index, port] of ports.entries()) {
       const kubeconfig = path.join(place.folder, `kubeconfig-${index}`);
-      writeFileSync(kubeconfig, kubeconfigOf(api, port.api));
+      const { ca, token } = api;
+      writeFileSync(kubeconfig, kubeconfigOf({ server: `https://127.0.0.1:${port.api}`, ca, token }));
       const role =
         index === 0
           ? ["--root-file", rootFile, ...(ledgers.length === 0 ? [] : ["--follow", ...ledgers])]
           : ["--replica", "--ledger-address", `127.0.0.1:${port.ledger}`];
       const args = ["--kubeconfig", kubeconfig, "--ads-address", `127.0.0.1:${port.ads}`, ...role];
-      const replica = new Replica({ index, args, adsPort: port.ads, ...place }, api);
+      const replica = new Replica({ index, args, program, adsPort: port.ads, ...place }, api);
       await replica.watches.listen(port.api);
       replicas.push(replica);
     }
-    const processes = new ControlPlaneProcesses(replicas, rootFile);
+    const told = ports.flatMap(({ api: link, ledger }) => [link, ledger]);
+    const processes = new ControlPlaneProcesses(replicas, { folder: place.folder, rootFile }, told);
     // The first one makes what the others look for.
     for (const replica of replicas) await replica.start();
     return processes;
@@ -208,7 +207,16 @@ export class ControlPlaneProcesses {
 
   /** PEM of the roots that verify ADS. */
   get root(): string {
-    return readFileSync(this.rootFile, "utf8");
+    return readFileSync(this.place.rootFile, "utf8");
+  }
+
+  /** Whom they have called beside those that they were told of, and how many that were in all; 0: nothing was noted. */
+  called(): { readonly count: number; readonly strangers: readonly string[] } {
+    const file = path.join(this.place.folder, CALLED);
+    const called = new Set(existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : []);
+    const told = new Set(this.told.map(port => `tcp 127.0.0.1:${port}`));
+    const strangers = [...called].filter(each => !told.has(each));
+    return { count: called.size, strangers };
   }
 
   /** A connection to one of those that are ready, as a Service makes it; undefined: none is. */

@@ -19,6 +19,8 @@ const MANAGER = "chaos";
 const WRITE_MS = 180_000;
 /** Life of workload certificates: they are renewed at half of it, so again and again within a run. */
 const LEAF_LIFE = "2m";
+/** How old tokens are, seconds: the kubelet gets others after 48 minutes, so most are not new. */
+const TOKEN_AGE_S = 1_200;
 const MESH_CONFIG = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${OSM}/meshconfigs/${MESH_CONFIG_NAME}`;
 const CA = "chaos-ca";
 const ROOT_PATH = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${OSM}/meshrootcertificates/${CA}`;
@@ -79,7 +81,7 @@ export class ChaosObjects {
   ) {}
 
   /** Fills an API server with the definitions, the MeshConfig and everything that is there from the beginning. */
-  static async fill(api: PodTokens, pods: readonly MeshPod[]): Promise<ChaosObjects> {
+  static async fill(api: PodTokens, pods: readonly MeshPod[], leafLife = LEAF_LIFE): Promise<ChaosObjects> {
     for (const crd of EMBEDDED_CRDS)
       await api.kube.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
     const spaces = [...new Set(pods.map(({ identity }) => identity.namespace))];
@@ -94,7 +96,7 @@ export class ChaosObjects {
       metadata: { name: MESH_CONFIG_NAME, namespace: OSM },
       spec: {
         traffic: { enablePermissiveTrafficPolicyMode: false },
-        certificate: { serviceCertValidityDuration: LEAF_LIFE },
+        certificate: { serviceCertValidityDuration: leafLife },
         featureFlags: { enableMeshRootCertificate: true },
       },
     });
@@ -134,9 +136,11 @@ export class ChaosObjects {
     return found;
   }
 
-  /** A token of a pod, as the kubelet would get it. */
+  /** A token of a pod, as the kubelet would have got it some time ago. */
   token(name: string): string {
-    return this.api.forge(this.api.claims(this.pod(name)));
+    const claims = this.api.claims(this.pod(name));
+    const since = Number(claims["nbf"]) - TOKEN_AGE_S;
+    return this.api.forge({ ...claims, iat: since, nbf: since });
   }
 
   /** Takes the grant of the guest away or gives it; resolves with what it is now, once that is written. */

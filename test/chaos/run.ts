@@ -105,6 +105,7 @@ class ChaosRun {
     await watching;
     await this.lookForSecrets();
     await this.lookAtRefusals();
+    this.lookAtCalls();
     await this.sayRoots();
     return this.conclude();
   }
@@ -230,6 +231,18 @@ class ChaosRun {
     );
     for (const { refusals } of facts.flatMap(each => each ?? []))
       for (const refusal of refusals) this.find(`refused by a proxy: ${refusal}`);
+  }
+
+  /** The control plane calls nobody but those that it was told of. */
+  private lookAtCalls(): void {
+    const { count, strangers } = this.stage.controlPlane.called();
+    for (const stranger of strangers) this.find(`the control plane has called ${stranger}`);
+    if (count === 0) this.find("whom the control plane has called was not noted");
+    verdict("chaos: whom the control plane calls", strangers.length === 0 && count > 0, {
+      count,
+      failed: strangers.length,
+      bound: "the API server and the ledgers of its own replicas",
+    });
   }
 
   /** How far the rotations of the root have come: each step waits for proof of every proxy. */

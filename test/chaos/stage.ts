@@ -35,6 +35,10 @@ export interface Size {
   readonly replicas: number;
   /** Simulated proxies. */
   readonly crowd: number;
+  /** Variables of the environment of the control plane's processes. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Life of workload certificates, as MeshConfig says it; default: two minutes. */
+  readonly leafLife?: string;
 }
 
 function flowsOf(network: Network): readonly FlowPlan[] {
@@ -134,8 +138,9 @@ export class Stage {
       const identity = { namespace: "crowd", serviceAccount: `one-${index % 4}` };
       return { name: `one-${index}`, identity, ip: `10.100.0.${index + 1}` };
     });
-    const objects = await ChaosObjects.fill(api, [...meshed, ...members]);
-    const place = { folder, onFinding };
+    const objects = await ChaosObjects.fill(api, [...meshed, ...members], size.leafLife);
+    const node = ["--require", path.join(__dirname, "../support/called-addresses.cjs")];
+    const place = { folder, onFinding, node, ...(size.env === undefined ? {} : { env: size.env }) };
     const controlPlane = await ControlPlaneProcesses.start(api.server, size.replicas, place);
     closing.push(() => controlPlane.stop());
     const sidecars = meshed.map(
@@ -175,10 +180,10 @@ export class Stage {
     });
   }
 
-  /** Every flow begins. */
-  async begin(): Promise<void> {
+  /** Every flow begins a request each `everyMs`, milliseconds. */
+  async begin(everyMs = EVERY_MS): Promise<void> {
     for (const { name, from, host, port } of this.flows)
-      await this.parts.apps.get(from)?.begin({ name, host, port, everyMs: EVERY_MS });
+      await this.parts.apps.get(from)?.begin({ name, host, port, everyMs });
   }
 
   /** What has ended since the last time, by flow. */

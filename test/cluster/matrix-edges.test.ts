@@ -63,6 +63,11 @@ const IDS = {
   traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
   "x-b3-traceid": "80f198ee56343ba864fe8b2a57d3eff7",
 };
+/** Of a headless Service: so its pods can be called by their own addresses. */
+const UNREADY: readonly PortRow[] = [
+  ["http-web", PORTS.http, PORTS.http],
+  ["tcp-web", PORTS.tcp, PORTS.tcp],
+];
 const OUT = { [ANNOTATION_INJECTION]: "disabled" };
 
 describe("edges of permissive mode on the real cluster", function () {
@@ -89,8 +94,7 @@ describe("edges of permissive mode on the real cluster", function () {
       matrixService("mixed-shop", "mixed", [["http-shop", 80, "web"]]),
       matrixService("half", "half", ROWS),
       matrixService("out", "half", ROWS, { selector: { role: "out" } }),
-      matrixService("unready-web", "unready", [["http-web", PORTS.http, PORTS.http]], headless),
-      matrixService("unready-shop", "unready", [["tcp-shop", 84, PORTS.tcp]]),
+      matrixService("unready-web", "unready", UNREADY, headless),
       matrixPod("client", { serviceAccount: "buyer" }),
       matrixPod("server"),
       matrixPod("mixed-a", { app: "mixed" }),

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { until } from "../../hack/cluster/progress";
 import type { Operations } from "../support/pod-operations";
+import { LiveMeshConfig } from "./support/live-mesh-config";
 import { serviceAccount } from "./support/manifests";
 import {
   expectNothing,
@@ -10,6 +11,7 @@ import {
   http2,
   type MatrixCase,
   runMatrix,
+  settles,
   type Target,
   tcpEcho,
   tcpGreeting,
@@ -297,34 +299,56 @@ describe("permissive mode on the real cluster", function () {
     ]);
   });
 
-  it("lets a pod call its own Service, and pods by their address", async () => {
-    const { unlisted, ...served } = PORTS;
-    const at = (port: number): Target => to(addressOf("server"), port);
-    await runMatrix("own Service, pod address", [
+  it("lets a pod call its own Service", async () => {
+    await runMatrix("own Service", [
       { name: "own Service, HTTP/1.1", call: http1(client, to("own", 80, "client")) },
       { name: "own Service, TCP", call: tcpEcho(client, to("own", 84, "client")) },
       { name: "own Service, TCP, server first", call: tcpGreeting(client, to("own", 85, "client")) },
       {
         name: "own address, HTTP/1.1 (within the pod)",
-        call: http1(client, { ...to(addressOf("client"), served.http, "client"), caller: undefined }),
+        call: http1(client, { ...to(addressOf("client"), PORTS.http, "client"), caller: undefined }),
       },
+    ]);
+  });
+
+  it("lets pods be called by their own addresses where a headless Service picks them", async () => {
+    const zero = addressOf("web-0");
+    await runMatrix("pod address", [
+      { name: "of a headless Service, HTTP/1.1", call: http1(client, to(zero, PORTS.http, "web-0")) },
+      { name: "of a headless Service, TCP", call: tcpEcho(client, to(zero, PORTS.tcp, "web-0")) },
+      { name: "no headless Service, HTTP: refused", call: refused(addressOf("server"), PORTS.http) },
+      { name: "no headless Service, TCP: refused", call: refused(addressOf("server"), PORTS.tcp) },
+    ]);
+  });
+
+  it("lets all pods be called by their own addresses with podAddresses Mesh", async () => {
+    const { unlisted, ...served } = PORTS;
+    const at = (port: number): Target => to(addressOf("server"), port);
+    const config = await LiveMeshConfig.of(mesh);
+    const cases: readonly MatrixCase[] = [
       { name: "pod address, HTTP/1.1", call: http1(client, at(served.http)) },
       { name: "pod address, WebSocket", call: webSocket(client, at(served.http)) },
       { name: "pod address, HTTP/2", call: http2(client, at(served.h2c)) },
       { name: "pod address, gRPC", call: grpcUnary(client, at(served.grpc)) },
       { name: "pod address, TCP", call: tcpEcho(client, at(served.tcp)) },
       { name: "pod address, TCP, server first", call: tcpGreeting(client, at(served.greeting)) },
-      {
-        name: "pod address, a port of no Service: refused",
-        call: () => expectRefused(addressOf("server"), unlisted),
-      },
-    ]);
+      { name: "pod address, a port of no Service: refused", call: refused(addressOf("server"), unlisted) },
+    ];
+    try {
+      await config.patch({ traffic: { podAddresses: "Mesh" } });
+      await runMatrix("pod address", cases);
+    } finally {
+      await config.restore();
+    }
+    await settles("pod address, refused as before", refused(addressOf("server"), served.http));
   });
 
-  async function expectRefused(host: string, port: number): Promise<void> {
-    const send = "GET / HTTP/1.0\r\n\r\n";
-    const { received, outcome } = await client.callTcp({ host, port, send });
-    expect({ received, outcome }).to.deep.equal({ received: "", outcome: "closed" });
+  function refused(host: string, port: number): () => Promise<void> {
+    return async () => {
+      const send = "GET / HTTP/1.0\r\n\r\n";
+      const { received, outcome } = await client.callTcp({ host, port, send });
+      expect({ received, outcome }).to.deep.equal({ received: "", outcome: "closed" });
+    };
   }
 
   it("gives a pod without a sidecar not one byte of any protocol", async () => {
@@ -377,7 +401,7 @@ describe("permissive mode on the real cluster", function () {
       { name: "ExternalName of a Service of the mesh, TCP", call: tcpEcho(client, to("alias", 84)) },
       {
         name: "without selector, to a pod with a sidecar: refused",
-        call: () => expectRefused("by-hand", 80),
+        call: refused("by-hand", 80),
       },
     ]);
   });

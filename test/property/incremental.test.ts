@@ -22,7 +22,7 @@ import {
 import type { Connection, World } from "../support/world";
 import { createWorld, encodeAsJson, KINDS, printSnapshot, relist, remove, upsert } from "../support/world";
 
-const scale = Number(process.env["OSM_TEST_RUNS"] ?? "1");
+const scale = Number(process.env["OSM_TEST_RUNS"] ?? (process.env["OSM_FULL"] === "1" ? "5" : "1"));
 
 const NAMESPACES = ["a", "b"] as const;
 const APPS = ["x", "y", "z"] as const;
@@ -135,6 +135,7 @@ const aConfig = fc
   .record({
     enableEgress: fc.boolean(),
     clientScope: fc.constantFrom("Mesh", "Permitted"),
+    podAddresses: fc.constantFrom("Headless", "Mesh"),
     enablePermissiveTrafficPolicyMode: fc.constantFrom(true, false, false),
     enable: fc.boolean(),
     address: fc.constantFrom("", "authz.example"),
@@ -504,5 +505,5 @@ describe("incremental equals fresh", () => {
       ),
       { numRuns: 200 * scale },
     );
-  }).timeout(60_000);
+  }).timeout(120_000 * Math.max(1, scale));
 });

@@ -12,6 +12,7 @@ import type { AdsClientOptions } from "../support/ads-client";
 import { AdsRig, snapshotOf, testResource, TestWorld } from "../support/ads-rig";
 import { otherPurposes, testAuthority, wrongCertificates } from "../support/odd-certificates";
 import { PodTokens, type ApiPod, type Claims } from "../support/pod-tokens";
+import { verdict } from "../support/verdict";
 import { waitFor } from "../support/wait";
 import { PassThrough } from "node:stream";
 
@@ -113,6 +114,55 @@ describe("the identity of an ADS stream", () => {
       expect(result).to.include({ code, received: 0 });
     });
   }
+
+  it("refuses every combination of a token, a node id and a certificate that do not belong together, at once and without a byte (I-01)", async function () {
+    this.timeout(120_000);
+    const certificate = clientCertificate(planWorkload(VICTIM, "cluster.local", lifetime()));
+    const wrongs: readonly Claims[] = [
+      { namespace: "bank" },
+      { serviceaccount: { name: "vault" } },
+      { pod: { name: "vault-1", uid: buyer.uid } },
+      { pod: { name: "buyer-1", uid: victim.uid } },
+    ];
+    const nodeIds = ["sidecar", `sidecar~${victim.uid}~bank`, `vault-1.bank/${victim.uid}`];
+    const combinations = wrongs.flatMap(wrong =>
+      nodeIds.flatMap(nodeId => [
+        { wrong, nodeId },
+        { wrong, nodeId, certificate },
+      ]),
+    );
+    const before = rig.server.ledger.proxies().length;
+    const tookMs: number[] = [];
+    let accepted = 0;
+    for (const { wrong, ...how } of combinations) {
+      const began = performance.now();
+      const token = tokens.forge(bound(tokens.claims(buyer), wrong));
+      const { code, received } = await attempt({ token, ...how });
+      tookMs.push(Math.round(performance.now() - began));
+      if (code !== D || received > 0) accepted += 1;
+    }
+    const longestMs = Math.max(...tookMs);
+    verdict("I-01: what does not belong together", accepted === 0 && longestMs <= 1_000, {
+      count: combinations.length,
+      failed: accepted,
+      longestMs,
+      bound: "PERMISSION_DENIED within 1000 ms, 0 bytes",
+    });
+    expect(combinations).to.have.length(24);
+    expect(accepted).to.equal(0);
+    expect(rig.server.ledger.proxies().length).to.be.at.most(before);
+  });
+
+  it("serves its own certificate and no other's, by whatever name it is asked for (I-01)", async () => {
+    const client = rig.open({ token: tokens.forge(tokens.claims(buyer)) });
+    const foreign = ["bank/vault", "service-cert|bank/vault", "spiffe://cluster.local/ns/bank/sa/vault"];
+    client.send({ typeUrl: secret, subscribe: [...foreign, "service-cert"] });
+    await waitFor("its own", () => client.held.get(secret)?.has("service-cert"));
+    client.send({ typeUrl: cluster });
+    await waitFor("an answer to what was asked later", () => client.held.get(cluster)?.has("shop"));
+    expect([...(client.held.get(secret)?.keys() ?? [])]).to.deep.equal(["service-cert"]);
+    client.close();
+  });
 
   it("lets in what those forgeries were made from", async () => {
     expect(await attempt({ token: tokens.forge(tokens.claims(buyer)) })).to.include({ code: status.OK });

@@ -9,6 +9,7 @@ import { Progress, toStderr } from "../../hack/cluster/progress";
 import type { KubeClient, KubeObject } from "../../src/runtime/kube";
 import type { TestApiServer } from "./kube-apiserver";
 import { waitFor } from "./wait";
+import { kubeconfigOf } from "./kubeconfig";
 
 const DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const KINDS = ["certificaterequests", "certificates", "clusterissuers", "issuers"] as const;
@@ -50,17 +51,8 @@ export async function startCertManager(server: TestApiServer, osmNamespace: stri
   kube.close();
   const folder = mkdtempSync(path.join(os.tmpdir(), "osm-cert-manager-"));
   const kubeconfig = path.join(folder, "kubeconfig");
-  const certificate = Buffer.from(server.ca).toString("base64");
-  const cluster = { server: `https://127.0.0.1:${server.port}`, "certificate-authority-data": certificate };
-  const config = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "test", cluster }],
-    users: [{ name: "test", user: { token: server.token } }],
-    contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
-    "current-context": "test",
-  };
-  writeFileSync(kubeconfig, JSON.stringify(config));
+  const { port, ca, token } = server;
+  writeFileSync(kubeconfig, kubeconfigOf({ server: `https://127.0.0.1:${port}`, ca, token }));
   const start = (): ChildProcess => {
     const log = openSync(path.join(folder, "controller.log"), "a");
     const args = [

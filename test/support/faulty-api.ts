@@ -3,7 +3,7 @@ import { request, createServer, type Server } from "node:https";
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
+import { createRoot, issueServing, loadAuthority, type Authority } from "../../src/runtime/secrets/authority";
 
 /** What becomes of requests. */
 export type Fault =
@@ -12,6 +12,14 @@ export type Fault =
   | { readonly kind: "status"; readonly status: number; readonly retryAfter?: number }
   /** Nothing is answered any more, on no connection. */
   | { readonly kind: "silence" };
+
+function certificateOf(authority: Authority): { readonly cert: string; readonly key: string } {
+  const { certPem, keyPem } = issueServing(authority, ["localhost"], {
+    now: Date.now(),
+    validityMs: 86_400_000,
+  });
+  return { cert: certPem, key: keyPem };
+}
 
 /** Stands before an API server, with a certificate of its own, and does to its clients what it is told to. */
 export class FaultyApi {
@@ -24,8 +32,7 @@ export class FaultyApi {
 
   private constructor(
     private readonly server: Server,
-    /** PEM of the root that verifies it. */
-    readonly ca: string,
+    private readonly authority: Authority,
     private readonly target: { readonly port: number; readonly ca: string },
   ) {
     // The sockets of TLS: those below them, ended by themselves, would keep their handles and so this process.
@@ -43,10 +50,20 @@ export class FaultyApi {
     const now = Date.now();
     const { certPem, keyPem } = createRoot(now);
     const authority = loadAuthority(certPem, keyPem);
-    const serving = issueServing(authority, ["localhost"], { now, validityMs: 86_400_000 });
-    const server = createServer({ cert: serving.certPem, key: serving.keyPem }).listen(0, "127.0.0.1");
+    const server = createServer(certificateOf(authority)).listen(0, "127.0.0.1");
     await once(server, "listening");
-    return new FaultyApi(server, certPem, target);
+    return new FaultyApi(server, authority, target);
+  }
+
+  /** PEM of the root that verifies it. */
+  get ca(): string {
+    return this.authority.certPem;
+  }
+
+  /** Shows another certificate of the same root from now on, and ends what is open, as a server that is started anew. */
+  renew(): void {
+    this.server.setSecureContext(certificateOf(this.authority));
+    this.reset();
   }
 
   get url(): string {

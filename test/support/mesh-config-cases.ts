@@ -26,6 +26,7 @@ const words: readonly (readonly [string, string])[] = [
   ["spec.sidecar.tlsMaxProtocolVersion", "must be one of TLS_AUTO, TLSv1_0, TLSv1_1, TLSv1_2, TLSv1_3"],
   ["spec.sidecar.localProxyMode", "must be one of Localhost, PodIP"],
   ["spec.traffic.pathRegexMatch", "must be one of Prefix, Full"],
+  ["spec.traffic.podAddresses", "must be one of Headless, Mesh"],
   ["spec.traffic.pathWithEscapedSlashes", "must be one of RejectRequest, KeepUnchanged, UnescapeAndForward"],
   [
     "spec.observability.osmLogLevel",

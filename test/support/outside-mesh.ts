@@ -1,15 +1,20 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { ADS_SAN } from "../../src/model/mesh-words";
 import { TYPE_URLS } from "../../src/xds/resource";
+import { bundle } from "../bench/build";
 import { BenchMesh } from "../bench/mesh";
 import { AdsClient } from "./ads-client";
 import { FaultyApi } from "./faulty-api";
 import { waitFor } from "./wait";
+import { kubeconfigOf } from "./kubeconfig";
+
+/** Below the folder of a run: whom its process has called. */
+const CALLED = "called";
 
 /** A control plane in a process of its own, before a real API server through {@link FaultyApi}, and proxies of pods that ask as Envoy does. */
 export class OutsideMesh {
@@ -30,20 +35,8 @@ export class OutsideMesh {
     const { server } = mesh.api;
     const api = await FaultyApi.before(server);
     const folder = mkdtempSync(path.join(os.tmpdir(), "osm-outage-"));
-    const cluster = {
-      server: api.url,
-      "certificate-authority-data": Buffer.from(api.ca).toString("base64"),
-    };
-    const kubeconfig = {
-      apiVersion: "v1",
-      kind: "Config",
-      "current-context": "test",
-      contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
-      clusters: [{ name: "test", cluster }],
-      users: [{ name: "test", user: { token: server.token } }],
-    };
     const file = path.join(folder, "kubeconfig");
-    writeFileSync(file, JSON.stringify(kubeconfig));
+    writeFileSync(file, kubeconfigOf({ server: api.url, ca: api.ca, token: server.token }));
     const args = [
       "--kubeconfig",
       file,
@@ -52,8 +45,10 @@ export class OutsideMesh {
       "--root-file",
       path.join(folder, "root.pem"),
     ];
-    const child = spawn(process.execPath, ["--import", "tsx", "hack/control-plane/main.ts", ...args], {
+    const node = ["--require", "./test/support/called-addresses.cjs"];
+    const child = spawn(process.execPath, [...node, bundle("hack/control-plane/main.ts"), ...args], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, OSM_CALLED: path.join(folder, CALLED) },
     });
     const made = new OutsideMesh(mesh, api, child, folder);
     child.stderr.setEncoding("utf8").on("data", (text: string) => made.said.push(text));
@@ -69,6 +64,12 @@ export class OutsideMesh {
   /** Whether it has never ended. */
   get isAlive(): boolean {
     return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
+  /** Whom the process has called since its start, as `called-addresses.cjs` says it. */
+  called(): readonly string[] {
+    const file = path.join(this.folder, CALLED);
+    return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
   }
 
   /** CPU that the process has used, seconds. */

@@ -163,6 +163,7 @@ const aConfig = fc
   .record({
     enablePermissiveTrafficPolicyMode: fc.constantFrom(false, false, true),
     enableEgress: fc.boolean(),
+    podAddresses: fc.constantFrom("Mesh", "Mesh", "Headless"),
     pathRegexMatch: fc.constantFrom("Prefix", "Prefix", "Full"),
     pathWithEscapedSlashes: fc.constantFrom("RejectRequest", "KeepUnchanged", "UnescapeAndForward"),
   })

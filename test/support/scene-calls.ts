@@ -175,12 +175,24 @@ export function passesBy(scene: Scene, call: ResolvedCall, name: string): boolea
   return pod !== undefined && excludedPorts(pod).includes(carriedTo(scene.objects, call).port);
 }
 
-/** How the evaluator decides a call. */
+/** How the evaluator decides a call: what the caller's sidecar lets out as it is may meet the sidecar of a pod. */
 export function decided(scene: Scene, call: ResolvedCall): Decision {
+  const decision = decidedBySidecars(scene, call, describe(scene, call.from));
+  const isLetOut = decision.outcome === "passthrough" && decision.by.every(({ kind }) => kind !== "Egress");
+  if (!isLetOut) return decision;
+  const beyond = decidedBySidecars(scene, call, undefined);
+  return beyond.outcome === "passthrough" ? decision : beyond;
+}
+
+/** `client`: undefined where no sidecar of the caller's takes the call. */
+function decidedBySidecars(
+  scene: Scene,
+  call: ResolvedCall,
+  client: PolicyDescription | undefined,
+): Decision {
   const { method, path, headers } = call;
   const leavesOf = (pod: TestObject | undefined): readonly Leaf[] | undefined =>
     pod && describe(scene, pod)?.leaves;
-  const client = describe(scene, call.from);
   const from = client?.group.identity;
   // Between a caller without a sidecar and a Service stands only the node.
   const { address, port } = from === undefined ? carriedTo(scene.objects, call) : call;

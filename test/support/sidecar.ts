@@ -97,11 +97,16 @@ function counting(adminSocket: string): Record<"listeners" | "clusters", JsonObj
   return { listeners: [metricsListener(false) as JsonObject], clusters: [admin as JsonObject] };
 }
 
-function bootstrap(adsSocket: string, adminSocket: string, { token, party }: SidecarOptions): JsonObject {
+function bootstrap(
+  adsSocket: string,
+  adminSocket: string,
+  { token, party, more = {} }: SidecarOptions,
+): JsonObject {
   const proof = token === undefined ? [] : [{ key: "authorization", value: `Bearer ${token}` }];
   const ads = { ads: {}, resourceApiVersion: "V3" };
   const own = party === undefined ? { listeners: [], clusters: [] } : counting(adminSocket);
   return {
+    ...more,
     bootstrapExtensions: [INTERNAL_LISTENERS],
     layeredRuntime: {
       layers: [
@@ -169,6 +174,8 @@ export interface SidecarOptions extends Pick<RunOptions, "resolver"> {
   readonly token?: string;
   /** As whom it counts its requests, for {@link PORT_METRICS}; absent: it counts none. */
   readonly party?: Party;
+  /** Fields of its bootstrap beside those that are always there. */
+  readonly more?: JsonObject;
 }
 
 /** Starts the pod's sidecar and waits until it is ready, which it is once it has its first configuration. */

@@ -12,6 +12,7 @@ import { ChildProgram } from "./child-program";
 import { freePort, startApiServerForTest, type TestApiServer } from "./kube-apiserver";
 import { waitFor } from "./wait";
 import type { Webhook, WebhookPlace } from "./webhook-app";
+import { kubeconfigOf } from "./kubeconfig";
 
 /** What became of a pod that was asked for. */
 export type PodOutcome = "injected" | "bare" | `refused ${string}`;
@@ -60,22 +61,7 @@ export class WebhookLab {
     const kubeconfig = path.join(folder, "kubeconfig");
     const { ca, token } = api;
     const server = `https://127.0.0.1:${api.port}`;
-    writeFileSync(
-      kubeconfig,
-      JSON.stringify({
-        apiVersion: "v1",
-        kind: "Config",
-        "current-context": "test",
-        contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
-        clusters: [
-          {
-            name: "test",
-            cluster: { server, "certificate-authority-data": Buffer.from(ca).toString("base64") },
-          },
-        ],
-        users: [{ name: "test", user: { token } }],
-      }),
-    );
+    writeFileSync(kubeconfig, kubeconfigOf({ server, ca, token }));
     await kube.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", PEPR_STORE);
     const labels = { "openservicemesh.io/monitored-by": "osm" };
     const annotations = { "openservicemesh.io/sidecar-injection": "enabled" };

@@ -5,6 +5,7 @@ import { type Mesh, startMesh, TRUST_DOMAIN } from "../support/mesh";
 import { everyRequest } from "../support/mesh-leaves";
 import { startProgram } from "../support/pod-process";
 import type { PolicyOperations } from "../support/policy-operations";
+import { verdict } from "../support/verdict";
 import { waitFor } from "../support/wait";
 
 const CLIENT = { namespace: "client", serviceAccount: "client" };
@@ -141,6 +142,72 @@ describe("egress", () => {
   it("opens no other port", async () => {
     expect(await tcp(9999)).to.equal("");
   });
+
+  it("lets none of 50 destinations through where there is no way out, all of which are there to be reached (P-12)", async () => {
+    const host = mesh.ip("world");
+    const hosts = [
+      "api.example.com",
+      "API.EXAMPLE.COM.",
+      // As a name of the mesh, of the control plane, and of this machine, that has come to lead to the world.
+      "shop.shop.svc.cluster.local",
+      "osm-controller.pepr-system.svc",
+      "kubernetes.default.svc",
+      "localhost",
+      "127.0.0.1:15000",
+      "169.254.169.254",
+      "[::1]:8080",
+      "0x7f000001",
+      "2130706433",
+      host,
+      `${host}.nip.example`,
+      `[::ffff:${host}]`,
+      "user@api.example.com",
+    ];
+    const names = ["api.example.com", "a.b.example.org", "shop.shop.svc.cluster.local", "localhost", "x"];
+    const app = mesh.app("client");
+    const http = async (name: string): Promise<boolean> => {
+      const { status } = await app.callHttp({ host, port: 8080, path: "/v1", headers: { host: name } });
+      return status === 200;
+    };
+    const bytes = async (port: number, send: string): Promise<boolean> => {
+      const { received } = await app.callTcp({ host, port, send, until: "world" });
+      return received.includes("world");
+    };
+    const raw = (name: string): string[] => [
+      `GET http://${name}/ HTTP/1.1\r\nHost: ${name}\r\n\r\n`,
+      `GET / HTTP/1.0\r\nHost: ${name}\r\n\r\n`,
+    ];
+    const ways = [
+      ...hosts.map(name => ({ what: `HTTP to ${name}`, try: () => http(name) })),
+      ...hosts.flatMap(raw).map(text => ({ what: JSON.stringify(text), try: () => bytes(8081, text) })),
+      ...names.map(name => ({
+        what: `TLS to ${name}`,
+        try: async () => (await caller.callTls({ host, port: 8443 }, name)) !== "",
+      })),
+      { what: "TCP", try: () => bytes(8081, "hello\r\n\r\n") },
+      { what: "TCP, server first", try: () => bytes(3306, "") },
+    ];
+    const dialled: Leaf = { kind: "passthrough-cluster", name: "dialled", origins };
+    const wayOut = (passthroughCluster: "dialled" | undefined): Leaf[] => [
+      dialled,
+      { kind: "outbound-catch-all", name: "outbound", origins, passthroughCluster, ipv6: true, egress: [] },
+    ];
+    mesh.configure("client", wayOut("dialled"));
+    const isOpen = (port: number) => async (): Promise<boolean> => bytes(port, "x\r\n\r\n");
+    await waitFor("the way out", isOpen(9999), 60_000);
+    for (const way of ways) await waitFor(way.what, () => way.try().catch(() => false), 60_000);
+    mesh.configure("client", wayOut(undefined));
+    await waitFor("its end", async () => !(await isOpen(9999)().catch(() => false)), 60_000);
+    const passed: string[] = [];
+    for (const way of ways) if (await way.try().catch(() => false)) passed.push(way.what);
+    verdict("P-12: egress off", passed.length === 0, {
+      count: ways.length,
+      failed: passed.length,
+      bound: "0 through, by address, port, host, server name and bytes; all of them with egress on",
+    });
+    expect(ways.length).to.be.at.least(50);
+    expect(passed).to.deep.equal([]);
+  }).timeout(240_000);
 
   it("had nothing rejected by any Envoy", () => {
     expect(mesh.ads.nacks).to.deep.equal([]);

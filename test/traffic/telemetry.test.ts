@@ -115,6 +115,25 @@ describe("access logs", () => {
     expect(await line("/collected")).to.include("403");
   });
 
+  it("are of refused and failed requests alone where that is asked for", async () => {
+    configure({ format: "quiet %REQ(:PATH)% %RESPONSE_CODE%", onlyFailures: true });
+    const quiet = (): string[] =>
+      mesh
+        .sidecar("server")
+        .output()
+        .split("\n")
+        .filter(text => text.startsWith("quiet "));
+    await waitFor("the new format", async () => {
+      await status(THIEF, "/before");
+      return quiet().length > 0;
+    });
+    expect(await status(BUYER, "/fine")).to.equal(200);
+    expect(await status(THIEF, "/after")).to.equal(403);
+    await line("quiet /after 403");
+    // Lines are written in the order of the requests, so the one in between would be there.
+    expect(quiet().filter(text => text.includes("/fine"))).to.deep.equal([]);
+  });
+
   it("had nothing rejected by any Envoy", () => {
     expect(mesh.ads.nacks).to.deep.equal([]);
   });

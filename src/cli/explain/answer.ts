@@ -206,19 +206,22 @@ function alone(
 }
 
 function factsOf(
-  { world, client, to, address, call }: Asked,
+  asked: Asked,
   decision: Decision,
   end: End,
 ): { readonly facts: ChainFacts; readonly decides: readonly Decider[] } {
+  const { world, client, to, address, call } = asked;
   const { compiler } = world;
   const at = end.destination?.address ?? address;
   const server = compiler.inputs.graph.peek(compiler.descriptionAt(at));
   const meshed = client.description !== undefined;
+  const unpicked = isUnpicked(asked);
   const decides = decidersOf(end, {
     world,
     serverNamespace: server?.group.identity.namespace,
     meshed: meshed && !isBeyond(decision, end),
     untold: client.description?.group.view.scope !== undefined && isOfMesh(compiler, at),
+    unpicked,
   });
   const facts: ChainFacts = {
     caller: callerText(client.pods),
@@ -233,6 +236,7 @@ function factsOf(
     server,
     // Where what leaves the mesh arrives is not known: names may lead elsewhere.
     pod: meshed && end.outcome === "passthrough" ? undefined : podAt(world, at),
+    unpicked,
     decided: listText(decides.map(deciderText)),
   };
   return { facts, decides };
@@ -262,6 +266,18 @@ function podAt({ compiler }: MeshWorld, address: string): string | undefined {
 function isOfMesh({ inputs: { graph }, catalog: { owners } }: Compiler, address: string): boolean {
   const keys = [owners.service(address), owners.pod(address)].map(owner => graph.peek(owner));
   return keys.some(key => key !== undefined);
+}
+
+/** Whether a pod's own address is called that the caller's sidecar has no listener for, though Services lead to the port. */
+function isUnpicked({ world: { compiler }, client: { description }, address, to }: Asked): boolean {
+  const { graph } = compiler.inputs;
+  const { owners, nodeGroups } = compiler.catalog;
+  const key = graph.peek(owners.pod(address));
+  if (description === undefined || key === undefined) return false;
+  const isLed = description.leaves.some(
+    leaf => leaf.kind === "outbound-listener" && leaf.port === to.port && leaf.addresses.includes(address),
+  );
+  return !isLed && graph.peek(nodeGroups.served(key)).some(({ port }) => port === to.port);
 }
 
 /** Whether the caller's sidecar has let it pass, and only what lies behind decides. */

@@ -35,6 +35,8 @@ export interface ChainFacts {
   readonly server: { readonly group: NodeGroup; readonly leaves: readonly Leaf[] } | undefined;
   /** `namespace/name` of the pod that is called. */
   readonly pod: string | undefined;
+  /** A pod's own address is called at a port that Services lead to, none of them headless. */
+  readonly unpicked: boolean;
   /** What the end comes from, like `MeshConfig …, spec.…`. */
   readonly decided: string;
 }
@@ -85,10 +87,11 @@ function beyond(facts: ChainFacts): readonly Step[] {
 }
 
 function egressText(
-  { address, to, end, decided }: ChainFacts,
+  { address, to, end, unpicked, decided }: ChainFacts,
   leaf: OutboundCatchAllLeaf | undefined,
 ): string {
-  const what = `${address}:${to.port} is no destination of the mesh`;
+  const why = unpicked ? "the own address of a pod that no headless Service picks there, so " : "";
+  const what = `${address}:${to.port} is ${why}no destination of the mesh`;
   if (leaf?.passthroughCluster !== undefined) return `${what}; it is let out as it is, because egress is on`;
   if (end.outcome === "passthrough") return `${what}; it is let out by ${decided}`;
   if (end.outcome === "no-rule") return `${what}; an Egress opens the port, but not for this host or request`;

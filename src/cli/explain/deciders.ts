@@ -18,6 +18,8 @@ export interface DecidingFacts {
   readonly meshed: boolean;
   /** The caller's sidecar is not told of what is called, though it is of the mesh. */
   readonly untold: boolean;
+  /** A pod's own address is called at a port that Services lead to, none of them headless. */
+  readonly unpicked: boolean;
 }
 
 const FIELDS = {
@@ -33,11 +35,18 @@ export function decidersOf(end: End, facts: DecidingFacts): readonly Decider[] {
   if (outcome === "forbidden") return forbiddenBy(end, facts);
   if (outcome === "refused" && facts.untold)
     return [{ ...meshConfig(facts.world), field: "spec.traffic.clientScope" }, modeOf(facts)];
-  if (outcome === "passthrough" || outcome === "refused")
-    return facts.meshed ? named(end.by, "MeshConfig", "spec.traffic.enableEgress") : closedToPlain(facts);
+  if (outcome === "passthrough" || outcome === "refused") return letOutBy(end, facts);
   if (outcome === "malformed")
     return [{ ...meshConfig(facts.world), field: "spec.traffic.pathWithEscapedSlashes" }];
   return named(end.by, "TrafficSplit", "spec.backends");
+}
+
+function letOutBy({ by }: End, facts: DecidingFacts): readonly Decider[] {
+  const address = { ...meshConfig(facts.world), field: "spec.traffic.podAddresses" };
+  return [
+    ...(facts.unpicked ? [address] : []),
+    ...(facts.meshed ? named(by, "MeshConfig", "spec.traffic.enableEgress") : closedToPlain(facts)),
+  ];
 }
 
 function deliveredBy(end: End, facts: DecidingFacts): readonly Decider[] {

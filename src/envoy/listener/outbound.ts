@@ -52,6 +52,8 @@ export function outboundListener(leaf: OutboundListenerLeaf): Listener {
     address: socketAddress(first, leaf.port),
     additionalAddresses: others.map(address => ({ address: socketAddress(address, leaf.port) })),
     bindToPort: false,
+    // All frontends' listeners are counted as one: with its address, each would have two dozen metrics that nobody asks for.
+    statPrefix: "frontend",
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: [leaf.handling, ...(leaf.formerly === undefined ? [] : [leaf.formerly])].map(handling =>
       chain(leaf, handling),

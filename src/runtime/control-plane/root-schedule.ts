@@ -110,7 +110,8 @@ export class RootSchedule {
     const { kube, osmNamespace, clock } = this.options;
     const { rotateEveryMs: everyMs = Infinity } = object;
     const place = this.placeOf(object);
-    const secret = await read(kube, `/api/v1/namespaces/${osmNamespace}/secrets/${place.name}`);
+    const path = `/api/v1/namespaces/${osmNamespace}/secrets/${place.name}`;
+    const secret = await getIfThere<CaSecret>(kube, path);
     if (secret === undefined) return this.makeFirst(object, place);
     const cas = this.casIn(secret, object);
     const now = clock.now();
@@ -176,10 +177,6 @@ interface Kept {
   readonly next: number;
   /** Whether there is a new CA. */
   readonly changed: boolean;
-}
-
-function read(kube: RootScheduleOptions["kube"], path: string): Promise<CaSecret | undefined> {
-  return getIfThere<CaSecret>(kube, path);
 }
 
 function valuesOf({ data }: CaSecret): (key: string) => string | undefined {

@@ -6,6 +6,7 @@ import { ADS_PORT, ADS_SAN } from "../../model/mesh-words";
 import type { ServingMaterial } from "../ads/credentials";
 import type { AdsServer } from "../ads/server";
 import { startAds } from "../ads/server";
+import { KEEP_MS } from "../held";
 import { createAuthenticator } from "../identity/authenticator";
 import type { IssuedPair } from "../issuers/issuer";
 import type { KeeperOptions } from "../ownership";
@@ -24,6 +25,12 @@ const SERVING_VALIDITY_MS = 86_400_000;
 const LEAF_DEFAULT_MS = 86_400_000;
 /** The least that MeshConfig's validation accepts, milliseconds; below it a fleet would do little but renew. */
 const LEAF_FLOOR_MS = 60_000;
+
+/**
+ * How long a replica that starts may compute ahead, milliseconds. Proxies are served meanwhile by the others; where there are
+ * none, they wait that much longer for what they would have waited for anyway.
+ */
+const WARM_MS = 3_000;
 
 /** What a serving replica works with. */
 export interface ServingOptions extends KeeperOptions {
@@ -101,6 +108,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     roots: options.roots?.roots() ?? rootsOf(authority),
     trustDomain,
     validityMs: leafValidity(spec),
+    holdMs: KEEP_MS,
     clock,
     log,
   });
@@ -121,6 +129,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     log,
   };
   const isOwn = (certificate: Uint8Array): boolean => signedBy(authority, certificate);
+  await engine.warm(WARM_MS);
   const maxStreams = spec.sidecar.maxDataPlaneConnections;
   const port = options.port ?? ADS_PORT;
   const ads = await listenOnFirst(options.hosts ?? ["::", "0.0.0.0"], host =>

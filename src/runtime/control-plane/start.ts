@@ -351,8 +351,8 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
         ownPod,
         follower,
         namespaces,
-        world,
         serving,
+        world,
         server,
       ];
       for (const part of [...begun, following, ...own]) part?.stop();

@@ -7,6 +7,7 @@ import type { TrustDomain } from "../../model/identity";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import type { Engine, EngineEvent } from "../engine";
 import { createEngine, LINGER_MS } from "../engine";
+import { KEEP_MS } from "../held";
 import type { Informers } from "../kube/informers";
 import { startInformers } from "../kube/informers";
 import type { KeeperOptions } from "../ownership";
@@ -44,6 +45,7 @@ export function startWorld(
     ...options,
     encode: encodeLeaf,
     lingerMs: LINGER_MS,
+    holdMs: KEEP_MS,
     osmNamespace,
     trustDomain,
   });
@@ -81,6 +83,7 @@ export function startWorld(
     stop: () => {
       resync.stop();
       informers.stop();
+      engine.stop();
     },
   };
 }

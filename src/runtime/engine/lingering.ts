@@ -98,14 +98,18 @@ function createLingering(options: LingeringOptions): Lingering {
 /** Subscribers whose ports linger, as long as they subscribe. */
 export function lingeringSubscribers(
   { inputs, catalog, snapshot }: Pick<Compiler, "inputs" | "catalog" | "snapshot">,
-  options: Pick<LingeringOptions, "clock" | "log" | "changed"> & { readonly lingerMs?: number | undefined },
+  options: Pick<LingeringOptions, "clock" | "log" | "changed"> & {
+    readonly lingerMs?: number | undefined;
+    readonly holdMs?: number | undefined;
+  },
 ): Subscribers {
-  const { lingerMs = 0, ...rest } = options;
+  const { lingerMs = 0, holdMs = 0, ...rest } = options;
   const { group, remembered } = catalog.nodeGroups;
-  const subscribers = createSubscribers({ inputs, group, snapshot, log: options.log });
+  const subscribers = createSubscribers({ ...rest, inputs, group, snapshot, holdMs });
   if (lingerMs === 0) return subscribers;
   const lingering = createLingering({ ...rest, inputs, remembered, lingerMs });
   return {
+    ...subscribers,
     get count() {
       return subscribers.count;
     },

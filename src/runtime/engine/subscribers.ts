@@ -3,13 +3,18 @@ import type { NodeGroup } from "../../catalog/node-groups";
 import type { Family, Watch } from "../../graph/graph";
 import { identityKey } from "../../model/identity";
 import type { Snapshot } from "../../xds/resource";
-import type { AuthenticatedProxy, ConfigSource, Log, Subscription } from "../ports";
+import type { AuthenticatedProxy, Clock, ConfigSource, Log, Subscription } from "../ports";
+import { Held } from "../held";
 
 /** Subscribers of configuration; only what they need is computed. */
 export interface Subscribers extends ConfigSource {
+  /** Computes what a proxy would be given, and keeps it as if the proxy had just gone. */
+  warm(proxy: AuthenticatedProxy): void;
   /** Delivers to everybody whose snapshot changed since the last time. */
   deliver(): void;
   readonly count: number;
+  /** Lets go of what proxies that have gone were given. */
+  stop(): void;
 }
 
 /** What subscribers are served from. */
@@ -19,6 +24,9 @@ export interface SubscriberSources {
   readonly group: Family<string, NodeGroup | undefined>;
   readonly snapshot: Family<NodeGroup, Snapshot>;
   readonly log: Log;
+  readonly clock: Clock;
+  /** How long what a proxy was given is kept when it goes, milliseconds; 0: not at all. */
+  readonly holdMs: number;
 }
 
 interface Subscriber {
@@ -28,15 +36,17 @@ interface Subscriber {
   last: Snapshot | undefined;
 }
 
-/** An empty set of subscribers. */
-export function createSubscribers({ inputs, group, snapshot, log }: SubscriberSources): Subscribers {
-  const { graph, pods } = inputs;
-  const stale = new Set<Subscriber>();
-  const open = new Set<Subscriber>();
-  /** Keyed by uid and proven identity: a pod that turns out to have another identity gets nothing. */
-  const snapshotOf = graph.family<AuthenticatedProxy, Snapshot | undefined>({
+const keyOf = ({ podUid, identity }: AuthenticatedProxy): string => `${podUid}|${identityKey(identity)}`;
+
+/** By uid and proven identity: a pod that turns out to have another identity gets nothing. */
+function createSnapshotOf({
+  inputs: { graph, pods },
+  group,
+  snapshot,
+}: SubscriberSources): Family<AuthenticatedProxy, Snapshot | undefined> {
+  return graph.family<AuthenticatedProxy, Snapshot | undefined>({
     label: "proxySnapshot",
-    keyOf: ({ podUid, identity }) => `${podUid}|${identityKey(identity)}`,
+    keyOf,
     compute: (read, { podUid, identity }) => {
       const key = read(pods.by("uid", podUid)).find(
         candidate => read(pods.row(candidate))?.namespace === identity.namespace,
@@ -46,6 +56,16 @@ export function createSubscribers({ inputs, group, snapshot, log }: SubscriberSo
       return read(snapshot(own));
     },
   });
+}
+
+/** An empty set of subscribers. */
+export function createSubscribers(sources: SubscriberSources): Subscribers {
+  const { inputs, log, clock, holdMs } = sources;
+  const { graph } = inputs;
+  const held = new Held(clock, holdMs);
+  const stale = new Set<Subscriber>();
+  const open = new Set<Subscriber>();
+  const snapshotOf = createSnapshotOf(sources);
 
   const serve = (subscriber: Subscriber): void => {
     try {
@@ -72,11 +92,23 @@ export function createSubscribers({ inputs, group, snapshot, log }: SubscriberSo
       serve(subscriber);
       return {
         close: () => {
-          open.delete(subscriber);
+          if (!open.delete(subscriber)) return;
           stale.delete(subscriber);
-          watch.close();
+          held.keep(keyOf(proxy), watch);
         },
       };
+    },
+    warm: proxy => {
+      const watch = graph.watch(snapshotOf(proxy), () => undefined);
+      try {
+        watch.read();
+      } catch (error) {
+        log.error("configuration not computed", { pod: proxy.podName, error: String(error) });
+      }
+      held.keep(keyOf(proxy), watch);
+    },
+    stop: () => {
+      held.stop();
     },
     deliver: () => {
       const due = [...stale];

@@ -39,10 +39,26 @@ function leafOf(certPem: string, { issuer }: WorkloadRoots): X509Certificate | u
   return path.some(({ fingerprint256 }) => known.has(fingerprint256)) ? leaf : undefined;
 }
 
+/** How much earlier than now the certificates of issuers elsewhere begin, at most, milliseconds: Vault's by 30 s. */
+const FOREIGN_BACKDATE_MS = 5 * 60_000;
+
+/** When an issuer of ours ends, epoch milliseconds; undefined: it is elsewhere, and nobody knows. */
+function endOf({ issuer }: WorkloadRoots): number | undefined {
+  return "notAfter" in issuer && typeof issuer.notAfter === "number" ? issuer.notAfter : undefined;
+}
+
+/**
+ * When a certificate was issued at the earliest, epoch milliseconds: it is renewed too soon rather than too late. Ours begin
+ * {@link BACKDATE_MS} before they are made.
+ */
+function issuedAfter({ validFrom }: { readonly validFrom: string }, roots: WorkloadRoots): number {
+  return Date.parse(validFrom) + (endOf(roots) === undefined ? 0 : BACKDATE_MS);
+}
+
 /** Whether the certificate ends when it should; an issuer elsewhere may have given less than was asked for. */
-function hasLife(notAfter: number, asked: number, { issuer }: WorkloadRoots): boolean {
-  const end = "notAfter" in issuer && typeof issuer.notAfter === "number" ? issuer.notAfter : undefined;
-  if (end === undefined) return notAfter <= asked + SECOND_MS;
+function hasLife(notAfter: number, asked: number, roots: WorkloadRoots): boolean {
+  const end = endOf(roots);
+  if (end === undefined) return notAfter <= asked + FOREIGN_BACKDATE_MS + SECOND_MS;
   return Math.abs(Math.min(asked, end) - notAfter) <= SECOND_MS;
 }
 
@@ -54,7 +70,7 @@ export function gatewayDue(material: GatewayMaterial, { gateway, roots, now }: G
   try {
     const certificate = leafOf(material.certPem, roots);
     if (certificate === undefined) return now;
-    const issuedAt = Date.parse(certificate.validFrom) + BACKDATE_MS;
+    const issuedAt = issuedAfter(certificate, roots);
     const notAfter = Date.parse(certificate.validTo);
     const validityMs = parseDuration(gateway.validityDuration) ?? FALLBACK_MS;
     const good =
@@ -76,7 +92,7 @@ export function gatewayTrust(material: GatewayMaterial, { roots }: GatewayIssue)
     return {
       trust: material.rootsPem === roots.trustPem ? roots.trustVersion.split("+") : [],
       issuing: leaf && roots.issuer.fingerprint,
-      since: leaf === undefined ? Infinity : Date.parse(leaf.validFrom) + BACKDATE_MS,
+      since: leaf === undefined ? Infinity : issuedAfter(leaf, roots),
     };
   } catch {
     return { trust: [], issuing: undefined, since: Infinity };

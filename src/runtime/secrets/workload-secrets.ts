@@ -13,6 +13,7 @@ import {
 import { certificateSecret, peersSecret, trustSecret } from "../../xds/secret";
 import type { ReplicaTrust } from "../../certificate/root-proof";
 import type { IssuedPair, Issuer } from "../issuers/issuer";
+import { Held } from "../held";
 import { Backoff } from "../kube/backoff";
 import type { Clock, Log, SecretSource, Subscription } from "../ports";
 import { Slices } from "./slices";
@@ -47,6 +48,8 @@ export interface WorkloadSecretsOptions {
   readonly trustDomain: string;
   /** Validity of new leaves, milliseconds; see {@link WorkloadSecrets.setValidity}. */
   readonly validityMs: number;
+  /** How long the leaf of an identity is kept when its last proxy has gone, milliseconds; default 0. In force: `KEEP_MS`. */
+  readonly holdMs?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -127,6 +130,7 @@ class Source implements WorkloadSecrets {
   private validityMs: number;
   /** Many leaves at once are issued a few at a time. */
   private readonly slices: Slices<Entry>;
+  private readonly held: Held;
   private readonly troubled = new Set<() => void>();
   issued = 0;
   private told: ((ms: number) => void) | undefined;
@@ -135,6 +139,7 @@ class Source implements WorkloadSecrets {
     this.roots = options.roots;
     this.trust = trustOf(options.roots, options.trustDomain);
     this.validityMs = options.validityMs;
+    this.held = new Held(options.clock, options.holdMs ?? 0);
     this.slices = new Slices({
       clock: options.clock,
       work: entry => {
@@ -146,18 +151,28 @@ class Source implements WorkloadSecrets {
   subscribe(identity: ServiceIdentity, onSecrets: (secrets: ResourceSet) => void): Subscription {
     const key = identityKey(identity);
     const entry = this.entries.get(key) ?? this.open(key, identity);
+    this.held.release(key);
     entry.listeners.add(onSecrets);
     onSecrets(entry.secrets);
     return {
       close: () => {
         entry.listeners.delete(onSecrets);
         if (entry.listeners.size > 0 || this.entries.get(key) !== entry) return;
-        entry.timer?.cancel();
-        this.slices.drop(entry);
-        this.entries.delete(key);
-        this.note(entry, undefined);
+        const forget = (): void => {
+          this.forget(key, entry);
+        };
+        if (entry.leaf === undefined) forget();
+        else this.held.keep(key, { close: forget });
       },
     };
+  }
+
+  private forget(key: string, entry: Entry): void {
+    if (entry.listeners.size > 0 || this.entries.get(key) !== entry) return;
+    entry.timer?.cancel();
+    this.slices.drop(entry);
+    this.entries.delete(key);
+    this.note(entry, undefined);
   }
 
   setValidity(validityMs: number): void {
@@ -187,14 +202,19 @@ class Source implements WorkloadSecrets {
   }
 
   trouble(): { readonly waiting: number; readonly error: unknown } | undefined {
-    const failed = [...this.entries.values()].flatMap(({ failure }) => failure ?? []);
+    const failed = this.inUse().flatMap(({ failure }) => failure ?? []);
     const last = failed.at(-1);
     return last && { waiting: failed.length, error: last.error };
   }
 
   firstEnd(): number | undefined {
-    const ends = [...this.entries.values()].flatMap(({ leaf }) => leaf?.notAfter ?? []);
+    const ends = this.inUse().flatMap(({ leaf }) => leaf?.notAfter ?? []);
     return ends.length === 0 ? undefined : Math.min(...ends);
+  }
+
+  /** Those that some stream has; the others are kept for a while. */
+  private inUse(): Entry[] {
+    return [...this.entries.values()].filter(({ listeners }) => listeners.size > 0);
   }
 
   onIssued(listener: (ms: number) => void): void {
@@ -208,6 +228,7 @@ class Source implements WorkloadSecrets {
 
   stop(): void {
     this.troubled.clear();
+    this.held.stop();
     for (const entry of this.entries.values()) entry.timer?.cancel();
     this.slices.stop();
     this.entries.clear();

@@ -34,6 +34,9 @@ const comeAgain = 500 * time.Millisecond
 // Proxies behind one source address: a server may bound connections of one address.
 const perAddress = 500
 
+// What a proxy takes before it says so, bytes: as the bootstrap of injected sidecars has it.
+const window = 64 << 10
+
 // monotonic is a clock that all processes of this machine share, milliseconds.
 func monotonic() float64 {
 	var now unix.Timespec
@@ -131,7 +134,7 @@ func (p *proxy) stream(to target) error {
 			return dialer.DialContext(ctx, "tcp", address)
 		}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxCallRecvMsgSize(1<<30)),
-		grpc.WithInitialWindowSize(16<<20), grpc.WithInitialConnWindowSize(24<<20),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 		grpc.WithReadBufferSize(16<<10), grpc.WithWriteBufferSize(4<<10),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(),
 	)

@@ -9,6 +9,7 @@ const read = (file: string): string => readFileSync(path.join(ROOT, file), "utf8
 /** Whole meshes of real sidecars, and a collector. */
 const TRACES = "test/traffic/traces.test.ts";
 const SCOPES = "test/golden/client-scope/given.yaml";
+const ADDRESSES = "test/golden/tcp/given.yaml";
 const RUNNING = "test/cluster/mesh-live-config.test.ts";
 const NEW_PODS = "test/cluster/mesh-live-config-pods.test.ts";
 const RENEWAL = "test/cluster/mesh-renewal.test.ts";
@@ -46,6 +47,7 @@ const OBSERVED: Readonly<Record<string, string>> = {
   "traffic.pathRegexMatch": RUNNING,
   "traffic.pathWithEscapedSlashes": RUNNING,
   "traffic.clientScope": SCOPES,
+  "traffic.podAddresses": ADDRESSES,
   "traffic.inboundExternalAuthorization.enable": RUNNING,
   "traffic.inboundExternalAuthorization.address": RUNNING,
   "traffic.inboundExternalAuthorization.port": RUNNING,

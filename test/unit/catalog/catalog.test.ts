@@ -76,6 +76,35 @@ describe("membership", () => {
   });
 });
 
+describe("pods that are called by their own addresses", () => {
+  const peers = service({
+    namespace: "shop",
+    name: "peers",
+    clusterIPs: ["None"],
+    selector: { app: "cart" },
+    ports: [http],
+  });
+
+  it("are those that a headless Service of the mesh picks, by all of its selector", () => {
+    const { catalog, get, put } = load(shop, cart, member("p1", "10.0.0.1"));
+    const { picked, isPicked } = catalog.podAddresses;
+    expect([get(picked), get(isPicked("shop/p1"))]).to.deep.equal([[], false]);
+    put(peers);
+    expect([get(picked), get(isPicked("shop/p1"))]).to.deep.equal([["shop/p1"], true]);
+    put(member("p0", "10.0.0.2"));
+    put(member("bare", "10.0.0.3", { meshed: false }));
+    put(member("other", "10.0.0.4", { labels: { app: "other" } }));
+    expect(get(picked)).to.deep.equal(["shop/p0", "shop/p1"]);
+    put({ ...peers, spec: { ...(peers["spec"] as object), selector: { app: "cart", tier: "x" } } });
+    expect(get(picked)).to.deep.equal([]);
+    put(member("p1", "10.0.0.1", { labels: { tier: "x", app: "cart" } }));
+    expect(get(picked)).to.deep.equal(["shop/p1"]);
+    put(cart);
+    put({ ...peers, metadata: { name: "peers", namespace: "outside" } });
+    expect(get(picked)).to.deep.equal(["shop/p1"]);
+  });
+});
+
 describe("standing of a Service", () => {
   const plain = { meshed: false };
   const identity = { namespace: "shop", serviceAccount: "cart" };

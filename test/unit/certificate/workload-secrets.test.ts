@@ -16,12 +16,13 @@ const root = createRoot(TURNED_START);
 const authority = loadAuthority(root.certPem, root.keyPem);
 const identity = { namespace: "shop", serviceAccount: "buyer" };
 
-function source(validityMs = 24 * HOUR) {
+function source(validityMs = 24 * HOUR, holdMs = 0) {
   const clock = new TurnedClock();
   const secrets = createWorkloadSecrets({
     roots: rootsOf(authority),
     trustDomain: "cluster.local",
     validityMs,
+    holdMs,
     clock,
     log: silentLog,
   });
@@ -51,6 +52,22 @@ describe("workload secrets", () => {
     first.close();
     expect(clock.pending).to.equal(1);
     second.close();
+    expect(clock.pending).to.equal(0);
+  });
+
+  it("keep a leaf for a while when its last proxy goes, renewed if that falls due, and then forget it", () => {
+    const { clock, secrets, received, subscribe } = source(HOUR, 60_000);
+    for (let again = 0; again < 3; again += 1) {
+      subscribe().close();
+      clock.pass(59_000);
+    }
+    expect(secrets.issued).to.equal(1);
+    expect(new Set(received.map(versionOf)).size).to.equal(1);
+    clock.pass(1_000);
+    expect(clock.pending).to.equal(0);
+    subscribe().close();
+    expect(secrets.issued).to.equal(2);
+    secrets.stop();
     expect(clock.pending).to.equal(0);
   });
 

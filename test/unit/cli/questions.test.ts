@@ -172,6 +172,26 @@ describe("questions to files", function () {
     ]);
   });
 
+  it("says that a pod's own address is called which no headless Service leads to", async () => {
+    const call = ["--from", "bookbuyer.bookbuyer", "--to", "pod/bookstore/bookstore-v1-1:14001"];
+    const decides = async (config: string): Promise<readonly unknown[]> => {
+      const { answer } = await askWith(config, "explain", ...call, "--path", "/books-bought", ...BUYER);
+      return [answer.verdict, ...(answer.cases[0]?.decides ?? []).map(({ field }) => field)];
+    };
+    const traffic = (fields: string): string => MESH_CONFIG.replace("Mode: false", `Mode: false, ${fields}`);
+    expect(await decides(traffic("enableEgress: false"))).to.deep.equal([
+      "refused",
+      "spec.traffic.podAddresses",
+      "spec.traffic.enableEgress",
+    ]);
+    expect(await decides(MESH_CONFIG)).to.deep.equal([
+      "refused",
+      "spec.traffic.podAddresses",
+      "metadata.annotations[openservicemesh.io/inbound-plaintext]",
+    ]);
+    expect((await decides(traffic("podAddresses: Mesh")))[1]).to.equal("spec.rules[0]");
+  });
+
   it("tells people all of it", async () => {
     const { code, stdout } = await osm(
       [

@@ -3,7 +3,15 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { BARE, BESIDE, clusterLanes, testFiles } from "../../../hack/ladder-rungs";
+import {
+  apart,
+  BARE,
+  BESIDE,
+  clusterLanes,
+  needsCluster,
+  testFiles,
+  WAITING,
+} from "../../../hack/ladder-rungs";
 
 const root = path.resolve(__dirname, "..", "..", "..");
 
@@ -58,6 +66,15 @@ describe("the ladder's reporter", () => {
   });
 });
 
+describe("the files that mostly wait", () => {
+  it("are there, and are run apart from the others of their rung, each once", () => {
+    const files = (["stream", "traffic"] as const).flatMap(rung => testFiles({ rung, parts: [] }));
+    const { inTurn, waiting } = apart(files);
+    expect(waiting).to.have.length(WAITING.length);
+    expect([...inTurn, ...waiting].sort()).to.deep.equal([...files].sort());
+  });
+});
+
 describe("the lanes of the cluster rung", () => {
   const files = testFiles({ rung: "cluster", parts: [] });
   const { beside, bare, alone } = clusterLanes(files);
@@ -66,6 +83,12 @@ describe("the lanes of the cluster rung", () => {
     expect([...beside.flat(), ...bare, ...alone].sort()).to.deep.equal([...files].sort());
     expect(beside.flat()).to.have.length(BESIDE.flat().length);
     expect(bare.filter(file => file.startsWith("test/cluster/"))).to.have.length(BARE.length);
+  });
+
+  it("need no cluster where a test starts an API server of its own", () => {
+    expect(needsCluster({ beside: beside.map(() => []), bare, alone: [] })).to.equal(false);
+    expect(needsCluster({ beside, bare, alone: [] })).to.equal(true);
+    expect(needsCluster({ beside: [], bare: [], alone })).to.equal(true);
   });
 
   it("let files run beside others only where they change nothing that these look at", () => {

@@ -5,6 +5,7 @@ import { buyer, PORTS, shopPod, shopService, thief } from "../../support/shop-me
 import { DENY, routeGroup, tcpRoute, trafficSplit, trafficTarget } from "../../support/traffic-objects";
 import type { World } from "../../support/world";
 import { createWorld } from "../../support/world";
+import { account, egress } from "../../support/terms-objects";
 import { ANNOTATION_PERMISSIVE } from "../../../src/model/mesh-words";
 import { resourcesOf } from "../../../src/xds/resource";
 
@@ -193,6 +194,30 @@ describe("a client that is told only of what it may call", () => {
     const names = watched.namesOf("buyer").join();
     for (const service of ["a", "b", "c"]) expect(names).to.include(`shop/${service}`);
     expect(watched.namesOf("thief").join()).to.not.include("shop/");
+  });
+
+  it("is told of pods' own addresses by headless Services alone, whatever podAddresses says, while its neighbours are told of all", () => {
+    const everyPod = meshConfig({
+      traffic: { ...DENY.traffic, enableEgress: false, clientScope: "Permitted", podAddresses: "Mesh" },
+    });
+    const wayOut = egress("web/out", {
+      sources: [account("web/thief")],
+      hosts: ["out.example"],
+      ports: [{ number: 80, protocol: "http" }],
+    });
+    const ofPods = (watched: Watched, pod: string): readonly string[] =>
+      watched.namesOf(pod).filter(name => /^outbound\|10\.|\|direct$/.test(name));
+    const watched = new Watched(
+      everyPod,
+      ...services,
+      routes("/x"),
+      target(["web/buyer", "web/thief"]),
+      wayOut,
+    );
+    expect(ofPods(watched, "buyer")).to.deep.equal([]);
+    expect(ofPods(watched, "thief")).to.not.deep.equal([]);
+    watched.world.feed(scoped);
+    expect(ofPods(watched, "thief")).to.deep.equal([]);
   });
 
   it("is told of all of a permissive namespace, and of everything while egress is on", () => {

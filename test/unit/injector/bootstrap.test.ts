@@ -72,6 +72,7 @@ describe("injector: bootstrap", () => {
     const counted = bootstrap({ ...plain, metrics: true });
     expect(JSON.stringify(counted["layered_runtime"])).to.contain(key);
     expect(counted).to.have.property("stats_eviction_interval", "3600s");
+    expect(counted).to.deep.include({ deferred_stat_options: { enable_deferred_creation_stats: true } });
     expect(JSON.stringify(bootstrap(plain)["layered_runtime"])).to.not.contain("count_requests");
   });
 

@@ -81,6 +81,26 @@ describe("egress", () => {
     expect(call(mesh, buyer, { port: 3306 })?.outcome).to.equal("refused");
   });
 
+  it("makes no route table where some server may speak first, as all that TCP may dial there is bytes", () => {
+    const tables = (...ports: readonly object[]): readonly string[] => {
+      const mesh = new ShopMesh(
+        closed,
+        web({ hosts: ["api.example.com"], ports: [HTTP] }),
+        ...ports.map(tcp),
+      );
+      return mesh.leaves("route-table", buyer).flatMap(({ name }) => (/^egress/.test(name) ? [name] : []));
+    };
+    const tcp = (spec: object, index: number): TestObject =>
+      web({ hosts: [], ipAddresses: [], ...spec }, `web/tcp-${index}`);
+    const first = { number: 80, protocol: "tcp-server-first" };
+    expect(tables()).to.deep.equal(["egress|80"]);
+    expect(tables({ ports: [first] })).to.deep.equal([]);
+    expect(tables({ ports: [{ ...first, protocol: "tcp" }] })).to.deep.equal(["egress|80"]);
+    expect(tables({ ports: [{ ...first, number: 81 }] })).to.deep.equal(["egress|80"]);
+    // Addresses outside of the range are still held to their hosts.
+    expect(tables({ ports: [first], ipAddresses: ["192.0.2.0/24"] })).to.deep.equal(["egress|80"]);
+  });
+
   it("opens TLS by server name", () => {
     const mesh = new ShopMesh(closed, web({ hosts: ["api.example.com", "*.example.org"], ports: [HTTPS] }));
     const tls = (serverName: string) => call(mesh, buyer, { port: 443, serverName })?.outcome;

@@ -4,6 +4,9 @@ import type { TestObject } from "../../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../../support/objects";
 import { createWorld, proxyOf } from "../../support/world";
 
+/** Every pod can be called by its own address. */
+const everyPod = meshConfig({ traffic: { podAddresses: "Mesh" } });
+
 type LeafOf<K extends Leaf["kind"]> = Extract<Leaf, { kind: K }>;
 
 const client = pod({ namespace: "web", name: "buyer", ips: ["10.0.1.1"], serviceAccount: "buyer" });
@@ -69,8 +72,8 @@ describe("permissive policy of a client", () => {
     ]);
   });
 
-  it("carries calls of a pod's own address as bytes, checked for the identities of its Service", () => {
-    const policy = policyOf(cartBehind([{ name: "http", port: 80, targetPort: 8080 }]));
+  it("carries calls of every pod's own address as bytes, checked for the identities of its Service, where told to", () => {
+    const policy = policyOf([...cartBehind([{ name: "http", port: 80, targetPort: 8080 }]), everyPod]);
     const listener = policy.one("outbound-listener", "outbound|10.0.0.1|8080");
     expect(listener.handling).to.deep.equal({
       kind: "tcp",
@@ -79,6 +82,39 @@ describe("permissive policy of a client", () => {
     const cluster = policy.one("upstream-cluster", "outbound|shop/cart|80|direct");
     expect([cluster.protocol, cluster.discovery.kind]).to.deep.equal(["tcp", "original-destination"]);
     expect(cluster.serverIdentities).to.deep.equal([{ namespace: "shop", serviceAccount: "cart" }]);
+  });
+
+  it("knows nothing of a pod's own address that no headless Service picks, nor of a port that it does not name", () => {
+    const ports = [
+      { name: "http", port: 80, targetPort: 8080 },
+      { name: "tcp", port: 90, targetPort: 9090 },
+    ];
+    const named = (policy: ReturnType<typeof policyOf>): readonly string[] =>
+      [...policy.all("outbound-listener"), ...policy.all("upstream-cluster")].map(leaf => leaf.name);
+    const served = ["outbound|shop/cart|80", "outbound|shop/cart|90"];
+    expect(named(policyOf(cartBehind(ports)))).to.deep.equal([...served, ...served]);
+    const peers = service({
+      namespace: "shop",
+      name: "peers",
+      clusterIPs: ["None"],
+      selector: { app: "cart" },
+      ports: [{ name: "http", port: 8080 }],
+    });
+    const slices = slice({
+      namespace: "shop",
+      service: "peers",
+      ports: [{ name: "http", port: 8080 }],
+      endpoints: [{ address: "10.0.0.1", pod: "cart-1" }],
+    });
+    const picked = [...cartBehind(ports), peers, slices];
+    expect(named(policyOf(picked))).to.have.members([
+      ...[...served, "outbound|10.0.0.1|8080"],
+      ...[...served, "outbound|shop/peers|8080"],
+    ]);
+    expect(named(policyOf([...picked, everyPod]))).to.have.members([
+      ...[...served, "outbound|10.0.0.1|8080", "outbound|10.0.0.1|9090"],
+      ...[...served, "outbound|shop/peers|8080", ...served.map(name => `${name}|direct`)],
+    ]);
   });
 
   it("treats a headless Service's pods like the Service", () => {
@@ -113,13 +149,14 @@ describe("permissive policy of a client", () => {
   });
 
   it("leaves the sidecar's own ports and UDP alone", () => {
-    const policy = policyOf(
-      cartBehind([
+    const policy = policyOf([
+      ...cartBehind([
         { name: "metrics", port: 80, targetPort: 15010 },
         { name: "dns", port: 53, protocol: "UDP" },
         { name: "tcp", port: 90, targetPort: 9090 },
       ]),
-    );
+      everyPod,
+    ]);
     expect(policy.all("outbound-listener").map(leaf => leaf.port)).to.deep.equal([90, 9090]);
     expect(policy.all("upstream-cluster").map(leaf => leaf.name)).to.deep.equal([
       "outbound|shop/cart|90",

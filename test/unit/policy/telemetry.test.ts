@@ -3,7 +3,7 @@ import { meshConfig, pod, type TestObject } from "../../support/objects";
 import { buyer, shopPod, shopService, ShopMesh, thief } from "../../support/shop-mesh";
 import { extensionService, telemetry } from "../../support/terms-objects";
 
-const open = meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true } });
+const open = meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true, podAddresses: "Mesh" } });
 const cart = shopPod("cart", 1);
 const log = (format: string, selector?: object) => ({
   ...(selector === undefined ? {} : { selector }),
@@ -74,7 +74,7 @@ describe("telemetry", () => {
   });
 
   const traced = meshConfig({
-    traffic: { enablePermissiveTrafficPolicyMode: true },
+    traffic: { enablePermissiveTrafficPolicyMode: true, podAddresses: "Mesh" },
     observability: { tracing: { enable: true, address: "otel", port: 4317, protocol: "otlp" } },
   });
   const share = (mesh: ShopMesh, of: TestObject): unknown => {

@@ -3,7 +3,7 @@ import { meshConfig, type TestObject } from "../../support/objects";
 import { buyer, shopPod, shopService, ShopMesh, thief } from "../../support/shop-mesh";
 import { account, retry, upstreamSetting } from "../../support/terms-objects";
 
-const open = meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true } });
+const open = meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true, podAddresses: "Mesh" } });
 const withRetries = meshConfig({ featureFlags: { enableRetryPolicy: true } });
 const cart = shopPod("cart", 1);
 const HOST = "cart.shop.svc.cluster.local";
