@@ -42,11 +42,17 @@ function beyondBytes(pattern: string): string | undefined {
   return undefined;
 }
 
+/** A repetition that never takes place. */
+const NEVER = /\{0(?:,0)?\}/g;
+
 function programFault(pattern: string): string | undefined {
   try {
     // A quotation without end would swallow what the mesh writes behind the pattern.
     const whole = pattern.includes("\\Q") ? `(?:${pattern})` : pattern;
     if (whole !== pattern) RE2JS.compile(pattern);
+    // RE2 counts what repeats within `{0}` as well; its JavaScript form does not look there. Once counts like never.
+    const once = whole.replaceAll(NEVER, "{1}");
+    if (once !== whole) RE2JS.compile(once);
     const size = programSize(RE2JS.compile(whole));
     return size <= MAX_PROGRAM
       ? undefined

@@ -18,6 +18,7 @@ describe("regular expressions", () => {
     String.raw`\\p{Greek}`,
     String.raw`\x{41}`,
     "/a/".repeat(190),
+    "(?:a{90}){0}b{0,100}[{0}]",
   ];
   for (const pattern of good) {
     it(`takes ${pattern.slice(0, 30)}`, () => {
@@ -31,6 +32,8 @@ describe("regular expressions", () => {
     [String.raw`(a)\1`, "must be a regular expression of RE2 syntax: invalid escape sequence"],
     ["a{1001}", "must be a regular expression of RE2 syntax: invalid repeat count"],
     ["((a{100}){100})", "must be a regular expression of RE2 syntax: invalid repeat count"],
+    ["(?:(?:a{90}){0}){0,500}", "must be a regular expression of RE2 syntax: invalid repeat count"],
+    ["K{90}(?s-i:-(?s){90}(?i){0,0}){0,500}", "must be a regular expression of RE2 syntax: invalid repeat"],
     ["a**", "must be a regular expression of RE2 syntax: invalid nested repetition"],
     ["[b-a]", "must be a regular expression of RE2 syntax: invalid character class range"],
     ["(a", "must be a regular expression of RE2 syntax: missing closing )"],
