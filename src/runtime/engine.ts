@@ -21,12 +21,14 @@ import { createNews } from "./engine/news";
 import { observe } from "./engine/observed";
 import { createPodRegister, type PodRegister } from "./engine/pods";
 import { createReports, type EngineReports } from "./engine/reports";
+import { Patience } from "./engine/patience";
 import type { Subscribers } from "./engine/subscribers";
 import { warm } from "./engine/warm";
 import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
 
 export type { DiagnosticMap, PolicyDescription } from "./engine/compiler";
 export { LINGER_MS } from "./engine/lingering";
+export { PATIENCE_MS } from "./engine/patience";
 export type { EngineEvent, EngineEventOf } from "./engine/events";
 
 /** What an engine is made of. */
@@ -42,6 +44,8 @@ export interface EngineOptions extends InputSettings {
   readonly lingerMs?: number;
   /** How long what a proxy was given is kept when it has gone, milliseconds; default 0. In force: `KEEP_MS`. */
   readonly holdMs?: number;
+  /** Longest time that a new Service waits for its first EndpointSlice, milliseconds; default 0. In force: {@link PATIENCE_MS}. */
+  readonly patienceMs?: number;
   /** Runs something at the end of this turn of the event loop; default setImmediate. */
   readonly soon?: (run: () => void) => void;
 }
@@ -143,15 +147,40 @@ function departures(pods: PodRegister): Pick<Engine, "byUid" | "onGone"> {
   };
 }
 
+interface Timed {
+  readonly clock: Clock;
+  readonly subscribers: Subscribers;
+  readonly patience: Patience;
+}
+
 function ahead(
-  clock: Clock,
-  subscribers: Subscribers,
+  { clock, subscribers, patience }: Timed,
   pods: PodRegister["expected"],
 ): Pick<Engine, "warm" | "stop"> {
   return {
     warm: withinMs => warm({ clock, subscribers, pods }, withinMs),
     stop: () => {
+      patience.stop();
       subscribers.stop();
+    },
+  };
+}
+
+/** What would happen is told of the world as of the last event, what is there as it was compiled. */
+function questions(
+  compiler: Compiler,
+  patience: Patience,
+): Pick<Engine, "foresee" | "explain" | "describe" | "inventory"> {
+  return {
+    describe: podUid => compiler.inputs.graph.peek(compiler.description(podUid)),
+    inventory: createInventory(compiler),
+    foresee: candidate => {
+      patience.hurry();
+      return foresee(compiler, candidate);
+    },
+    explain: (podUid, call) => {
+      patience.hurry();
+      return explain(compiler, podUid, call);
     },
   };
 }
@@ -186,16 +215,21 @@ export function createEngine(options: EngineOptions): Engine {
   });
   const timer = createFlushTimer({ clock: options.clock, soon: options.soon ?? setImmediate, flush });
   const subscribers = lingeringSubscribers(compiler, { ...options, log, changed: timer.request });
+  const apply = (event: EngineEvent): void => {
+    write(event);
+    reports.note(event);
+    if (event.kind === "Pod" || event.kind === "ExternalWorkload") pods.apply(event);
+    if (event.kind === "Namespace") pods.lookAtNamespaces();
+    timer.request();
+  };
+  const patience = new Patience(apply, { ...options, inputs });
   return {
     ...reports,
     apply: event => {
-      write(event);
-      reports.note(event);
-      if (event.kind === "Pod" || event.kind === "ExternalWorkload") pods.apply(event);
-      if (event.kind === "Namespace") pods.lookAtNamespaces();
-      timer.request();
+      patience.apply(event);
     },
     flush: () => {
+      patience.hurry();
       timer.flushNow();
       findings.now();
     },
@@ -206,13 +240,10 @@ export function createEngine(options: EngineOptions): Engine {
     onMeshConfig: listener => configListeners.add(listener),
     namespaces: () => inputs.namespaces.rows,
     diagnostics: () => findings.current(),
-    foresee: candidate => foresee(compiler, candidate),
     onDiagnostics: listener => findings.onChange(listener),
-    describe: podUid => graph.peek(compiler.description(podUid)),
-    explain: (podUid, call) => explain(compiler, podUid, call),
-    inventory: createInventory(compiler),
+    ...questions(compiler, patience),
     news: news.present,
     stats: () => ({ ...counters, subscribers: subscribers.count, ...computed(graph) }),
-    ...ahead(options.clock, subscribers, pods.expected),
+    ...ahead({ clock: options.clock, subscribers, patience }, pods.expected),
   };
 }

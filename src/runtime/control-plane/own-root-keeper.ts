@@ -57,7 +57,7 @@ export interface OwnRootKeeperOptions extends KeeperOptions {
   readonly isDistributed: () => boolean;
   /** Default {@link FILES_TAKE_MS}; milliseconds. */
   readonly filesTakeMs?: number;
-  /** Called with every step. */
+  /** Called with every step, once it is written. */
   readonly onStep?: (step: RotationStep) => void;
 }
 
@@ -152,12 +152,12 @@ export class OwnRootKeeper {
 
   private async take(secret: CaSecret, step: RotationStep, from: Origin): Promise<void> {
     this.memory = step.state;
-    this.options.onStep?.(step);
     const text = step.proof === undefined ? step.text : ownText(step.proof);
     // Who is away is waited for a while that begins once: it must not begin again with each look, or each writer.
     const isSame = step.made === undefined && sameKeys(from.own.rotation.absent, step.state.absent);
     if (isSame) await this.say(secret, text);
     else await this.persist(secret, { ...step, text }, from);
+    this.options.onStep?.(step);
   }
 
   /** Another CA, where one is asked for or the present one has little of its life left, and nothing is under way. */

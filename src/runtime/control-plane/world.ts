@@ -6,7 +6,7 @@ import type { Diagnostic } from "../../model/diagnostic";
 import type { TrustDomain } from "../../model/identity";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import type { Engine, EngineEvent } from "../engine";
-import { createEngine, LINGER_MS } from "../engine";
+import { createEngine, LINGER_MS, PATIENCE_MS } from "../engine";
 import { KEEP_MS } from "../held";
 import type { Informers } from "../kube/informers";
 import { startInformers } from "../kube/informers";
@@ -46,6 +46,7 @@ export function startWorld(
     encode: encodeLeaf,
     lingerMs: LINGER_MS,
     holdMs: KEEP_MS,
+    patienceMs: PATIENCE_MS,
     osmNamespace,
     trustDomain,
   });
