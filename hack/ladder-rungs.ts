@@ -58,7 +58,7 @@ export function wantedSteps(args: readonly string[]): readonly Step[] {
  * each other; about as long as each other. A file that is not named here has the cluster for itself.
  */
 export const BESIDE: readonly (readonly string[])[] = [
-  ["matrix-edges", "embedded-cluster", "deploy-chart", "cli"],
+  ["matrix-edges", "embedded-cluster", "deploy-chart", "cli", "open-ports"],
   ["injection", "injection-random", "smi-conformance", "flagger", "mesh-identity", "mesh-traffic"],
 ];
 

@@ -13,11 +13,21 @@ export function shippedLength(code: Uint8Array): number {
   return gzipSync(code).toString("base64").length;
 }
 
-/** The module as `pepr build` bundles it (src/cli/build/buildModule.ts of pepr 1.1.4), without writing it. */
-async function bundle(root: string): Promise<Uint8Array> {
+/** The module and what it was made of. */
+export interface Bundled {
+  readonly code: Uint8Array;
+  /** Files that were read, relative to the root. */
+  readonly files: readonly string[];
+}
+
+/**
+ * The module of the sources in a folder, as `pepr build` bundles it (src/cli/build/buildModule.ts of pepr 1.1.4), without
+ * writing it. Rejects when it cannot be built.
+ */
+export async function bundle(root: string): Promise<Bundled> {
   const manifest = readFileSync(path.join(root, "node_modules", "pepr", "package.json"), "utf8");
   const pepr = JSON.parse(manifest) as { readonly dependencies: Readonly<Record<string, string>> };
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     absWorkingDir: root,
     entryPoints: ["pepr.ts"],
     bundle: true,
@@ -25,6 +35,7 @@ async function bundle(root: string): Promise<Uint8Array> {
     format: "cjs",
     keepNames: true,
     legalComments: "external",
+    metafile: true,
     minify: true,
     outfile: path.join(root, "dist", "pepr-osm.js"),
     platform: "node",
@@ -33,13 +44,13 @@ async function bundle(root: string): Promise<Uint8Array> {
   });
   const code = outputFiles.find(file => file.path.endsWith(".js"))?.contents;
   if (code === undefined) throw new Error("esbuild wrote no module");
-  return code;
+  return { code, files: Object.keys(metafile.inputs).sort() };
 }
 
 async function main(): Promise<void> {
   const root = path.resolve(__dirname, "..");
-  const [code, again] = await Promise.all([bundle(root), bundle(root)]);
-  if (!Buffer.from(code).equals(again)) {
+  const [{ code }, again] = await Promise.all([bundle(root), bundle(root)]);
+  if (!Buffer.from(code).equals(again.code)) {
     console.error("the bundle is not the same when it is built a second time");
     process.exitCode = 1;
   }

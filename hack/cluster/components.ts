@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
+import { auditFlags, writeAuditPolicy } from "./audit";
 import { containerdPaths } from "./container-runtime";
 import { kubeconfigFile, pkiFile } from "./credentials";
 import { hasIpv6 } from "./network";
@@ -61,6 +62,7 @@ function apiserver(settings: ClusterSettings, kube: string): ProcessPlan {
     "service-account-key-file": pki("service-account.pub"),
     "service-account-signing-key-file": pki("service-account.key"),
     "cert-dir": path.join(settings.state, "pki"),
+    ...auditFlags(settings),
   });
   return { name: "kube-apiserver", command: path.join(kube, "kube-apiserver"), args };
 }
@@ -182,5 +184,6 @@ export function componentPlans(settings: ClusterSettings, kube: string): Process
 export function writeComponentConfig(settings: ClusterSettings): void {
   const config = JSON.stringify(kubeletConfig(settings), undefined, 2);
   writeFileSync(path.join(settings.state, "kubelet.json"), config);
+  writeAuditPolicy(settings);
   writeFileSync(path.join(settings.state, "resolv.conf"), `nameserver ${settings.dnsAddress}\n`);
 }

@@ -105,6 +105,8 @@ export class InputCell<T> implements Source<T> {
 export interface DerivedSpec<T> {
   readonly label: string;
   readonly compute: (read: Read) => T;
+  /** The value when the computation throws, given the one before; default: the error is the outcome. */
+  readonly rescue?: ((error: unknown, last: T | undefined) => T) | undefined;
   readonly equals: Equals<T>;
   readonly onReleased: () => void;
 }
@@ -184,12 +186,21 @@ export class DerivedCell<T> implements Source<T>, Reader {
     try {
       return { kind: "value", value: this.spec.compute(read) };
     } catch (error) {
-      return { kind: "error", error };
+      return this.rescued(error);
     } finally {
       open = false;
       this.owner.leave();
       this.relink(fresh);
     }
+  }
+
+  private rescued(error: unknown): Outcome<T> {
+    const { rescue } = this.spec;
+    if (rescue === undefined) return { kind: "error", error };
+    return {
+      kind: "value",
+      value: rescue(error, this.outcome?.kind === "value" ? this.outcome.value : undefined),
+    };
   }
 
   /** The same source read twice stands twice, which costs less than looking. */

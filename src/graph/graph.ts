@@ -31,6 +31,8 @@ export interface FamilySpec<K, T> {
   /** One string per distinct key; equal strings share a cell. */
   readonly keyOf: (key: K) => string;
   readonly compute: (read: Read, key: K) => T;
+  /** The value of a key whose computation throws, given the one before; default: whoever reads it is thrown the error. */
+  readonly rescue?: (error: unknown, key: K, last: T | undefined) => T;
   /** Default: Object.is. */
   readonly equals?: Equals<T>;
 }
@@ -84,6 +86,7 @@ class CellGraph implements GraphInternals, CellOwner {
 
   family<K, T>(spec: FamilySpec<K, T>): Family<K, T> {
     const cells = new Map<string, DerivedCell<T>>();
+    const { rescue } = spec;
     return key => {
       const name = spec.keyOf(key);
       const known = cells.get(name);
@@ -91,6 +94,7 @@ class CellGraph implements GraphInternals, CellOwner {
       const cell = new DerivedCell<T>(this, {
         label: `${spec.label}(${name})`,
         compute: read => spec.compute(read, key),
+        rescue: rescue && ((error, last) => rescue(error, key, last)),
         equals: spec.equals ?? Object.is,
         onReleased: () => {
           if (cells.get(name) === cell) cells.delete(name);

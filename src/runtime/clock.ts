@@ -1,6 +1,6 @@
 import type { Clock } from "./ports";
 
-/** The machine's wall clock. Its timers do not keep the process alive: servers and informers do. */
+/** The machine's wall clock. A timer keeps the process until it has run, unless it is let go by `unref`. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (run, ms) => {
@@ -8,6 +8,9 @@ export const systemClock: Clock = {
     return {
       cancel: () => {
         clearTimeout(timer);
+      },
+      unref: () => {
+        timer.unref();
       },
     };
   },

@@ -189,10 +189,10 @@ function questions(
 export function createEngine(options: EngineOptions): Engine {
   const log = options.log.child("engine");
   const counters = { encodes: 0, flushes: 0, lastFlushMs: 0 };
-  const compiler = createCompiler(options, guardedEncoder(options, counters, log));
+  const compiler = createCompiler(options, guardedEncoder(options, counters, log), log);
   const { inputs } = compiler;
   const { graph, meshConfig } = inputs;
-  const pods = createPodRegister(name => inputs.namespaces.rows.get(name)?.meshed === true);
+  const pods = createPodRegister(name => inputs.namespaces.rows.get(name)?.meshed === true, log);
   const findings = createFindings(graph, compiler.findings, { clock: options.clock, log });
   const news = createNews(options.clock);
   const write = news.noting(rememberingBytes(compiler, options));
@@ -213,7 +213,7 @@ export function createEngine(options: EngineOptions): Engine {
     counters.flushes++;
     counters.lastFlushMs = options.clock.now() - start;
   });
-  const timer = createFlushTimer({ clock: options.clock, soon: options.soon ?? setImmediate, flush });
+  const timer = createFlushTimer({ clock: options.clock, soon: options.soon ?? setImmediate, flush, log });
   const subscribers = lingeringSubscribers(compiler, { ...options, log, changed: timer.request });
   const apply = (event: EngineEvent): void => {
     write(event);
@@ -222,7 +222,7 @@ export function createEngine(options: EngineOptions): Engine {
     if (event.kind === "Namespace") pods.lookAtNamespaces();
     timer.request();
   };
-  const patience = new Patience(apply, { ...options, inputs });
+  const patience = new Patience(apply, { ...options, log, inputs });
   return {
     ...reports,
     apply: event => {

@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import winston from "winston";
 import type { OsmLogLevel } from "../api/mesh-config";
+import { CauseBound } from "./log/causes";
 import { jsonLine, redact } from "./log/redact";
 import type { Clock, Log } from "./ports";
 
@@ -14,18 +15,25 @@ export interface RootLog extends Log {
 /** What a log is made of. */
 export interface LogOptions {
   readonly level: OsmLogLevel;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "now" | "setTimeout">;
   /** Default standard output. */
   readonly stream?: Writable;
   /** Component of the root. Default `osm`. */
   readonly component?: string;
 }
 
+/** What says how many lines of a cause were not printed (`leftOut`), in place of them; `like` is their message. */
+const LEFT_OUT = "lines like this were left out";
+
 const LEVELS = { panic: 0, fatal: 1, error: 2, warn: 3, info: 4, debug: 5, trace: 6 } as const;
 
 /**
  * A structured log: one event is one line of JSON with `level`, `time` (RFC 3339), `component` and `message` first,
  * then the fields. Secrets are redacted and control characters escaped at this one place, whoever logs.
+ *
+ * Of lines with the same level, component and message, at most 9 are printed in a second; when it is over one line says how
+ * many were left out (`leftOut`). Those of level `debug` are all printed: they are asked for by name and for a time, to see
+ * each, and what is said there is said of proxies and objects that have been let in.
  */
 export function createLog(options: LogOptions): RootLog {
   const stream = options.stream ?? process.stdout;
@@ -40,9 +48,21 @@ export function createLog(options: LogOptions): RootLog {
     transports: [new winston.transports.Stream({ stream, eol: "\n" })],
   });
   let level = options.level;
-  const write = (severity: "debug" | "info" | "warn" | "error", line: Line): void => {
-    if (logger.silent || LEVELS[severity] > LEVELS[logger.level as keyof typeof LEVELS]) return;
+  const isPrinted = (severity: Severity): boolean =>
+    !logger.silent && LEVELS[severity] <= LEVELS[logger.level as keyof typeof LEVELS];
+  const print = (severity: Severity, line: Line): void => {
     logger.log({ level: severity, message: "", line: render(severity, line, options.clock.now()) });
+  };
+  const bound = new CauseBound<Severity>({
+    clock: options.clock,
+    leftOut: ({ severity, component, message: like }, leftOut) => {
+      if (isPrinted(severity)) print(severity, { component, message: LEFT_OUT, fields: { like, leftOut } });
+    },
+  });
+  const write: Write = (severity, line) => {
+    if (!isPrinted(severity)) return;
+    const { component, message } = line;
+    if (severity === "debug" || bound.admits({ severity, component, message })) print(severity, line);
   };
   return {
     ...componentLog(options.component ?? "osm", write),
@@ -72,7 +92,9 @@ interface Line {
   readonly fields: Readonly<Record<string, unknown>> | undefined;
 }
 
-type Write = (severity: "debug" | "info" | "warn" | "error", line: Line) => void;
+type Severity = "debug" | "info" | "warn" | "error";
+
+type Write = (severity: Severity, line: Line) => void;
 
 function componentLog(component: string, write: Write): Log {
   return {

@@ -1,3 +1,6 @@
+import { contained } from "./contained";
+import type { Log } from "./ports";
+
 /** Label values of one series; names are fixed per metric. */
 export type Labels = Readonly<Record<string, string>>;
 
@@ -33,7 +36,7 @@ export interface Metrics {
   gauge(info: MetricInfo): Gauge;
   /** `buckets`: upper bounds in rising order, without infinity. */
   histogram(info: MetricInfo & { readonly buckets: readonly number[] }): Histogram;
-  /** Called before each scrape, for gauges that are read from elsewhere. */
+  /** Called before each scrape, for gauges that are read from elsewhere. One that throws is logged; the others are read. */
   onCollect(collect: () => void): void;
   /** Prometheus text format 0.0.4. */
   text(): string;
@@ -43,8 +46,8 @@ export interface Metrics {
 const MAX_SERIES = 2_000;
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 
-/** Makes an empty registry. */
-export function createMetrics(): Metrics {
+/** Makes an empty registry; `log` is told of what cannot be read, by default nobody is. */
+export function createMetrics(log?: Pick<Log, "error">): Metrics {
   const families = new Map<string, Family>();
   const collectors: (() => void)[] = [];
   const family = (type: Family["type"], info: MetricInfo): Family => {
@@ -84,7 +87,7 @@ export function createMetrics(): Metrics {
     },
     onCollect: collect => void collectors.push(collect),
     text: () => {
-      for (const collect of collectors) collect();
+      for (const collect of collectors) contained(log, "metrics", collect);
       return [...families.values()].map(made => made.text()).join("");
     },
   };

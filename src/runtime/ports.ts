@@ -14,7 +14,14 @@ export interface AuthenticatedProxy {
 /** The wall clock and timers, as an argument. */
 export interface Clock {
   now(): number;
-  setTimeout(run: () => void, ms: number): { cancel(): void };
+  setTimeout(run: () => void, ms: number): Timer;
+}
+
+/** A timer that was set. */
+export interface Timer {
+  cancel(): void;
+  /** Lets the process end before it, where it would keep it; absent where it never does. */
+  unref?(): void;
 }
 
 /** Structured log; implementations escape control characters and redact secrets. */

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import type { FlowOperations } from "../support/flow-operations";
 import { freePort } from "../support/kube-apiserver";
-import { createNetwork, type Network } from "../support/netns";
+import { createNetwork, type Network, type NetworkPod } from "../support/netns";
 import { startProgram } from "../support/pod-process";
 import { PodTokens } from "../support/pod-tokens";
 import { createWorkshop, type Workshop } from "../support/sidecar";
@@ -198,6 +198,11 @@ export class Stage {
       .filter(({ name }) => proxies === "all" || proxies === name)
       .map(({ ads }) => ads);
     return proxies === "all" ? [...own, this.parts.crowdLink] : own;
+  }
+
+  /** Network namespace of a pod of the run. */
+  place(name: string): NetworkPod {
+    return this.parts.network.pod(name);
   }
 
   sidecar(name: string): ChaosSidecar {

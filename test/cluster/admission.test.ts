@@ -5,10 +5,15 @@ import type { KubeObject } from "../../src/runtime/kube";
 import { KubeError } from "../../src/runtime/kube";
 import { RIGHT_OBJECTS } from "../support/right-objects";
 import type { Written } from "../support/smi-versions";
-import { Mesh, report } from "./support/mesh";
+import { quantile, verdict } from "../support/verdict";
+import { FULL, Mesh, report } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
 
 const POLICY = "policy.openservicemesh.io/v1alpha1";
+/** Objects that are asked about, one after the other; as many again where nobody is asked. */
+const QUESTIONS = FULL ? 2_000 : 200;
+/** The 99th percentile that is aimed at (reliability rule C-02), milliseconds. */
+const BOUND_MS = 50;
 const PLURALS: Readonly<Record<string, string>> = {
   TrafficTarget: "traffictargets",
   IdentityBinding: "identitybindings",
@@ -168,6 +173,43 @@ describe("admission of policies", function () {
     times.sort((a, b) => a - b);
     const at = (share: number): string => (times[Math.floor(times.length * share)] ?? 0).toFixed(1);
     report(`${times.length} right objects of every kind and version; p50 ${at(0.5)} ms, p90 ${at(0.9)} ms`);
+  });
+
+  it(`answers ${QUESTIONS} questions about policies rightly, and soon`, async () => {
+    const cases = [
+      ...REFUSED.map(([, object]) => ({ object, isRight: false })),
+      ...RIGHT_OBJECTS.map(object => ({ object, isRight: true })),
+    ];
+    const [asked, unasked]: [number[], number[]] = [[], []];
+    let wrong = 0;
+    for (let n = 0; n < QUESTIONS; n += 1) {
+      // Refused and right ones in turn.
+      const half = n % 2 === 0 ? REFUSED.length : RIGHT_OBJECTS.length;
+      const next = cases[(Math.floor(n / 2) % half) + (n % 2) * REFUSED.length];
+      if (next === undefined) throw new Error("no case");
+      const start = performance.now();
+      const isTaken = (await refusal(next.object, meshed.name)) === undefined;
+      asked.push(performance.now() - start);
+      if (isTaken !== next.isRight) wrong += 1;
+      const again = performance.now();
+      await refusal(next.object, plain.name);
+      unasked.push(performance.now() - again);
+    }
+    const at = (times: readonly number[], share: number): number => Number(quantile(times, share).toFixed(1));
+    const p99Ms = at(asked, 0.99);
+    report(
+      `where the webhook is not asked: p50 ${at(unasked, 0.5)} ms, p99 ${at(unasked, 0.99)} ms of the same objects`,
+    );
+    verdict("C-02: answers about policy objects, through the API server", wrong === 0 && p99Ms <= BOUND_MS, {
+      count: QUESTIONS,
+      failed: wrong,
+      p50Ms: at(asked, 0.5),
+      p99Ms,
+      longestMs: at(asked, 1),
+      bound: `0 wrong, p99 ${BOUND_MS} ms`,
+    });
+    expect(wrong, "wrong answers").to.equal(0);
+    expect(p99Ms).to.be.below(10 * BOUND_MS);
   });
 
   it("warns whoever applies an object of what it refers to and is not there, and takes it", async () => {

@@ -17,8 +17,9 @@ import {
 } from "../../src/model/mesh-words";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { AdsClient, type StreamEnd } from "../support/ads-client";
+import { quantile, verdict } from "../support/verdict";
 import { deployment, service, serviceAccount, template } from "./support/manifests";
-import { Mesh, report, type PodView } from "./support/mesh";
+import { FULL, Mesh, report, type PodView } from "./support/mesh";
 import { TestNamespace } from "./support/namespace";
 import { forgedToken, tokenFor } from "./support/tokens";
 
@@ -27,6 +28,11 @@ import { forgedToken, tokenFor } from "./support/tokens";
  * wait of 5 s before it.
  */
 const REFUSED_MS = 60_000;
+
+/** Pods that claim to be another one, all at once. */
+const CROWD = FULL ? 100 : 10;
+/** How often the one that they claim to be comes back meanwhile. */
+const COMES_BACK = 3;
 
 interface Tried {
   readonly end: StreamEnd;
@@ -177,6 +183,62 @@ describe("the ADS port of the real control plane", function () {
     const pod = await outside.readyPod("mallory");
     const order = { namespace: outside.name, serviceAccount: "alice", pod };
     await expectRefused("a namespace outside the mesh", await tokenFor(mesh, order));
+  });
+
+  /** A pod like `victim` to everybody who looks at labels, annotations and names of containers. It need not run. */
+  function likeness(name: string, { metadata: { labels, annotations } }: PodView): object {
+    const { spec } = template(name, { program: "client-app", serviceAccount: "alice" }) as unknown as {
+      spec: { containers: object[] };
+    };
+    const containers = spec.containers.map(container => ({ ...container, name: SIDECAR_CONTAINER }));
+    const metadata = { name, labels, annotations };
+    return {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata,
+      spec: { ...spec, containers, schedulerName: "nobody" },
+    };
+  }
+
+  it(`gives nothing to ${CROWD} pods with a victim's own labels and marks at once, and the victim comes back meanwhile`, async () => {
+    // A namespace of its own: where there were a ReplicaSet of these labels, it would take the pods for its own.
+    const crowd = await TestNamespace.create(mesh, "crowd", false);
+    const names = Array.from({ length: CROWD }, (_, index) => `alice-${index}`);
+    await crowd.apply(serviceAccount("alice"), ...names.map(name => likeness(name, alice)));
+    const pods = await crowd.pods();
+    expect(alice.metadata.labels?.[LABEL_PROXY_UUID]).to.be.a("string");
+    expect(pods.map(({ metadata }) => metadata.labels)).to.deep.equal(names.map(() => alice.metadata.labels));
+    const order = { namespace: crowd.name, serviceAccount: "alice" };
+    const tokens = await Promise.all(pods.map(pod => tokenFor(mesh, { ...order, pod })));
+
+    const trying = Promise.all(tokens.map(token => attempt(token)));
+    const back: number[] = [];
+    while (back.length < COMES_BACK) {
+      const began = Date.now();
+      const client = connect(genuine, "alice");
+      client.send({ typeUrl: TYPE_URLS.secret, subscribe: [SDS_SERVICE_CERT, SDS_ROOT_CERT] });
+      expect(await identityGiven(client)).to.contain(uriOf("alice"));
+      expect(client.ended).to.equal(undefined);
+      back.push(Date.now() - began);
+      client.close();
+    }
+    const tried = await trying;
+
+    const isRefused = ({ end, responses }: Tried): boolean =>
+      responses === 0 &&
+      end.code === status.PERMISSION_DENIED &&
+      end.details === "the namespace of the pod does not belong to this mesh";
+    const others = tried.filter(each => !isRefused(each));
+    const took = tried.map(({ ms }) => ms);
+    verdict("I-05: pods with a victim's labels and marks, refused at once", others.length === 0, {
+      count: tried.length,
+      failed: others.length,
+      p50Ms: quantile(took, 0.5),
+      p99Ms: quantile(took, 0.99),
+      longestMs: Math.max(...took),
+      bound: `0 let in; the victim came back ${back.length} times, in ${back.join(", ")} ms`,
+    });
+    expect(others).to.deep.equal([]);
   });
 
   it("is never reached with another account's name on a pod's token, which the API server does not sign", async () => {

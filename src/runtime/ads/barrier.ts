@@ -2,7 +2,8 @@ import { answersItsPorts, gainsPorts, sharesTheSame, withShared } from "../../xd
 import type { DiffCache } from "../../xds/diff";
 import type { Snapshot } from "../../xds/resource";
 import type { StreamState } from "../../xds/stream";
-import type { Clock } from "../ports";
+import { contained } from "../contained";
+import type { Clock, Log } from "../ports";
 import { Alarm } from "./alarm";
 
 /** Clients wait at most this long for the servers of new ports, milliseconds. */
@@ -17,6 +18,8 @@ interface BarrierOptions<S> {
   readonly deliver: (stream: S, snapshot: Snapshot) => void;
   /** Runs something when all that changes now has been delivered. */
   readonly soon: (run: () => void) => void;
+  /** Told of what cannot be delivered; default: nobody. */
+  readonly log?: Log;
 }
 
 interface Told {
@@ -83,8 +86,10 @@ export class Barrier<S> {
     const due = [...this.due];
     this.due.clear();
     for (const stream of due) {
-      const told = this.told.get(stream);
-      if (told !== undefined && gainsPorts(told.snapshot, told.wanted)) this.await(stream);
+      this.each(() => {
+        const told = this.told.get(stream);
+        if (told !== undefined && gainsPorts(told.snapshot, told.wanted)) this.await(stream);
+      });
     }
     const [first, others] = [new Set<S>(), new Set<S>()];
     for (const stream of due) (this.gaining.has(stream) ? first : others).add(stream);
@@ -99,7 +104,18 @@ export class Barrier<S> {
     this.gaining.add(stream);
   }
 
+  /** What goes wrong with one stream must not keep its configuration from the others. */
+  private each(run: () => void): void {
+    contained(this.options.log, "configuration of a stream", run);
+  }
+
   private tell(stream: S): void {
+    this.each(() => {
+      this.hand(stream);
+    });
+  }
+
+  private hand(stream: S): void {
     const told = this.told.get(stream);
     if (told === undefined) return;
     const { snapshot, wanted } = told;

@@ -4,7 +4,8 @@ import { objectRefKey, type ObjectRef } from "../../model/object-ref";
 import type { DiffCache } from "../../xds/diff";
 import { isSynced, standingOf, type TypeStanding } from "../../xds/ledger";
 import type { StreamState } from "../../xds/stream";
-import type { AuthenticatedProxy } from "../ports";
+import { contained } from "../contained";
+import type { AuthenticatedProxy, Log } from "../ports";
 
 /** One connected proxy. */
 export interface ProxyStanding {
@@ -77,6 +78,7 @@ export class StreamLedger implements Ledger {
     private readonly streams: () => Iterable<LedgerStream>,
     readonly diffs: DiffCache,
     private readonly defer: (run: () => void) => void,
+    private readonly log: Log,
   ) {}
 
   /** Something may have changed. */
@@ -85,7 +87,7 @@ export class StreamLedger implements Ledger {
     this.announced = true;
     this.defer(() => {
       this.announced = false;
-      for (const listener of [...this.listeners]) listener();
+      for (const listener of [...this.listeners]) contained(this.log, "streams have moved", listener);
     });
   }
 

@@ -1,4 +1,6 @@
 import type { TypeUrl } from "../../xds/resource";
+import { contained } from "../contained";
+import type { Log } from "../ports";
 
 /** Who counts what happens on the delta streams of a replica. Times in milliseconds. */
 export interface AdsObserver {
@@ -8,6 +10,35 @@ export interface AdsObserver {
   answered(type: TypeUrl, taken: boolean, ms: number): void;
   /** A proxy holds everything that follows from news of an object of this kind. */
   converged(kind: string, ms: number): void;
+}
+
+/** The same observer; what it throws is logged, and no stream ends for it. */
+export function containedObserver(observer: AdsObserver, log: Log): AdsObserver {
+  const tell = (run: () => void): void => {
+    contained(log, "observer of streams", run);
+  };
+  return {
+    requested: type => {
+      tell(() => {
+        observer.requested(type);
+      });
+    },
+    sent: type => {
+      tell(() => {
+        observer.sent(type);
+      });
+    },
+    answered: (type, taken, ms) => {
+      tell(() => {
+        observer.answered(type, taken, ms);
+      });
+    },
+    converged: (kind, ms) => {
+      tell(() => {
+        observer.converged(kind, ms);
+      });
+    },
+  };
 }
 
 /** Kinds of objects that there is news of, with when the first of it came, epoch milliseconds. */

@@ -20,6 +20,11 @@ const FAILURE_CODES = {
   unavailable: status.UNAVAILABLE,
 } as const;
 
+/** Whether a stream was refused on purpose; anything else is a fault of ours, of which the proxy is told nothing. */
+export function isRefusal(error: unknown): error is AuthenticationError | StreamRefused {
+  return error instanceof AuthenticationError || error instanceof StreamRefused;
+}
+
 /** What a stream that failed with this error is answered. */
 export function refusalOf(error: unknown): { readonly code: status; readonly details: string } {
   if (error instanceof AuthenticationError)

@@ -13,16 +13,18 @@ import type {
   Log,
   PodDirectory,
   SecretSource,
+  Subscription,
 } from "../ports";
+import { contained } from "../contained";
 import { Barrier } from "./barrier";
 import { listen, type Listener } from "./connections";
 import type { ServingMaterial } from "./credentials";
 import { Entrance, type EntranceOptions } from "./entrance";
 import { StreamLedger, type Ledger, type LedgerStream } from "./ledger";
 import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
-import { Convergence, type AdsObserver, type News } from "./observer";
+import { containedObserver, Convergence, type AdsObserver, type News } from "./observer";
 import { DeltaProtocol, SotwProtocol, type OnRejection } from "./protocols";
-import { refusalOf, StreamRefused } from "./refusal";
+import { isRefusal, refusalOf, StreamRefused } from "./refusal";
 import { AGGREGATED_DISCOVERY, type ByteStream } from "./service";
 import { Session, type Protocol } from "./session";
 
@@ -106,6 +108,8 @@ class RunningServer implements AdsServer {
   private readonly deltas = new Map<Session, DeltaProtocol>();
   private readonly calls = new WeakMap<Session, ByteStream>();
   private readonly byPod = new Map<string, Set<Session>>();
+  /** Streams whose proof is a token. */
+  private readonly byToken = new WeakSet<ByteStream>();
   private readonly barrier: Barrier<Session>;
   /** Of streams that are kept from something, so that who counts them sees the same object until something changes. */
   private readonly measured = new WeakMap<
@@ -142,6 +146,7 @@ class RunningServer implements AdsServer {
       () => this.ledgerStreams(),
       this.diffs,
       run => setImmediate(run),
+      options.log,
     );
     this.barrier = new Barrier({
       clock: options.clock,
@@ -151,6 +156,7 @@ class RunningServer implements AdsServer {
         session.deliver(snapshot);
       },
       soon: queueMicrotask,
+      log: options.log,
     });
     options.pods.onGone(uid => {
       this.known.delete(uid);
@@ -200,7 +206,7 @@ class RunningServer implements AdsServer {
   }
 
   observe(observer: AdsObserver): void {
-    this.observer = observer;
+    this.observer = containedObserver(observer, this.options.log);
   }
 
   async drain(graceMs: number): Promise<void> {
@@ -231,7 +237,7 @@ class RunningServer implements AdsServer {
   private async open(call: ByteStream, kind: "delta" | "sotw"): Promise<void> {
     const client = { gone: false };
     call.once("cancelled", () => (client.gone = true));
-    const evidence = evidenceOf(call);
+    const evidence = this.takeEvidence(call);
     this.entrance.handshakes.believed(call.getPeer());
     try {
       const proxy = await this.options.authenticator.authenticate(evidence);
@@ -242,10 +248,21 @@ class RunningServer implements AdsServer {
       const refusal = refusalOf(error);
       const code = status[refusal.code];
       this.refusedStreams[code] = (this.refusedStreams[code] ?? 0) + 1;
-      this.options.log.warn("refused an ADS stream", { peer: call.getPeer(), reason: refusal.details });
+      const { log } = this.options;
+      const peer = call.getPeer();
+      log.warn("refused an ADS stream", { peer, reason: refusal.details });
+      if (!isRefusal(error)) log.error("an ADS stream could not be opened", { peer, error: String(error) });
       if (!client.gone) call.emit("error", refusal);
-      if (evidence.bearerToken === undefined) this.hangUp(call);
+      if (!this.byToken.has(call)) this.hangUp(call);
     }
+  }
+
+  /** The token goes with its check: it must not stay in memory for as long as the stream lasts. */
+  private takeEvidence(call: ByteStream): Parameters<Authenticator["authenticate"]>[0] {
+    const bearerToken = tokenOf(call);
+    call.metadata.remove("authorization");
+    if (bearerToken !== undefined) this.byToken.add(call);
+    return { bearerToken, clientCertificate: certificateOf(call), remoteAddress: call.getPeer() };
   }
 
   /**
@@ -314,7 +331,7 @@ class RunningServer implements AdsServer {
       onEnd: ours => {
         this.forget(session);
         if (ours) this.cutIfUnread(call);
-        if (ours && evidenceOf(call).bearerToken === undefined) this.hangUp(call);
+        if (ours && !this.byToken.has(call)) this.hangUp(call);
       },
     });
     this.sessions.add(session);
@@ -325,19 +342,22 @@ class RunningServer implements AdsServer {
     if (this.known.has(proxy.podUid)) this.totals.reconnects += 1;
     this.known.add(proxy.podUid);
     log.debug("an ADS stream opened", fields);
-    session.start(() => [
-      this.options.secrets.subscribe(proxy.identity, secrets => {
-        session.deliverSecrets(secrets);
-      }),
-      this.options.config.subscribe(proxy, snapshot => {
-        if (kind === "delta") this.convergence.begin(session, this.options.news?.() ?? NO_NEWS);
-        this.barrier.take(session, snapshot);
-      }),
-    ]);
+    session.start(() => this.subscriptionsOf(session, kind));
     // The pod may have gone while its proof was being checked.
     if (this.options.pods.byUid(proxy.podUid) === undefined) {
       session.end(status.PERMISSION_DENIED, "the pod is gone");
     }
+  }
+
+  private *subscriptionsOf(session: Session, kind: "delta" | "sotw"): Generator<Subscription> {
+    const { secrets, config, news } = this.options;
+    yield secrets.subscribe(session.proxy.identity, set => {
+      session.deliverSecrets(set);
+    });
+    yield config.subscribe(session.proxy, snapshot => {
+      if (kind === "delta") this.convergence.begin(session, news?.() ?? NO_NEWS);
+      this.barrier.take(session, snapshot);
+    });
   }
 
   private tellConvergence(session: Session): void {
@@ -375,13 +395,20 @@ class RunningServer implements AdsServer {
   }
 
   private sweep(): void {
-    const now = this.options.clock.now();
-    for (const session of [...this.sessions]) session.sweep(now);
-    this.shakeHandsAnew();
-    for (const [uid, bucket] of this.openings) if (bucket.isFull(now)) this.openings.delete(uid);
-    this.sweeper = this.options.clock.setTimeout(() => {
+    const { clock, log } = this.options;
+    // First: whatever comes of this look, there is a next one.
+    this.sweeper = clock.setTimeout(() => {
       this.sweep();
     }, SWEEP_MS);
+    const now = clock.now();
+    for (const session of [...this.sessions]) {
+      const look = (): void => {
+        session.sweep(now);
+      };
+      contained(log, "sweep of a stream", look, { pod: session.proxy.podName });
+    }
+    this.shakeHandsAnew();
+    for (const [uid, bucket] of this.openings) if (bucket.isFull(now)) this.openings.delete(uid);
   }
 
   /** Connections that were shown another root are closed, a few at a time: their proxies come again at once. */
@@ -401,10 +428,7 @@ class RunningServer implements AdsServer {
   private rootOf(session: Session): string | null {
     const call = this.calls.get(session);
     if (call === undefined) return null;
-    return this.entrance.rootOf(call, () => {
-      const { bearerToken, clientCertificate } = evidenceOf(call);
-      return bearerToken === undefined ? clientCertificate : undefined;
-    });
+    return this.entrance.rootOf(call, () => (this.byToken.has(call) ? undefined : certificateOf(call)));
   }
 
   private *ledgerStreams(): Generator<LedgerStream> {
@@ -427,12 +451,11 @@ class RunningServer implements AdsServer {
   }
 }
 
-function evidenceOf(call: ByteStream): Parameters<Authenticator["authenticate"]>[0] {
+function tokenOf(call: ByteStream): string | undefined {
   const [authorization] = call.metadata.get("authorization");
-  const [, token] = /^Bearer +([^\s]+)$/i.exec(typeof authorization === "string" ? authorization : "") ?? [];
-  return {
-    bearerToken: token,
-    clientCertificate: call.getAuthContext().sslPeerCertificate?.raw,
-    remoteAddress: call.getPeer(),
-  };
+  return /^Bearer +([^\s]+)$/i.exec(typeof authorization === "string" ? authorization : "")?.[1];
+}
+
+function certificateOf(call: ByteStream): Uint8Array | undefined {
+  return call.getAuthContext().sslPeerCertificate?.raw;
 }

@@ -82,8 +82,11 @@ export class Session {
     return this.ended;
   }
 
-  /** Starts reading. `subscribe` is told where configuration and secrets are to be delivered. */
-  start(subscribe: (session: Session) => readonly Subscription[]): void {
+  /**
+   * Starts reading. `subscribe` is told where configuration and secrets are to be delivered, and gives one subscription after the
+   * other, so that those before one that fails are closed with the stream.
+   */
+  start(subscribe: (session: Session) => Iterable<Subscription>): void {
     const { call } = this.context;
     call.on("data", (bytes: Buffer) => {
       this.onData(bytes);
@@ -94,7 +97,11 @@ export class Session {
     call.on("cancelled", () => {
       this.close(false);
     });
-    for (const subscription of subscribe(this)) this.subscriptions.push(subscription);
+    try {
+      for (const subscription of subscribe(this)) this.subscriptions.push(subscription);
+    } catch (error) {
+      this.failed(error);
+    }
     // A subscription may have ended the stream in its first delivery.
     if (this.ended) this.unsubscribe();
   }
@@ -145,11 +152,14 @@ export class Session {
   }
 
   private refresh(): void {
-    if (this.ended || this.snapshot === undefined || this.secrets === undefined) return;
+    const { snapshot, secrets } = this;
+    if (snapshot === undefined || secrets === undefined) return;
     const { clock, protocol } = this.context;
-    const now = clock.now();
-    const merged = new Map(this.snapshot).set(TYPE_URLS.secret, protocol.secretsFor(this.secrets, now));
-    this.step(() => protocol.onSnapshot(merged, now));
+    this.step(() => {
+      const now = clock.now();
+      const merged = new Map(snapshot).set(TYPE_URLS.secret, protocol.secretsFor(secrets, now));
+      return protocol.onSnapshot(merged, now);
+    });
   }
 
   private onData(bytes: Buffer): void {
@@ -178,21 +188,27 @@ export class Session {
 
   private step(run: () => readonly Uint8Array[]): void {
     if (this.ended) return;
-    const { log, call, protocol } = this.context;
+    const { call, protocol } = this.context;
     try {
       for (const response of run()) {
         this.bytesSent += response.length;
         this.responsesSent += 1;
         call.write(response);
       }
+      this.tick.set(protocol.wakeAt);
+      this.refreshing.set(protocol.refreshAt);
+      this.context.onStep();
     } catch (error) {
-      const violation = error instanceof ProtocolViolation ? error : undefined;
-      if (violation === undefined) log.error("an ADS stream failed", { error: String(error) });
-      this.end(violation?.code ?? status.INTERNAL, violation?.message ?? "internal error");
-      return;
+      this.failed(error);
     }
-    this.tick.set(protocol.wakeAt);
-    this.refreshing.set(protocol.refreshAt);
-    this.context.onStep();
+  }
+
+  /** What goes wrong on a stream costs that stream. */
+  private failed(error: unknown): void {
+    const { log, proxy } = this.context;
+    const violation = error instanceof ProtocolViolation ? error : undefined;
+    if (violation === undefined)
+      log.error("an ADS stream failed", { pod: proxy.podName, error: String(error) });
+    this.end(violation?.code ?? status.INTERNAL, violation?.message ?? "internal error");
   }
 }

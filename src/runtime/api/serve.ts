@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Lifetime } from "../../certificate/plan";
 import { ADS_SAN } from "../../model/mesh-words";
 import { TokenBucket } from "../ads/limits";
+import { contained } from "../contained";
 import type { IssuedPair } from "../issuers/issuer";
 import { redact } from "../log/redact";
 import type { Clock, Log } from "../ports";
@@ -63,7 +64,10 @@ export async function serveApi(options: ApiServerOptions): Promise<{ readonly po
     { ...context(first), minVersion: "TLSv1.3", ...timeouts },
     (request, response) => {
       void answered(request, response).then(answer => {
-        send(response, answer);
+        const sent = contained(log, "answer of the read-only API", () => {
+          send(response, answer);
+        });
+        if (!sent) response.destroy();
       });
     },
   );

@@ -151,6 +151,7 @@ export async function openLedgers(options: LedgerOptions): Promise<Ledgers> {
           given: () => ({ ...serving.secrets.given(), domains: domains(), own: ownOf(options.authority) }),
           domains,
           clock,
+          log: options.log,
           ...(options.version === undefined ? {} : { version: options.version }),
         });
   const changed = (): void => own?.givenChanged();

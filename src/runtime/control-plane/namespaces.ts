@@ -2,6 +2,7 @@ import { LABEL_MONITORED_BY } from "../../model/mesh-words";
 import type { NamespaceFacts } from "../../install/namespace-facts";
 import { namespaceFacts } from "../../install/namespace-facts";
 import type { InstallSettings } from "../../install/names";
+import { createListeners } from "../engine/listeners";
 import { startInformer } from "../kube/informer";
 import type { KeeperOptions } from "../ownership";
 
@@ -22,11 +23,11 @@ export interface Namespaces {
 
 /** Follows all namespaces. */
 export function followNamespaces(settings: InstallSettings, options: KeeperOptions): Namespaces {
-  const listeners = new Set<(name: string) => void>();
+  const listeners = createListeners<string>(options.log, "namespace");
   const waiting = new Map<string, Set<() => void>>();
   const known = new Set<string>();
   const changed = (name: string): void => {
-    for (const listener of listeners) listener(name);
+    listeners.notify(name);
     for (const wake of waiting.get(name) ?? []) wake();
   };
   const informer = startInformer<NamespaceFacts>({

@@ -4,7 +4,8 @@ import type { ProxyProgress } from "../../status/conditions";
 import type { Engine } from "../engine";
 import type { ChangedObjects, Fleet } from "../ledger/fleet";
 import { progressOf } from "../ledger/sum";
-import type { Clock, Subscription } from "../ports";
+import { contained } from "../contained";
+import type { Clock, Log, Subscription } from "../ports";
 import type { StatusSubject } from "../status/writer";
 
 /** What progress is counted from. */
@@ -12,6 +13,7 @@ export interface ProgressOptions {
   readonly engine: Engine;
   readonly fleet: Fleet;
   readonly clock: Clock;
+  readonly log: Log;
   /** Called with an object whose progress is worth writing. */
   readonly touch: (subject: StatusSubject) => void;
 }
@@ -47,7 +49,7 @@ export function subjectOfKey(key: string): StatusSubject | undefined {
 
 /** Follows the counts of all objects and asks for a look at those whose outcome changed. */
 export function followProgress(options: ProgressOptions): Progress {
-  const { engine, fleet, clock, touch } = options;
+  const { engine, fleet, clock, log, touch } = options;
   const outcomes = new Map<string, { readonly outcome: string; readonly counts: string }>();
   const recount = new Set<string>();
   let timer: { cancel(): void } | undefined;
@@ -84,8 +86,7 @@ export function followProgress(options: ProgressOptions): Progress {
     recount.clear();
   };
   const soon = gather(clock, changed => {
-    for (const key of changed === "all" ? [...engine.generations().keys(), ...outcomes.keys()] : changed)
-      look(key);
+    lookAtEach(changed === "all" ? [...engine.generations().keys(), ...outcomes.keys()] : changed, look, log);
   });
   const subscriptions: readonly Subscription[] = [
     fleet.onChange(changed => {
@@ -106,6 +107,16 @@ export function followProgress(options: ProgressOptions): Progress {
       for (const subscription of subscriptions) subscription.close();
     },
   };
+}
+
+/** An object that cannot be counted must not keep the others from being told. */
+function lookAtEach(keys: Iterable<string>, look: (key: string) => void, log: Log): void {
+  for (const key of keys) {
+    const own = (): void => {
+      look(key);
+    };
+    contained(log, "count of an object's proxies", own, { object: key });
+  }
 }
 
 /** What decides on the condition; counts alone do not, while all or not all are programmed. */

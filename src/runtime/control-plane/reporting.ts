@@ -130,7 +130,7 @@ function tellRefusal(events: EventWriter, row: RefusedRow): void {
 
 /** Starts reporting. */
 export function startReporting(options: ReportingOptions): Reporting {
-  const { engine, settings, fleet, clock } = options;
+  const { engine, settings, fleet, clock, log } = options;
   // The API refuses an event whose reporter has no name.
   const instance = settings.podName === "" ? "outside-the-cluster" : settings.podName;
   const events = createEventWriter({ ...options, instance });
@@ -140,7 +140,7 @@ export function startReporting(options: ReportingOptions): Reporting {
   const touch = (subject: StatusSubject): void => {
     if (triggered.has(subjectKey(subject))) status.touch(subject);
   };
-  const progress = fleet && followProgress({ engine, fleet, clock, touch });
+  const progress = fleet && followProgress({ engine, fleet, clock, log, touch });
   const refusals = fleet?.onRefusal(row => {
     tellRefusal(events, row);
   });

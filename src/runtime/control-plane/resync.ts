@@ -27,8 +27,8 @@ export function startResync(options: ResyncOptions): { stop(): void } {
     if (!isResyncInterval(ms)) return;
     const wait = first ? ms * (0.5 + random() / 2) : ms;
     timer = clock.setTimeout(() => {
-      informers.relist();
       schedule(false);
+      informers.relist();
     }, wait);
   };
   let interval = engine.meshConfig().sidecar.configResyncInterval;

@@ -6,6 +6,7 @@ import {
   type RotationStep,
 } from "../../certificate/root-rotation";
 import { wantedRoots } from "../../certificate/wanted-roots";
+import { contained } from "../contained";
 import type { OpenIssuer } from "../issuers/issuer";
 import { startInformer, type Informer } from "../kube/informer";
 import type { KeeperOptions } from "../ownership";
@@ -216,7 +217,11 @@ export class RootKeeper {
 
   private tell(view: RootView): void {
     this.last = view;
-    for (const listener of [...this.listeners]) listener(view);
+    for (const listener of [...this.listeners]) {
+      contained(this.options.log, "the rotation has moved", () => {
+        listener(view);
+      });
+    }
   }
 }
 

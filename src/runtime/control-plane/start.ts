@@ -9,6 +9,7 @@ import type { Api } from "../api/start";
 import { startApi } from "../api/start";
 import type { OpenIssuer } from "../issuers/issuer";
 import { createOpenIssuer } from "../issuers/open";
+import { containedClock } from "../contained";
 import type { KubeClient } from "../kube";
 import { earliestEnd, readCertificates } from "../issuers/chain";
 import { fleetTrust } from "../ledger/trust";
@@ -143,7 +144,8 @@ async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation>
 }
 
 /** Starts everything a role needs, each step within its time; resolves when this process is ready to serve. */
-export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+export async function startControlPlane(given: ControlPlaneOptions): Promise<ControlPlane> {
+  const options = { ...given, clock: containedClock(given.clock, given.log) };
   const { kube, settings, clock, log, env } = options;
   const run: Step = (name, work) => step(name, work, { clock, log, ms: STEP_MS });
   const foundation = await lay(options, run);
@@ -165,7 +167,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     : undefined;
   const { engine } = world;
   const ledgers = await run("ledger", () => openLedgers({ ...options, ...foundation, engine, serving }));
-  const metrics = createMetrics();
+  const metrics = createMetrics(log);
   observeFleet(metrics, ledgers.fleet, engine);
   const shown = { ...options, world, serving, metrics };
   const endpoints = await run("HTTP endpoints", () => openEndpoints(shown));

@@ -7,6 +7,7 @@ import type { TrustDomain } from "../../model/identity";
 import { MESH_CONFIG_NAME } from "../../model/mesh-words";
 import type { Engine, EngineEvent } from "../engine";
 import { createEngine, LINGER_MS, PATIENCE_MS } from "../engine";
+import { createListeners } from "../engine/listeners";
 import { KEEP_MS } from "../held";
 import type { Informers } from "../kube/informers";
 import { startInformers } from "../kube/informers";
@@ -57,14 +58,14 @@ export function startWorld(
     compiled: { value: initial, diagnostics: [] },
   });
   const projectors = createProjectors(meshName);
-  const listeners: ((event: EngineEvent) => void)[] = [];
+  const listeners = createListeners<EngineEvent>(options.log, "event of the API server");
   const informers = startInformers({
     ...options,
     projectors: Object.values(projectors),
     only: { MeshConfig: { namespace: osmNamespace, name: MESH_CONFIG_NAME } },
     apply: event => {
       engine.apply(event);
-      for (const listener of listeners) listener(event);
+      listeners.notify(event);
     },
   });
   const resync = startResync({ ...options, engine, informers });
@@ -79,7 +80,7 @@ export function startWorld(
       return candidate === undefined ? [] : engine.foresee(candidate);
     },
     onEvent: next => {
-      listeners.push(next);
+      listeners.add(next);
     },
     stop: () => {
       resync.stop();

@@ -12,6 +12,7 @@ import { bySubject } from "../../policy/findings";
 import { createPolicy, PARTS } from "../../policy/policy";
 import type { Leaf } from "../../policy/types";
 import type { Snapshot } from "../../xds/resource";
+import type { Log } from "../ports";
 import type { InputWriter } from "./inputs";
 import { createInputWriter } from "./inputs";
 import type { Encode } from "./snapshots";
@@ -41,8 +42,8 @@ export interface Compiler {
   readonly descriptionAt: Family<string, PolicyDescription | undefined>;
 }
 
-/** Joins the stages over empty inputs. */
-export function createCompiler(settings: InputSettings, encode: Encode): Compiler {
+/** Joins the stages over empty inputs; `log` is told of what cannot be computed, by default nobody is. */
+export function createCompiler(settings: InputSettings, encode: Encode, log?: Log): Compiler {
   const graph = createGraph();
   const inputs = createInputs(graph, settings);
   const catalog = createCatalog(inputs);
@@ -52,7 +53,7 @@ export function createCompiler(settings: InputSettings, encode: Encode): Compile
     inputs,
     catalog,
     writer,
-    snapshot: createSnapshots(graph, policy, encode),
+    snapshot: createSnapshots(graph, policy, encode, log),
     findings: graph.derive<DiagnosticMap>(
       "findings",
       read =>

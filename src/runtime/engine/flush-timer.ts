@@ -1,4 +1,5 @@
-import type { Clock } from "../ports";
+import { contained } from "../contained";
+import type { Clock, Log } from "../ports";
 
 /** Longest pause between two flushes under a storm of events, milliseconds. */
 const LONGEST_PAUSE = 50;
@@ -17,13 +18,15 @@ export interface FlushTimerOptions {
   /** Runs something at the end of this turn of the event loop. */
   readonly soon: (run: () => void) => void;
   readonly flush: () => void;
+  /** Told of what the flush throws; default: nobody. */
+  readonly log?: Log;
 }
 
 /**
  * One flush per turn, without a fixed wait. A flush that took long is followed by a pause as long as itself, at most
  * {@link LONGEST_PAUSE}: a storm of events then takes half of the processor, and its events meet in one flush.
  */
-export function createFlushTimer({ clock, soon, flush }: FlushTimerOptions): FlushTimer {
+export function createFlushTimer({ clock, soon, flush, log }: FlushTimerOptions): FlushTimer {
   let wanted = false;
   let scheduled = false;
   let notBefore = 0;
@@ -33,12 +36,9 @@ export function createFlushTimer({ clock, soon, flush }: FlushTimerOptions): Flu
     if (!wanted) return;
     wanted = false;
     const start = clock.now();
-    try {
-      flush();
-    } finally {
-      const end = clock.now();
-      notBefore = end + Math.min(LONGEST_PAUSE, end - start);
-    }
+    contained(log, "flush", flush);
+    const end = clock.now();
+    notBefore = end + Math.min(LONGEST_PAUSE, end - start);
   };
 
   return {

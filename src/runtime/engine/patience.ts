@@ -1,6 +1,7 @@
 import { isCandidate, type Inputs } from "../../catalog/inputs";
 import type { MeshService } from "../../model/workload";
-import type { Clock } from "../ports";
+import { contained } from "../contained";
+import type { Clock, Log } from "../ports";
 import type { EngineEvent } from "./events";
 
 /**
@@ -20,6 +21,7 @@ interface Waiting {
 interface PatienceOptions {
   readonly inputs: Pick<Inputs, "graph" | "services" | "slices">;
   readonly clock: Clock;
+  readonly log: Log;
   /** 0: nothing waits. */
   readonly patienceMs?: number | undefined;
 }
@@ -94,7 +96,11 @@ export class Patience {
 
   private release(key: string): void {
     const event = this.drop(key);
-    if (event !== undefined) this.take(event);
+    if (event === undefined) return;
+    const taken = (): void => {
+      this.take(event);
+    };
+    contained(this.options.log, "a Service that has waited", taken, { object: key });
   }
 
   private drop(key: string): ServiceEvent | undefined {

@@ -1,5 +1,6 @@
 import type { MeshPod } from "../../model/workload";
-import type { LivePod, PodDirectory } from "../ports";
+import { contained } from "../contained";
+import type { LivePod, Log, PodDirectory } from "../ports";
 import type { EngineEventOf } from "./events";
 
 /** Kinds behind which a proxy stands. */
@@ -73,7 +74,7 @@ function createExpectations(isMeshed: (namespace: string) => boolean): Expectati
 }
 
 /** An empty register; `isMeshed` says whether a namespace belongs to the mesh now. */
-export function createPodRegister(isMeshed: (namespace: string) => boolean): PodRegister {
+export function createPodRegister(isMeshed: (namespace: string) => boolean, log: Log): PodRegister {
   const byKey = new Map<string, LivePod>();
   const byUid = new Map<string, LivePod>();
   const expectations = createExpectations(isMeshed);
@@ -86,7 +87,16 @@ export function createPodRegister(isMeshed: (namespace: string) => boolean): Pod
       byKey.delete(key);
       expectations.put(before.uid, undefined);
       if (byUid.get(before.uid) === before) byUid.delete(before.uid);
-      for (const listener of listeners) listener(before.uid);
+      for (const listener of listeners) {
+        contained(
+          log,
+          "a pod is gone",
+          () => {
+            listener(before.uid);
+          },
+          { pod: `${before.namespace}/${before.name}` },
+        );
+      }
     }
     if (after === undefined) return;
     byKey.set(key, after);

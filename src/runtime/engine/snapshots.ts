@@ -7,6 +7,7 @@ import { partOf, shownKey } from "../../policy/policy";
 import type { Leaf } from "../../policy/types";
 import type { EncodedResource, Layer, ResourceSet, Snapshot } from "../../xds/resource";
 import { resourceSet, TYPE_URLS } from "../../xds/resource";
+import type { Log } from "../ports";
 
 /** Makes bytes of a leaf; undefined when it cannot (a fault of ours, reported by the encoder's owner). */
 export type Encode = (leaf: Leaf) => EncodedResource | undefined;
@@ -44,14 +45,22 @@ function createEncoder(graph: Graph, encode: Encode): EncodeAll {
 /** What a view shows, one layer per part. */
 function createViewLayers(
   graph: Graph,
-  policy: Policy,
-  encodeAll: EncodeAll,
+  {
+    policy,
+    encodeAll,
+    log,
+  }: { readonly policy: Policy; readonly encodeAll: EncodeAll; readonly log: Log | undefined },
 ): Family<{ readonly view: View; readonly part: Part }, Layer> {
   const encodedFamily = (label: string, leaves: Family<Shown, readonly Leaf[]>) =>
     graph.family<Shown, readonly EncodedResource[]>({
       label: `encoded.${label}`,
       keyOf: shownKey,
       compute: (read, shown) => encodeAll(read, read(leaves(shown))),
+      // A fault of ours costs what is shown of this one; it stays as it was.
+      rescue: (error, shown, last) => {
+        log?.error("not compiled, it stays as it was", { of: shownKey(shown), part: label, error });
+        return last ?? [];
+      },
       equals: sameElements,
     });
   const ofPod = encodedFamily("pod", policy.ofPod);
@@ -77,9 +86,14 @@ function createViewLayers(
  * Snapshots by node group, made of shared parts: each leaf is encoded once whoever uses it (its cell is keyed by the
  * leaf's content), a view's resources of one type are one layer for all groups that see the view.
  */
-export function createSnapshots(graph: Graph, policy: Policy, encode: Encode): Family<NodeGroup, Snapshot> {
+export function createSnapshots(
+  graph: Graph,
+  policy: Policy,
+  encode: Encode,
+  log?: Log,
+): Family<NodeGroup, Snapshot> {
   const encodeAll = createEncoder(graph, encode);
-  const viewLayer = createViewLayers(graph, policy, encodeAll);
+  const viewLayer = createViewLayers(graph, { policy, encodeAll, log });
   const ownLayer = graph.family<{ group: NodeGroup; part: Part }, Layer>({
     label: "ownLayer",
     keyOf: ({ group, part }) => `${part}|${nodeGroupKey(group)}`,

@@ -106,7 +106,11 @@ class InformerLoop<V> implements Informer<V> {
         this.report(change);
       },
       (key, error) => {
-        options.log.error("an object could not be read", { kind: this.kind, key, error: String(error) });
+        options.log.error("an object could not be read", {
+          kind: this.kind,
+          object: key,
+          error: String(error),
+        });
       },
     );
   }
@@ -320,7 +324,11 @@ class InformerLoop<V> implements Informer<V> {
     } catch (error) {
       // Our own bug in a reader: it costs this change, never the informer and with it everything else.
       const key = change.type === "reset" ? "" : change.key;
-      this.options.log.error("a reader of changes failed", { kind: this.kind, key, error: String(error) });
+      this.options.log.error("a reader of changes failed", {
+        kind: this.kind,
+        object: key,
+        error: String(error),
+      });
     }
   }
 

@@ -110,7 +110,7 @@ export class WatchState<V> {
     if (target === undefined) throw new Error("page outside of a list");
     for (const object of items) {
       const key = this.keyOf(object);
-      target.set(key, this.entryOf(key, object));
+      if (key !== undefined) target.set(key, this.entryOf(key, object));
     }
   }
 
@@ -171,6 +171,7 @@ export class WatchState<V> {
     const version = object.metadata.resourceVersion ?? "";
     if (compareVersions(version, this.version) <= 0) return "stale";
     const key = this.keyOf(object);
+    if (key === undefined) return this.unnamed(version);
     const old = this.entries.get(key);
     const entry = this.entryOf(key, object);
     this.version = version;
@@ -191,6 +192,7 @@ export class WatchState<V> {
   private remove(object: KubeObject): Outcome {
     const version = object.metadata.resourceVersion ?? "";
     const key = this.keyOf(object);
+    if (key === undefined) return this.unnamed(version);
     const old = this.entries.get(key);
     if (old !== undefined && compareVersions(version, old.version) < 0) return "stale";
     this.advance(version);
@@ -205,8 +207,20 @@ export class WatchState<V> {
     if (compareVersions(version, this.version) > 0) this.version = version;
   }
 
-  private keyOf(object: KubeObject): string {
-    return this.projection.key?.(object) ?? objectKey(object);
+  /** undefined: it cannot be told which object it is. */
+  private keyOf(object: KubeObject): string | undefined {
+    try {
+      return this.projection.key?.(object) ?? objectKey(object);
+    } catch (error) {
+      this.onFault("", error);
+      return undefined;
+    }
+  }
+
+  /** The object is passed over, and what comes after it is not. */
+  private unnamed(version: string): Outcome {
+    this.advance(version);
+    return "unchanged";
   }
 
   private entryOf(key: string, object: KubeObject): Entry<V> {

@@ -1,3 +1,4 @@
+import { contained } from "../contained";
 import { Backoff } from "../kube/backoff";
 import type { Clock, LivePod, Log, Subscription } from "../ports";
 import { ReceivedRows, type LedgerMessage, type RefusedRow, type ReplicaRows } from "./rows";
@@ -113,7 +114,11 @@ export class Fleet {
 
   private changed(objects: ChangedObjects): void {
     if (objects === "all") this.absent = undefined;
-    for (const listener of [...this.changes]) listener(objects);
+    for (const listener of [...this.changes]) {
+      contained(this.options.log, "counts have changed", () => {
+        listener(objects);
+      });
+    }
   }
 
   private add(replica: Replica): void {
@@ -131,14 +136,22 @@ export class Fleet {
   private open(link: Link): void {
     const rows = new ReceivedRows();
     link.retry = undefined;
-    link.connection = this.options.connect(link.replica, {
-      onMessage: message => {
-        this.take(link, rows, message);
-      },
-      onEnd: reason => {
-        this.lost(link, reason);
-      },
-    });
+    try {
+      link.connection = this.options.connect(link.replica, {
+        onMessage: message => {
+          this.take(link, rows, message);
+        },
+        onEnd: reason => {
+          this.lost(link, reason);
+        },
+      });
+    } catch (error) {
+      this.options.log.error("the ledger of a replica cannot be asked", {
+        replica: link.replica.name,
+        error: String(error),
+      });
+      this.lost(link, String(error));
+    }
   }
 
   private take(link: Link, rows: ReceivedRows, message: LedgerMessage): void {
@@ -155,7 +168,12 @@ export class Fleet {
 
   private tellRefusal(row: RefusedRow | undefined): void {
     if (row === undefined) return;
-    for (const listener of [...this.refusals]) listener(row);
+    for (const listener of [...this.refusals]) {
+      const tell = (): void => {
+        listener(row);
+      };
+      contained(this.options.log, "a refusal is told", tell, { resource: row.name });
+    }
   }
 
   private lost(link: Link, reason: string): void {

@@ -8,7 +8,8 @@ import type { StreamState } from "../../xds/stream";
 import { tallyOf, type Lag } from "../../xds/tally";
 import type { LedgerStream, RefusedResource } from "../ads/ledger";
 import type { EngineReports } from "../engine/reports";
-import type { Clock, Subscription } from "../ports";
+import { contained } from "../contained";
+import type { Clock, Log, Subscription } from "../ports";
 import { leafDue, leafRoot } from "../secrets/leaf-version";
 import {
   GIVEN,
@@ -44,6 +45,8 @@ export interface ReplicaLedgerOptions {
   /** Release of this replica, to be shown. */
   readonly version?: string;
   readonly clock: Clock;
+  /** Told of what cannot be counted or sent; default: nobody. */
+  readonly log?: Log;
 }
 
 /** Counting is put off this long, so that acknowledgements of a whole fleet are counted at once; milliseconds. */
@@ -120,7 +123,12 @@ export class ReplicaLedger {
     };
     const next = new Map<string, Known>();
     for (const stream of streams.newest()) {
-      next.set(stream.proxy.podUid, this.look(stream, this.known.get(stream.proxy.podUid), now));
+      const { podUid, podName } = stream.proxy;
+      // What cannot be counted has no row, and so is waited for: it must not be taken for what it was.
+      const count = (): void => {
+        next.set(podUid, this.look(stream, this.known.get(podUid), now));
+      };
+      contained(this.options.log, "count of a proxy", count, { pod: podName });
     }
     this.known = next;
     const proxies = [...next.values()];
@@ -199,7 +207,11 @@ export class ReplicaLedger {
       if (this.watchers.size === 0) return;
       const start = clock.now();
       const now = printRows(this.rows());
-      for (const watcher of [...this.watchers]) tell(watcher, now);
+      for (const watcher of [...this.watchers]) {
+        contained(this.options.log, "watcher of the ledger", () => {
+          tell(watcher, now);
+        });
+      }
       this.lastCountMs = clock.now() - start;
     }, wait);
   }
@@ -263,6 +275,7 @@ interface Watcher {
 function tell(watcher: Watcher, now: PrintedRows): void {
   if (watcher.full) return;
   const message = messageBetween(watcher.sent, now);
-  watcher.sent = now;
   if (message !== undefined) watcher.full = !watcher.send(message);
+  // Not before: what could not be sent is still to be told.
+  watcher.sent = now;
 }

@@ -10,9 +10,10 @@ import {
 import { parseOwnRoots, type OwnRoots } from "../../certificate/own-root";
 import type { IssuedPair } from "../issuers/issuer";
 import type { KubeClient, KubeObject } from "../kube";
+import { contained } from "../contained";
 import { startInformer } from "../kube/informer";
 import type { KeeperOptions } from "../ownership";
-import type { Subscription } from "../ports";
+import type { Log, Subscription } from "../ports";
 import { loadAuthority, type Authority } from "./authority";
 import { builtInRoot } from "./root-record";
 
@@ -73,6 +74,8 @@ export class FollowingAuthority implements OwnAuthority {
   constructor(
     private readonly builtIn: Authority,
     text?: string,
+    /** Told of what a listener throws; default: nobody. */
+    private readonly log?: Log,
   ) {
     this.current = inUse(ownRootsOf(text, builtIn), builtIn);
   }
@@ -83,7 +86,7 @@ export class FollowingAuthority implements OwnAuthority {
     const before = `${this.fingerprint} ${this.trustVersion}`;
     this.current = next;
     if (before === `${this.fingerprint} ${this.trustVersion}`) return;
-    for (const listener of [...this.listeners]) listener();
+    for (const listener of [...this.listeners]) contained(this.log, "the own root has changed", listener);
   }
 
   onChange(listener: () => void): Subscription {
@@ -146,6 +149,7 @@ export async function followOwnAuthority(
   const authority = new FollowingAuthority(
     builtIn,
     ownRootsText(await kube.get<OwnSecret>(`${path}/${CA_SECRET_NAME}`)),
+    log,
   );
   const take = (text: string | undefined): void => {
     // A record that is gone is no order to forget.

@@ -9,6 +9,7 @@ import {
   type TrustedRoot,
 } from "../../certificate/root-rotation";
 import { CA_SECRET_NAME } from "../../model/mesh-words";
+import { contained } from "../contained";
 import { KeyedWorker } from "../control-plane/keyed-worker";
 import type { Issuer, OpenIssuer } from "../issuers/issuer";
 import { startInformer } from "../kube/informer";
@@ -168,7 +169,11 @@ class Follower implements RootFollower {
     this.current = next;
     const same = next.trustVersion === trustVersion && String(next.callerDomains) === String(callerDomains);
     if (next.issuer === issuer && same) return;
-    for (const listener of [...this.listeners]) listener(next);
+    for (const listener of [...this.listeners]) {
+      contained(this.options.log, "roots have changed", () => {
+        listener(next);
+      });
+    }
   }
 }
 

@@ -31,8 +31,12 @@ export function keepServingRenewed(
   };
   const look = (): void => {
     const now = clock.now();
-    if (due <= now) due = dueOf(present({ now, validityMs }), now);
-    wait();
+    try {
+      if (due <= now) due = dueOf(present({ now, validityMs }), now);
+    } finally {
+      // What cannot be issued now is asked for again.
+      wait();
+    }
   };
   wait();
   return {

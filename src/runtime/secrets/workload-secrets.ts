@@ -13,6 +13,7 @@ import {
 import { certificateSecret, peersSecret, trustSecret } from "../../xds/secret";
 import type { ReplicaTrust } from "../../certificate/root-proof";
 import type { IssuedPair, Issuer } from "../issuers/issuer";
+import { contained } from "../contained";
 import { Held } from "../held";
 import { Backoff } from "../kube/backoff";
 import type { Clock, Log, SecretSource, Subscription } from "../ports";
@@ -153,7 +154,7 @@ class Source implements WorkloadSecrets {
     const entry = this.entries.get(key) ?? this.open(key, identity);
     this.held.release(key);
     entry.listeners.add(onSecrets);
-    onSecrets(entry.secrets);
+    this.deliver(entry, onSecrets);
     return {
       close: () => {
         entry.listeners.delete(onSecrets);
@@ -303,7 +304,9 @@ class Source implements WorkloadSecrets {
   ): void {
     const { clock, log } = this.options;
     this.issued += 1;
-    this.told?.(clock.now() - issuedAt);
+    contained(log, "a leaf was issued", () => {
+      this.told?.(clock.now() - issuedAt);
+    });
     const seed = `${identityKey(entry.identity)} ${pair.serial}`;
     const { notAfter } = pair;
     entry.renewAt = planRotation(clock.now(), { seed, issuedAt, notAfter });
@@ -335,13 +338,21 @@ class Source implements WorkloadSecrets {
   private note(entry: Entry, failure: Entry["failure"]): void {
     const isNews = (entry.failure === undefined) !== (failure === undefined);
     entry.failure = failure;
-    if (isNews) for (const listener of [...this.troubled]) listener();
+    if (!isNews) return;
+    for (const listener of [...this.troubled]) contained(this.options.log, "trouble of an issuer", listener);
   }
 
   private publish(entry: Entry): void {
     const layers = entry.leaf === undefined ? [this.trust] : [this.trust, entry.leaf.layer];
     entry.secrets = resourceSet(TYPE_URLS.secret, ...layers);
-    for (const listener of [...entry.listeners]) listener(entry.secrets);
+    for (const listener of [...entry.listeners]) this.deliver(entry, listener);
+  }
+
+  private deliver(entry: Entry, listener: (secrets: ResourceSet) => void): void {
+    const tell = (): void => {
+      listener(entry.secrets);
+    };
+    contained(this.options.log, "secrets of a stream", tell, { identity: identityKey(entry.identity) });
   }
 
   private schedule(entry: Entry): void {

@@ -7,6 +7,7 @@ import { createLog, type RootLog } from "../../../src/runtime/log";
 import type { OsmLogLevel } from "../../../src/api/mesh-config";
 
 const NOW = Date.parse("2026-01-02T03:04:05.678Z");
+const clock = { now: () => NOW, setTimeout: () => ({ cancel: () => undefined }) };
 
 function capture(level: OsmLogLevel = "debug"): { log: RootLog; lines: string[]; text: () => string } {
   const lines: string[] = [];
@@ -16,7 +17,7 @@ function capture(level: OsmLogLevel = "debug"): { log: RootLog; lines: string[];
       done();
     },
   });
-  const log = createLog({ level, clock: { now: () => NOW }, stream });
+  const log = createLog({ level, clock, stream });
   return { log, lines, text: () => lines.join("") };
 }
 
@@ -127,7 +128,7 @@ describe("log", () => {
         done(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
       },
     });
-    const log = createLog({ level: "info", clock: { now: () => NOW }, stream });
+    const log = createLog({ level: "info", clock, stream });
     expect(() => {
       log.info("lost");
       log.info("lost too");
