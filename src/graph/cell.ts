@@ -105,8 +105,8 @@ export class InputCell<T> implements Source<T> {
 export interface DerivedSpec<T> {
   readonly label: string;
   readonly compute: (read: Read) => T;
-  /** The value when the computation throws, given the one before; default: the error is the outcome. */
-  readonly rescue?: ((error: unknown, last: T | undefined) => T) | undefined;
+  /** The value when the computation throws and there was one before, which it is given; default: the error is the outcome. */
+  readonly rescue?: ((error: unknown, last: T) => T) | undefined;
   readonly equals: Equals<T>;
   readonly onReleased: () => void;
 }
@@ -196,11 +196,9 @@ export class DerivedCell<T> implements Source<T>, Reader {
 
   private rescued(error: unknown): Outcome<T> {
     const { rescue } = this.spec;
-    if (rescue === undefined) return { kind: "error", error };
-    return {
-      kind: "value",
-      value: rescue(error, this.outcome?.kind === "value" ? this.outcome.value : undefined),
-    };
+    const last = this.outcome;
+    if (rescue === undefined || last?.kind !== "value") return { kind: "error", error };
+    return { kind: "value", value: rescue(error, last.value) };
   }
 
   /** The same source read twice stands twice, which costs less than looking. */

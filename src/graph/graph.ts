@@ -31,8 +31,11 @@ export interface FamilySpec<K, T> {
   /** One string per distinct key; equal strings share a cell. */
   readonly keyOf: (key: K) => string;
   readonly compute: (read: Read, key: K) => T;
-  /** The value of a key whose computation throws, given the one before; default: whoever reads it is thrown the error. */
-  readonly rescue?: (error: unknown, key: K, last: T | undefined) => T;
+  /**
+   * The value of a key whose computation throws, given the one before. Where there was none, or by default, whoever reads it is
+   * thrown the error.
+   */
+  readonly rescue?: (error: unknown, key: K, last: T) => T;
   /** Default: Object.is. */
   readonly equals?: Equals<T>;
 }

@@ -18,7 +18,8 @@ export function contained(
     run();
     return true;
   } catch (error) {
-    log?.error(`an error was contained: ${place}`, { ...fields, error });
+    const at = error instanceof Error ? error.stack?.split("\n")[1]?.trim() : undefined;
+    log?.error(`an error was contained: ${place}`, { ...fields, error, ...(at === undefined ? {} : { at }) });
     return false;
   }
 }

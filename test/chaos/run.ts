@@ -282,7 +282,7 @@ class ChaosRun {
         count: this.settledMs.length,
         p50Ms: quantile(this.settledMs, 0.5),
         p99Ms: quantile(this.settledMs, 0.99),
-        bound: `${AIM_MS} ms of quiet, in which the API server lists every kind`,
+        bound: `${AIM_MS} ms of quiet after the API server has listed every kind`,
       },
     );
     if (this.revokedMs.length > 0)

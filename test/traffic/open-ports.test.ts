@@ -276,8 +276,9 @@ describe("ports of an injected pod, tried by a stranger (S-04)", function () {
 
   it("a server that speaks first says nothing to a stranger who waits", async () => {
     const ports = [...new Set(INTERESTING)];
-    const { answered } = await scan(pod.ip, ports, "");
+    const { answered, unreachable } = await scan(pod.ip, ports, "");
     expect(answered).to.deep.equal([]);
+    expect(unreachable, "each was asked").to.deep.equal([]);
   });
 
   it("leaves the pod serving who may call it, and nothing was refused by Envoy", async () => {

@@ -2,8 +2,7 @@ import { answersItsPorts, gainsPorts, sharesTheSame, withShared } from "../../xd
 import type { DiffCache } from "../../xds/diff";
 import type { Snapshot } from "../../xds/resource";
 import type { StreamState } from "../../xds/stream";
-import { contained } from "../contained";
-import type { Clock, Log } from "../ports";
+import type { Clock } from "../ports";
 import { Alarm } from "./alarm";
 
 /** Clients wait at most this long for the servers of new ports, milliseconds. */
@@ -18,8 +17,8 @@ interface BarrierOptions<S> {
   readonly deliver: (stream: S, snapshot: Snapshot) => void;
   /** Runs something when all that changes now has been delivered. */
   readonly soon: (run: () => void) => void;
-  /** Told of what cannot be delivered; default: nobody. */
-  readonly log?: Log;
+  /** Told of a stream whose configuration cannot be delivered: it must not go on with what it has. Default: nobody. */
+  readonly failed?: (stream: S, error: unknown) => void;
 }
 
 interface Told {
@@ -86,7 +85,7 @@ export class Barrier<S> {
     const due = [...this.due];
     this.due.clear();
     for (const stream of due) {
-      this.each(() => {
+      this.each(stream, () => {
         const told = this.told.get(stream);
         if (told !== undefined && gainsPorts(told.snapshot, told.wanted)) this.await(stream);
       });
@@ -105,12 +104,16 @@ export class Barrier<S> {
   }
 
   /** What goes wrong with one stream must not keep its configuration from the others. */
-  private each(run: () => void): void {
-    contained(this.options.log, "configuration of a stream", run);
+  private each(stream: S, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.options.failed?.(stream, error);
+    }
   }
 
   private tell(stream: S): void {
-    this.each(() => {
+    this.each(stream, () => {
       this.hand(stream);
     });
   }

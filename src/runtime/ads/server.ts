@@ -156,7 +156,9 @@ class RunningServer implements AdsServer {
         session.deliver(snapshot);
       },
       soon: queueMicrotask,
-      log: options.log,
+      failed: (session, error) => {
+        session.failed(error);
+      },
     });
     options.pods.onGone(uid => {
       this.known.delete(uid);

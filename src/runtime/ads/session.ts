@@ -204,7 +204,7 @@ export class Session {
   }
 
   /** What goes wrong on a stream costs that stream. */
-  private failed(error: unknown): void {
+  failed(error: unknown): void {
     const { log, proxy } = this.context;
     const violation = error instanceof ProtocolViolation ? error : undefined;
     if (violation === undefined)

@@ -56,10 +56,11 @@ function createViewLayers(
       label: `encoded.${label}`,
       keyOf: shownKey,
       compute: (read, shown) => encodeAll(read, read(leaves(shown))),
-      // A fault of ours costs what is shown of this one; it stays as it was.
+      // A fault of ours costs what is shown of this one; it stays as it was. Where it never was (a replica that has just started),
+      // the error goes on: to leave a Service out would send its calls past the mesh, and proxies keep what they have.
       rescue: (error, shown, last) => {
         log?.error("not compiled, it stays as it was", { of: shownKey(shown), part: label, error });
-        return last ?? [];
+        return last;
       },
       equals: sameElements,
     });

@@ -358,13 +358,21 @@ class Source implements WorkloadSecrets {
   private schedule(entry: Entry): void {
     entry.timer?.cancel();
     const wait = Math.max(0, entry.renewAt - this.options.clock.now());
-    const look = (): void => {
+    const judge = (): void => {
       const now = this.options.clock.now();
       // Far too late: the clock has jumped, and for all leaves at once.
       if (now - entry.renewAt >= LOOK_MS && entry.leaf !== undefined)
         entry.renewAt = planRotation(now, entry.leaf);
       if (entry.renewAt <= now) this.ask(entry);
       else this.schedule(entry);
+    };
+    const look = (): void => {
+      const fields = { identity: identityKey(entry.identity) };
+      // What goes wrong now is tried again: without a timer the leaf would come to its end.
+      if (!contained(this.options.log, "renewal of a leaf", judge, fields)) again();
+    };
+    const again = (): void => {
+      entry.timer = this.options.clock.setTimeout(look, LOOK_MS);
     };
     entry.timer = this.options.clock.setTimeout(look, Math.min(wait, LOOK_MS));
   }

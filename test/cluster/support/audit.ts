@@ -80,15 +80,22 @@ function outcomeOf({
   return { code: responseStatus?.code ?? 0, authorised: decision !== "forbid", reason, at };
 }
 
+/** An event of a line; undefined: the line is half written, as the last one may be. */
+function eventOf(line: string): AuditEvent | undefined {
+  try {
+    return JSON.parse(line) as AuditEvent;
+  } catch {
+    return undefined;
+  }
+}
+
 /** All requests of an account so far, the oldest first, as far back as the log goes. */
 export async function requestsOf(settings: ClusterSettings, username: string): Promise<readonly Asked[]> {
   const asked: Asked[] = [];
   for (const file of auditFiles(settings)) {
     for await (const line of createInterface({ input: createReadStream(file, "utf8") })) {
-      // The last line may be half written.
-      if (!line.endsWith("}")) continue;
-      const event = JSON.parse(line) as AuditEvent;
-      if (event.user.username === username) asked.push(askedOf(event));
+      const event = eventOf(line);
+      if (event?.user.username === username) asked.push(askedOf(event));
     }
   }
   return asked;

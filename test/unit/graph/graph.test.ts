@@ -4,6 +4,35 @@ import { createGraph } from "../../../src/graph/graph";
 import type { Family, Read } from "../../../src/graph/graph";
 
 describe("graph", () => {
+  it("rescues what was good when a computation throws, not what never was, and goes on when it is right again", () => {
+    const graph = createGraph();
+    const input = graph.input("in", -1);
+    const rescued: unknown[] = [];
+    const root = graph.family<string, number>({
+      label: "root",
+      keyOf: key => key,
+      compute: read => {
+        const value = read(input);
+        if (value < 0) throw new Error(`negative: ${value}`);
+        return Math.sqrt(value);
+      },
+      rescue: (error, key, last) => {
+        rescued.push([String(error), key, last]);
+        return last;
+      },
+    });
+    const watch = graph.watch(root("a"), () => undefined);
+    expect(() => watch.read()).to.throw("negative: -1");
+    expect(rescued).to.deep.equal([]);
+    input.set(9);
+    expect(watch.read()).to.equal(3);
+    input.set(-4);
+    expect(watch.read()).to.equal(3);
+    expect(rescued).to.deep.equal([["Error: negative: -4", "a", 3]]);
+    input.set(16);
+    expect(watch.read()).to.equal(4);
+  });
+
   it("computes nothing until it is read, and once for many readers", () => {
     const graph = createGraph();
     const input = graph.input("in", 1);

@@ -150,8 +150,9 @@ const SOURCES: readonly Place[] = [
 function barrier(
   log: Log,
   delivered: string[],
-): { readonly it: Barrier<string>; readonly soon: (() => void)[] } {
+): { readonly it: Barrier<string>; readonly soon: (() => void)[]; readonly ended: readonly string[] } {
   const soon: (() => void)[] = [];
+  const ended: string[] = [];
   const it = new Barrier<string>({
     clock: new TurnedClock(),
     diffs: createDiffCache(),
@@ -161,9 +162,12 @@ function barrier(
       delivered.push(stream);
     },
     soon: run => soon.push(run),
-    log,
+    failed: (stream, error) => {
+      ended.push(stream);
+      log.error("configuration of a stream", { stream, error: String(error) });
+    },
   });
-  return { it, soon };
+  return { it, soon, ended };
 }
 
 const BARRIER: Place = {
@@ -171,7 +175,7 @@ const BARRIER: Place = {
   told: "configuration of a stream",
   look: log => {
     const delivered: string[] = [];
-    const { it, soon } = barrier(log, delivered);
+    const { it, soon, ended } = barrier(log, delivered);
     for (const stream of ["good", "other"]) it.take(stream, version("1"));
     expect(() => {
       it.take("bad", version("1"));
@@ -179,6 +183,7 @@ const BARRIER: Place = {
     for (const stream of ["bad", "good", "other"]) it.take(stream, version("2"));
     for (const run of soon) run();
     expect(delivered).to.deep.equal(["good", "other", "good", "other"]);
+    expect(ended, "what cannot be told goes on with nothing old").to.deep.equal(["bad"]);
   },
 };
 
