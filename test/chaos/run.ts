@@ -267,7 +267,7 @@ class ChaosRun {
     verdict("chaos I1: no unauthorised request succeeds", broken("I1") === 0, {
       count: counts.refused,
       failed: broken("I1"),
-      bound: "0 outside of the time in which a change is on its way",
+      bound: `0 outside of the time in which a change is on its way; seed ${this.options.seed}`,
     });
     verdict("chaos I2: no authorised request fails", broken("I2") === 0, {
       count: counts.allowed + counts.excused,
