@@ -64,10 +64,15 @@ export const BESIDE: readonly (readonly string[])[] = [
 
 /** Files below test/ that mostly wait, and so are run one after the other beside the others of their rung. */
 export const WAITING: readonly string[] = [
+  "stream/floods-deaf",
   "stream/own-root",
   "stream/root-rotation",
   "traffic/chaos",
   "traffic/control-plane-faults",
+  "traffic/control-plane-faults-disk",
+  "traffic/control-plane-faults-kills",
+  "traffic/control-plane-faults-reconnect",
+  "traffic/external-own-root",
 ];
 
 /** The files of a rung that are run one after the other, and those beside them. */

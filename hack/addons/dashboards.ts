@@ -38,7 +38,7 @@ const ABOUT_CONTROL_PLANE: Board = {
     figure(
       "First end of a root",
       "dateTimeFromNow",
-      'min(osm_cert_expiry_timestamp_seconds{certificate=~"root|control-plane"}) * 1000',
+      'min(osm_cert_expiry_timestamp_seconds{certificate=~"root|control-plane|webhook-ca"}) * 1000',
     ),
     graph("CPU", "percentunit", [
       `sum by (pod) (${rate('process_cpu_seconds_total{job="osm-control-plane"}')})`,
@@ -84,6 +84,10 @@ const ABOUT_CONTROL_PLANE: Board = {
     graph("Refused streams", "none", [
       "sum by (code) (increase(osm_proxy_refused_streams_total[$__rate_interval])) or vector(0)",
       "{{code}}",
+    ]),
+    graph("Errors that were contained", "none", [
+      "sum by (place) (increase(osm_errors_contained_total[$__rate_interval]))",
+      "{{place}}",
     ]),
     graph("Compilations", "none", [`sum by (pod) (${rate("osm_proxy_broadcast_event_count")})`, "{{pod}}"]),
   ],

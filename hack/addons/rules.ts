@@ -126,6 +126,14 @@ const CONTROL_PLANE: readonly AlertRule[] = [
     description:
       "The event loop of {{ $labels.pod }} stood still for {{ $value | humanizeDuration }}: it needs more CPU.",
   }),
+  alert("OsmErrorsContained", "warning", {
+    // Each is a bug, however seldom it is met; what it costs depends on the place.
+    expr: "sum by (pod, place) (increase(osm_errors_contained_total[10m])) > 0",
+    for: "1m",
+    summary: "A bug of the control plane cost one thing, everything else goes on",
+    description:
+      "{{ $labels.pod }} keeps what it had of one object, proxy or page. Its log says which, in lines of level error with the words “{{ $labels.place }}”: please report them.",
+  }),
   alert("OsmReviewsRefused", "info", {
     expr: 'sum by (kind) (increase(osm_admission_webhook_response_total{success="false"}[10m])) > 0',
     for: "0m",
@@ -144,7 +152,7 @@ const CERTIFICATES: readonly AlertRule[] = [
       "{{ $value }} identities of {{ $labels.pod }} wait. New pods cannot start to talk; others go on until their certificates end.",
   }),
   alert("OsmCertificateEnding", "critical", {
-    expr: `min by (certificate) (osm_cert_expiry_timestamp_seconds{certificate=~"root|control-plane"}) - time() < ${30 * DAY}`,
+    expr: `min by (certificate) (osm_cert_expiry_timestamp_seconds{certificate=~"root|control-plane|webhook-ca"}) - time() < ${30 * DAY}`,
     for: "5m",
     summary: "A root of trust ends within 30 days",
     description: "The certificate {{ $labels.certificate }} ends in {{ $value | humanizeDuration }}.",

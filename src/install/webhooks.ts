@@ -98,6 +98,16 @@ export function injectionWebhook(settings: InstallSettings, material: WebhookMat
   };
 }
 
+/** Every CA bundle of a webhook configuration as it was read, PEM; "" for a webhook without one. */
+export function caBundlesOf(configuration: object): readonly string[] {
+  const { webhooks = [] } = configuration as {
+    readonly webhooks?: readonly { readonly clientConfig?: { readonly caBundle?: string } }[];
+  };
+  return webhooks.map(({ clientConfig }) =>
+    Buffer.from(clientConfig?.caBundle ?? "", "base64").toString("utf8"),
+  );
+}
+
 /** The whole validation webhook; see {@link injectionWebhook} for why it has Pepr's name. */
 export function validationWebhook(settings: InstallSettings, material: WebhookMaterial): InstallObject {
   const base = {

@@ -23,6 +23,12 @@ export const ANNOTATION_OUTBOUND_IP_INCLUSION = "openservicemesh.io/outbound-ip-
  * It never reaches storage where that policy is in force.
  */
 export const ANNOTATION_REFUSED = "openservicemesh.io/injection-refused";
+/** Annotation of the webhook's Secret: {@link ROTATE_WEBHOOK_NOW} asks for another CA; taken away when that is done. */
+export const ROTATE_WEBHOOK_ANNOTATION = "openservicemesh.io/rotate-webhook-ca";
+/** The only value of {@link ROTATE_WEBHOOK_ANNOTATION}. */
+export const ROTATE_WEBHOOK_NOW = "now";
+/** Annotation of the webhook's Secret in which the mesh says how far the replacement of the CA is. */
+export const WEBHOOK_CA_ANNOTATION = "openservicemesh.io/webhook-ca";
 /** Label the injector puts on a pod (OSM compatibility; never used for identity). */
 export const LABEL_PROXY_UUID = "osm-proxy-uuid";
 

@@ -6,6 +6,7 @@ import type { MeshNamespace } from "../model/workload";
 import type { Call, Decision } from "../policy/decide";
 import type { Leaf } from "../policy/types";
 import type { EncodedResource } from "../xds/resource";
+import { tellContained } from "./contained";
 import { rememberingBytes } from "./engine/carried-bytes";
 import type { Compiler, DiagnosticMap, PolicyDescription } from "./engine/compiler";
 import { createCompiler } from "./engine/compiler";
@@ -112,7 +113,8 @@ function guardedEncoder(options: EngineOptions, counters: { encodes: number }, l
     try {
       return options.encode(leaf);
     } catch (error) {
-      log.error("resource left out, it could not be encoded", { resource: leaf.name, error: String(error) });
+      const fields = { resource: leaf.name, error: String(error) };
+      tellContained(log, "resource left out, it could not be encoded", fields);
       return undefined;
     }
   };

@@ -1,5 +1,6 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { tellContained } from "./contained";
 import { redact } from "./log/redact";
 import type { Metrics } from "./metrics";
 import type { Log } from "./ports";
@@ -105,7 +106,7 @@ function show(response: http.ServerResponse, found: { path: string; page: Page }
       send(response, 503, `${error.message}\n`);
       return;
     }
-    log.error("page failed", { path: found.path, error });
+    tellContained(log, "page failed", { path: found.path, error });
     send(response, 500, "failed, see the log\n");
   }
 }

@@ -2,6 +2,7 @@ import type { Writable } from "node:stream";
 import winston from "winston";
 import type { OsmLogLevel } from "../api/mesh-config";
 import { CauseBound } from "./log/causes";
+import { lossyOutput } from "./log/output";
 import { jsonLine, redact } from "./log/redact";
 import type { Clock, Log } from "./ports";
 
@@ -24,6 +25,8 @@ export interface LogOptions {
 
 /** What says how many lines of a cause were not printed (`leftOut`), in place of them; `like` is their message. */
 const LEFT_OUT = "lines like this were left out";
+/** What says how many lines the output did not take (`lost`), once it takes lines again. */
+const LOST = "lines were lost: the output did not take them";
 
 const LEVELS = { panic: 0, fatal: 1, error: 2, warn: 3, info: 4, debug: 5, trace: 6 } as const;
 
@@ -34,11 +37,16 @@ const LEVELS = { panic: 0, fatal: 1, error: 2, warn: 3, info: 4, debug: 5, trace
  * Of lines with the same level, component and message, at most 9 are printed in a second; when it is over one line says how
  * many were left out (`leftOut`). Those of level `debug` are all printed: they are asked for by name and for a time, to see
  * each, and what is said there is said of proxies and objects that have been let in.
+ *
+ * What the output does not take, as on a full disk, is lost, and counted: see {@link lossyOutput}.
  */
 export function createLog(options: LogOptions): RootLog {
-  const stream = options.stream ?? process.stdout;
-  // A closed pipe or a full disk must not end the mesh: the line is lost, the process lives.
-  stream.on("error", () => undefined);
+  const component = options.component ?? "osm";
+  const stream = lossyOutput({
+    stream: options.stream ?? process.stdout,
+    clock: options.clock,
+    lostLine: lost => render("warn", { component, message: LOST, fields: { lost } }, options.clock.now()),
+  });
   const logger = winston.createLogger({
     levels: LEVELS,
     level: options.level === "disabled" ? "info" : options.level,
@@ -65,7 +73,7 @@ export function createLog(options: LogOptions): RootLog {
     if (severity === "debug" || bound.admits({ severity, component, message })) print(severity, line);
   };
   return {
-    ...componentLog(options.component ?? "osm", write),
+    ...componentLog(component, write),
     setLevel: next => {
       level = next;
       logger.silent = next === "disabled";

@@ -9,6 +9,7 @@ import { createKubeClient } from "./kube/client";
 import { inClusterCredentials } from "./kube/credentials";
 import { kubectlCredentials } from "./kube/kubeconfig";
 import { createLog } from "./log";
+import { takeConsole } from "./log/console";
 import type { Role } from "./role";
 import { readSettings } from "./settings";
 
@@ -20,6 +21,7 @@ import { readSettings } from "./settings";
  */
 export async function startInCluster(role: Role, env: MutableEnv, version: string): Promise<ControlPlane> {
   const log = createLog({ level: "info", clock: systemClock, component: role });
+  takeConsole(log.child("console"));
   const settings = readSettings(env, mkdtempSync(path.join(os.tmpdir(), "osm-")));
   const credentials =
     inClusterCredentials({ env, now: () => systemClock.now() }) ?? (await kubectlCredentials());

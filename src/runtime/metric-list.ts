@@ -83,6 +83,11 @@ export const METRICS = {
   wrongObjects: gauge("osm_error_object_count", "Objects with an error now, by its code (watcher only).", [
     "err_code",
   ]),
+  contained: counter(
+    "osm_errors_contained_total",
+    "Bugs that cost one thing while everything else went on; the log says more under the words of place.",
+    ["place"],
+  ),
   repairs: counter("osm_reconciliation_total", "Own objects made or repaired (watcher only).", ["kind"]),
   issued: counter("osm_cert_issued_count", "Workload certificates that this replica has issued."),
   issuing: histogram(
@@ -97,7 +102,7 @@ export const METRICS = {
   ),
   expiry: gauge(
     "osm_cert_expiry_timestamp_seconds",
-    "When a certificate ends: root, control-plane (its CA), webhook, serving (ADS), workload (the first of this replica's).",
+    "When a certificate ends: root, control-plane (its CA), webhook, webhook-ca (the first CA that verifies it to end), serving (ADS), workload (the first of this replica's).",
     ["certificate"],
   ),
   lag: gauge("osm_event_loop_lag_seconds", "Delay of the event loop in the last 30 to 60 seconds.", [

@@ -7,6 +7,7 @@ import type { MeshActions } from "./control-plane/actions";
 import type { World } from "./control-plane/world";
 import type { Engine } from "./engine";
 import { watchEventLoop } from "./event-loop-lag";
+import { PLACES, type Place } from "./contained";
 import type { Informers } from "./kube/informers";
 import type { Fleet } from "./ledger/fleet";
 import { METRICS } from "./metric-list";
@@ -228,6 +229,19 @@ export function repairCounter(metrics: Metrics): (kind: string) => void {
   return kind => {
     repairs.inc({ kind });
   };
+}
+
+/** Errors that were contained since the start, by place; read at each scrape. */
+export function observeContained(metrics: Metrics, counts: ReadonlyMap<Place, number>): void {
+  const errors = metrics.counter(METRICS.contained);
+  const before = new Map<Place, number>();
+  metrics.onCollect(() => {
+    for (const place of PLACES) {
+      const now = counts.get(place) ?? BEGIN;
+      errors.inc({ place }, now - (before.get(place) ?? BEGIN));
+      before.set(place, now);
+    }
+  });
 }
 
 /** Memory, CPU time and event-loop lag of the process, read at each scrape. */

@@ -4,7 +4,7 @@ import { systemClock } from "../../src/runtime/clock";
 import { ensureWebhookIdentity } from "../../src/runtime/control-plane/webhook-identity";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import type { Authority } from "../../src/runtime/secrets/authority";
 import {
   CA_CERT_KEY,
@@ -65,7 +65,7 @@ describe("The CA's Secret on a real API server", function () {
     } as KubeObject);
     return name;
   };
-  const ensure = (namespace: string, kube: CaOptions["kube"], log = silentLog): Promise<Authority> =>
+  const ensure = (namespace: string, kube: CaOptions["kube"], log = watchedLog): Promise<Authority> =>
     ensureAuthority({ kube, namespace, now: () => systemClock.now(), log });
   const stored = (namespace: string): Promise<Secret> =>
     client().get<Secret>(`/api/v1/namespaces/${namespace}/secrets/${CA_SECRET_NAME}`);
@@ -84,7 +84,7 @@ describe("The CA's Secret on a real API server", function () {
     const creators: number[] = [];
     const all = await Promise.all(
       Array.from({ length: REPLICAS }, (_, replica) =>
-        ensure(namespace, together(client()), { ...silentLog, info: () => creators.push(replica) }),
+        ensure(namespace, together(client()), { ...watchedLog, info: () => creators.push(replica) }),
       ),
     );
     expect(creators).to.have.length(1);
@@ -98,7 +98,7 @@ describe("The CA's Secret on a real API server", function () {
       Array.from({ length: STARTS }, (_, index) => namespaceOf(`start-${index}`)),
     );
     let creators = 0;
-    const log = { ...silentLog, info: () => (creators += 1) };
+    const log = { ...watchedLog, info: () => (creators += 1) };
     const start = async (namespace: string, kube: ClosableKubeClient, ca: CaOptions["kube"]) => {
       const settings = { ...readSettings({}, "unused"), osmNamespace: namespace };
       const [authority, webhook] = await Promise.all([

@@ -5,7 +5,7 @@ import { planWorkload } from "../../src/certificate/plan";
 import type { Issuer } from "../../src/runtime/issuers/issuer";
 import { createOpenIssuer } from "../../src/runtime/issuers/open";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { startCertManager, type CertManager } from "../support/cert-manager";
 import { failureOf, holdsTheContract, TRUST_DOMAIN } from "../support/issuer-contract";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
@@ -29,7 +29,7 @@ if (process.env["OSM_FULL"] === "1")
         osmNamespace: OSM,
         trustDomain: TRUST_DOMAIN,
         clock: systemClock,
-        log: silentLog,
+        log: watchedLog,
         deadlineMs,
       };
       const provider = { certManager: { issuerName, issuerKind, issuerGroup: "cert-manager.io" } };

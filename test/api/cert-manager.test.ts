@@ -5,7 +5,7 @@ import { certManagerSigner, type CertManagerAccess } from "../../src/runtime/iss
 import { createOpenIssuer } from "../../src/runtime/issuers/open";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { newKey, requestPem } from "../../src/runtime/secrets/authority";
 import { failureOf, holdsTheContract, HurriedClock, TRUST_DOMAIN } from "../support/issuer-contract";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
@@ -36,7 +36,7 @@ describe("cert-manager's protocol on a real API server, played by a stand-in", f
       osmNamespace: OSM,
       trustDomain: TRUST_DOMAIN,
       clock,
-      log: silentLog,
+      log: watchedLog,
       deadlineMs: DEADLINE_MS,
     };
     return createOpenIssuer(options)({ certManager }, TRUST_DOMAIN);
@@ -133,7 +133,7 @@ describe("cert-manager's protocol on a real API server, played by a stand-in", f
           },
           osmNamespace: OSM,
           log: {
-            ...silentLog,
+            ...watchedLog,
             info: (_message, fields) => {
               swept = fields;
             },

@@ -11,6 +11,7 @@ import { systemClock } from "../../src/runtime/clock";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { BenchMesh } from "../bench/mesh";
 import { AdsClient } from "../support/ads-client";
+import { watchOutput } from "../support/told-errors";
 import { waitFor } from "../support/wait";
 import { kubeconfigOf } from "../support/kubeconfig";
 
@@ -77,7 +78,11 @@ describe("npm run control-plane on a real API server", function () {
     });
     running.push(child);
     const said: string[] = [];
-    child.stderr.setEncoding("utf8").on("data", (text: string) => said.push(text));
+    const watch = watchOutput("control plane");
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said.push(text);
+      watch(text);
+    });
     const gone = once(child, "exit").then(([code]) => {
       throw new Error(`the process ended with ${String(code)} before it was ready:\n${said.join("")}`);
     });

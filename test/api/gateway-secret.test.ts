@@ -6,7 +6,7 @@ import { GatewaySecretKeeper } from "../../src/runtime/control-plane/gateway-sec
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isNotFound } from "../../src/runtime/kube/errors";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { rootsOf } from "../../src/runtime/secrets/workload-secrets";
 import { readSettings } from "../../src/runtime/settings";
@@ -66,7 +66,7 @@ describe("the ingress gateway's certificate: a change of any field is noticed", 
     const settings = readSettings({}, "unused");
     await kube.create("/api/v1/namespaces", { metadata: { name: settings.osmNamespace } });
     keeper = new GatewaySecretKeeper({
-      ...{ kube, clock: systemClock, log: silentLog, random: Math.random, settings },
+      ...{ kube, clock: systemClock, log: watchedLog, random: Math.random, settings },
       engine: {
         meshConfig: () => spec,
         onMeshConfig: listener => {

@@ -10,7 +10,7 @@ import type { KubeObject } from "../../src/runtime/kube";
 import { KubeError } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { startInformers, type Informers } from "../../src/runtime/kube/informers";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { hostileMesh, type HostileMesh } from "../support/hostile-mesh";
 import { hostileObject } from "../support/hostile-objects";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
@@ -116,7 +116,7 @@ describe("hostile policies that are stored: no webhook looks at them", function 
       },
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
     });
   }
 

@@ -8,7 +8,7 @@ import { systemClock } from "../../src/runtime/clock";
 import { createKubeClient, type ClosableKubeClient } from "../../src/runtime/kube/client";
 import { startInformer, type Informer } from "../../src/runtime/kube/informer";
 import { namedSource, startInformers } from "../../src/runtime/kube/informers";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
 import { quantile, verdict } from "../support/verdict";
 
@@ -116,7 +116,7 @@ describe("informer against a real API server", function () {
       },
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
       pageSize: 3,
       onChange: change => {
         const entries = change.type === "upsert" ? [[change.key, change.value] as const] : [];
@@ -252,7 +252,7 @@ describe("informer against a real API server", function () {
       }),
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
       onChange: () => undefined,
     });
     const kinds = startInformers({
@@ -265,7 +265,7 @@ describe("informer against a real API server", function () {
       apply: () => undefined,
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
     });
     await direct.create(MAPS, configMap("only-me", ""));
     await direct.create(MAPS, configMap("not-me", ""));

@@ -18,7 +18,7 @@ import { systemClock } from "../../src/runtime/clock";
 import { KubeError, type KubeClient, type KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isConflict, isNotFound } from "../../src/runtime/kube/errors";
-import { silentLog } from "../../src/runtime/log";
+import { expectErrors, watchedLog } from "../support/told-errors";
 import { applyObject, createIfAbsent } from "../../src/runtime/ownership";
 import { createRoot, loadAuthority, type Authority } from "../../src/runtime/secrets/authority";
 import { rootsOf } from "../../src/runtime/secrets/workload-secrets";
@@ -35,10 +35,11 @@ interface Secret extends KubeObject {
 }
 
 describe("the MeshConfig and what it asks for on a real API server", function () {
+  expectErrors(/^a Secret of somebody else stands where the ingress gateway's should be/);
   this.timeout(300_000);
   let server: TestApiServer;
   let kube: ClosableKubeClient;
-  const around = () => ({ kube, clock: systemClock, log: silentLog, random: Math.random, settings });
+  const around = () => ({ kube, clock: systemClock, log: watchedLog, random: Math.random, settings });
   const traffic = async (): Promise<MeshConfigSpec["traffic"]> =>
     (await kube.get<{ spec: MeshConfigSpec }>(CONFIG)).spec.traffic;
   const there = (path: string): Promise<boolean> =>

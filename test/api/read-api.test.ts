@@ -10,7 +10,7 @@ import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isConflict } from "../../src/runtime/kube/errors";
 import type { Clock } from "../../src/runtime/ports";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { readSettings } from "../../src/runtime/settings";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
@@ -76,7 +76,7 @@ describe("The read-only API on a real API server", function () {
     serveApi({
       authority,
       clock,
-      log: silentLog,
+      log: watchedLog,
       port: 0,
       allowed: createViewerCheck({ kube, clock }),
       pages: {

@@ -4,7 +4,7 @@ import { API_KINDS, validateCustomObject } from "../../src/api/kinds";
 import { systemClock } from "../../src/runtime/clock";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { createEventWriter, type MeshEvent } from "../../src/runtime/status/events";
 import { createStatusWriter, type StatusWriter } from "../../src/runtime/status/writer";
 import type { Condition } from "../../src/status/conditions";
@@ -41,7 +41,7 @@ describe("status and events on a real API server", function () {
       kube,
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
       findings: (subject, object) => validateCustomObject(subject.kind, object),
     });
   });
@@ -138,7 +138,7 @@ describe("status and events on a real API server", function () {
       kube,
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
       instance: "watcher-0",
       burst: 5,
       perSecond: 0.001,
@@ -172,7 +172,7 @@ describe("status and events on a real API server", function () {
   });
 
   it("cuts a note to what Kubernetes takes, which counts bytes, between two characters", async () => {
-    const around = { kube, clock: systemClock, random: Math.random, log: silentLog };
+    const around = { kube, clock: systemClock, random: Math.random, log: watchedLog };
     const events = createEventWriter({ ...around, instance: "watcher-0" });
     const regarding = { group: "", kind: "Pod", apiVersion: "v1", namespace: "default", name: "long" };
     // Three bytes each: cut at 1,021 bytes, a character is cut in two.

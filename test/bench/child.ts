@@ -5,7 +5,7 @@ import { BoundProcess } from "../support/cgroup";
 
 /** Starts a bundle with the environment of the control plane's pods: the C library's settings are part of what is measured. */
 export function startBundle(file: string): ChildProcess {
-  const env = { ...process.env, ...pepr.env, NODE_OPTIONS: "" };
+  const env = { ...process.env, ...pepr.env };
   const child = fork(file, [], { execArgv: profiling(), env });
   if (process.env["OSM_BENCH_BOUND"] === "1") bound(child);
   return child;

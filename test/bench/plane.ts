@@ -39,7 +39,7 @@ export function outside(): StartPlane {
     const { port, ca, token } = server;
     writeFileSync(config, kubeconfigOf({ server: `https://127.0.0.1:${port}`, ca, token }));
     const args = [program, "--kubeconfig", config, "--ads-address", "127.0.0.1:0", "--root-file", root];
-    const env = { ...process.env, ...pepr.env, NODE_OPTIONS: "" };
+    const env = { ...process.env, ...pepr.env };
     const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "ignore"] });
     try {
       const line = await new Promise<string>((resolve, reject) => {

@@ -1,7 +1,7 @@
 /** The control plane of a chaos run: one process that writes and serves, and replicas that serve, each as `npm run control-plane` starts it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -41,6 +41,7 @@ interface ReplicaPlan {
 export class Replica {
   readonly watches: Link;
   private child: ChildProcess | undefined;
+  private current: string;
   private ready = false;
   private expectedEnd = false;
   private questions = 0;
@@ -51,6 +52,7 @@ export class Replica {
     api: TestApiServer,
   ) {
     this.watches = new Link(() => net.connect(api.port, "127.0.0.1"));
+    this.current = plan.program;
   }
 
   /** Where proxies reach it; undefined: it is not ready. */
@@ -66,6 +68,16 @@ export class Replica {
     return this.child?.pid ?? 0;
   }
 
+  /** Processes that are started from now on are of this program: another version of the control plane. */
+  runs(program: string): void {
+    this.current = program;
+  }
+
+  /** The program of the processes that are started. */
+  get program(): string {
+    return this.current;
+  }
+
   /** Starts a process; resolves when it is ready. One that ends before, as it does without an API server, is started again. */
   async start(): Promise<void> {
     const deadline = Date.now() + READY_MS;
@@ -78,13 +90,15 @@ export class Replica {
   private async tryOnce(): Promise<boolean> {
     const log = openSync(this.logFile, "a");
     // Whoever looks for a leak: SIGUSR2 makes it write a snapshot of its heap.
-    const { node: more = [], folder, env, program } = this.plan;
+    const { node: more = [], folder, env } = this.plan;
     const node = ["--expose-gc", "--heapsnapshot-signal=SIGUSR2", `--diagnostic-dir=${folder}`, ...more];
-    const child = spawn(process.execPath, [...node, program, ...this.plan.args], {
+    const child = spawn(process.execPath, [...node, this.current, ...this.plan.args], {
       stdio: ["ignore", "pipe", log, "ipc"],
       cwd: repositoryRoot(),
       env: { ...process.env, ...env, OSM_CALLED: path.join(folder, CALLED) },
     });
+    // The process has its own.
+    closeSync(log);
     this.child = child;
     this.expectedEnd = false;
     child.on("message", ({ facts, answer }: FactsAnswer) => {

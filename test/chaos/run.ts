@@ -1,5 +1,6 @@
 /** A chaos run: rounds of faults, each followed by a time in which everything has to become good, and requests judged all the time. */
 import type { FlowOutcome } from "../support/flow-operations";
+import { errorLines } from "../support/told-errors";
 import { quantile, verdict } from "../support/verdict";
 import { waitFor } from "../support/wait";
 import { FreshWorld, proxyDisagreements, storeDisagreements, writeBoth } from "./agreement";
@@ -108,6 +109,7 @@ class ChaosRun {
     await this.lookForSecrets();
     await this.lookAtRefusals();
     this.lookAtCalls();
+    this.lookAtErrors();
     await this.sayRoots();
     return this.conclude();
   }
@@ -136,6 +138,7 @@ class ChaosRun {
   private async agree(what: string): Promise<void> {
     const asked = Date.now();
     let differing: readonly string[] = [];
+    let late: readonly string[] = [];
     // Resolves when the API server has listed every kind. One that has just started serves custom resources seconds after it says
     // that it is ready; until then it is not put right, and nobody can agree with it.
     const fresh = await FreshWorld.start(this.stage.api.kube, this.stage.folder);
@@ -148,7 +151,10 @@ class ChaosRun {
       const stores = await storeDisagreements(fresh, parties);
       const proxies = await proxyDisagreements(fresh, parties);
       differing = [...stores.map(text => `I3 ${text}`), ...proxies.map(text => `I4 ${text}`)];
-      if (differing.length > 0) await pause(LOOK_MS);
+      if (differing.length > 0) {
+        late = differing;
+        await pause(LOOK_MS);
+      }
       return differing.length === 0;
     };
     await waitFor(`${what}: everybody agrees`, look, this.options.limitMs ?? LIMIT_MS).catch(
@@ -159,7 +165,9 @@ class ChaosRun {
       },
     );
     fresh.stop();
-    this.settledMs.push(Date.now() - begun);
+    const tookMs = Date.now() - begun;
+    this.settledMs.push(tookMs);
+    if (tookMs > AIM_MS / 2) this.say(`  the last to agree: ${late.slice(0, TOLD).join("; ")}`);
   }
 
   /** Requests that begin from now on end as they should; how they end is judged as of all. */
@@ -248,6 +256,18 @@ class ChaosRun {
       count,
       failed: strangers.length,
       bound: "the API server and the ledgers of its own replicas",
+    });
+  }
+
+  /** What is put right again is told as a warning at most: an error in the log is a bug, contained or not. */
+  private lookAtErrors(): void {
+    const { replicas } = this.stage.controlPlane;
+    const errors = replicas.flatMap(({ logFile }) => errorLines(logFile));
+    for (const line of errors.slice(0, TOLD)) this.find(`logged by the control plane: ${line}`);
+    verdict("chaos: errors that the control plane has logged", errors.length === 0, {
+      count: this.rounds.length,
+      failed: errors.length,
+      bound: "0 lines of level error",
     });
   }
 

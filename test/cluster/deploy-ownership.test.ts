@@ -11,7 +11,7 @@ import { ensureWebhookIdentity } from "../../src/runtime/control-plane/webhook-i
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isNotFound } from "../../src/runtime/kube/errors";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { createIfAbsent, keep, keptAs, type Keeper } from "../../src/runtime/ownership";
 import { readSettings } from "../../src/runtime/settings";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
@@ -57,7 +57,7 @@ describe("the watcher's duties against a real API server", function () {
   before(async () => {
     server = await startApiServerForTest();
     kube = server.client();
-    const around = { kube, clock: systemClock, random: Math.random, log: silentLog };
+    const around = { kube, clock: systemClock, random: Math.random, log: watchedLog };
     await createIfAbsent(kube, controlPlaneNamespace(settings));
     await namespace("pepr-system", {});
     keeper = keep(owned.map(keptAs), around);
@@ -200,7 +200,7 @@ describe("the watcher's duties against a real API server", function () {
           },
         },
       ],
-      { kube, clock, random: Math.random, log: silentLog },
+      { kube, clock, random: Math.random, log: watchedLog },
     );
     try {
       for (let round = 1; waits === 0 && round < 20; round += 1) {

@@ -10,7 +10,7 @@ import { systemClock } from "../../src/runtime/clock";
 import type { KubeObject } from "../../src/runtime/kube";
 import type { ClosableKubeClient } from "../../src/runtime/kube/client";
 import { isNotFound } from "../../src/runtime/kube/errors";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { createIfAbsent } from "../../src/runtime/ownership";
 import { readSettings } from "../../src/runtime/settings";
 import { startApiServerForTest, type TestApiServer } from "../support/kube-apiserver";
@@ -62,7 +62,7 @@ describe("Reconcile is what writes status and defaults", function () {
     server = await startApiServerForTest();
     kube = server.client();
     const settings = readSettings({}, "unused");
-    const around = { kube, clock: systemClock, log: silentLog, random: Math.random, settings };
+    const around = { kube, clock: systemClock, log: watchedLog, random: Math.random, settings };
     await createIfAbsent(kube, controlPlaneNamespace(settings));
     await ensureDefinitions({ ...around, mayChange: true }, EMBEDDED_CRDS);
     world = startWorld(settings, around);
@@ -78,7 +78,7 @@ describe("Reconcile is what writes status and defaults", function () {
 
   it("all definitions are established, also when they are applied a second time", async () => {
     const settings = readSettings({}, "unused");
-    const around = { kube, clock: systemClock, log: silentLog, settings, mayChange: true };
+    const around = { kube, clock: systemClock, log: watchedLog, settings, mayChange: true };
     await ensureDefinitions(around, EMBEDDED_CRDS);
     for (const definition of EMBEDDED_CRDS) expect(await exists(objectPath(definition))).to.equal(true);
   });

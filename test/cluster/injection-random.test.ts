@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { containersOf, type PodJson } from "../../src/injector/pod";
 import { injected } from "../support/injection";
 import { randomRequest } from "../support/random-pod";
+import { SEED } from "../support/seed";
 import { FULL, Mesh, report } from "./support/mesh";
 import { hasSidecar, TestNamespace } from "./support/namespace";
 
@@ -10,7 +11,6 @@ import { hasSidecar, TestNamespace } from "./support/namespace";
 const numRuns = FULL ? 1000 : 100;
 /** Pods that go through the webhook of the running mesh; each is three calls of it. */
 const numWebhook = FULL ? 300 : 30;
-const SEED = 20261121;
 
 describe("random injected pods before the real API server", function () {
   this.timeout(900_000);
@@ -47,7 +47,7 @@ describe("random injected pods before the real API server", function () {
       }),
       { numRuns, seed: SEED, endOnFailure: true },
     );
-    report(`${accepted} random pods accepted with a sidecar`);
+    report(`${accepted} random pods accepted with a sidecar, OSM_SEED=${SEED}`);
     expect(accepted).to.equal(numRuns);
   });
 
@@ -63,6 +63,7 @@ describe("random injected pods before the real API server", function () {
       }),
       { numRuns: numWebhook, seed: SEED + 1, endOnFailure: true },
     );
+    report(`${numWebhook} random pods through the webhook, OSM_SEED=${SEED}`);
   });
 });
 

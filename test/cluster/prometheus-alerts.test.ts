@@ -9,7 +9,7 @@ import { Alarms } from "./support/alarms";
 import { LiveMeshConfig } from "./support/live-mesh-config";
 import { LiveRoots, secretWithCa } from "./support/live-roots";
 import { Mesh, type PodView } from "./support/mesh";
-import { MODULE_PROCESS, processesOf, signal, standStill } from "./support/pod-processes";
+import { MODULE_PROCESS, processesOf, signal, standStill, withoutFiles } from "./support/pod-processes";
 import { smiDeployment, smiService } from "./support/smi-pods";
 import { ReachableVault } from "./support/vault-relay";
 
@@ -19,6 +19,8 @@ const LONG_MS = 240_000;
 const SLOW_PROXY_MS = 8_000;
 /** How long a replica stands still to be slow, and not so long that a probe has it started anew. */
 const SLOW_REPLICA_MS = 3_000;
+/** How long a replica can open no file: a scrape or two, and less than what a probe forgives. */
+const FILELESS_MS = 5_000;
 const DAY_MS = 86_400_000;
 
 /**
@@ -187,6 +189,14 @@ if (process.env["OSM_FULL"] === "1")
         await standStill(processesOf(metadata.uid, MODULE_PROCESS), SLOW_REPLICA_MS);
       });
       await alarms.calm("OsmEventLoopSlow");
+    });
+
+    it("an error that is contained", async () => {
+      // Who may open no file cannot read how much memory it has: that metric fails at each scrape, the others are served.
+      await alarms.fire(["OsmErrorsContained"], async () => {
+        const { metadata } = await replica();
+        await withoutFiles(processesOf(metadata.uid, MODULE_PROCESS), FILELESS_MS);
+      });
     });
 
     it("no control plane at all", async () => {

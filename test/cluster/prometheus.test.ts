@@ -148,7 +148,7 @@ if (process.env["OSM_FULL"] === "1")
     it("has what the control plane counts, and proxies that took up what is new", async () => {
       const connected = "sum(osm_proxy_connect_count) >= 2";
       const converged = `sum(osm_convergence_seconds_count{kind=~"Pod|EndpointSlice|Service|Namespace"}) > 0`;
-      const ends = "count(count by (certificate) (osm_cert_expiry_timestamp_seconds - time() > 600)) == 5";
+      const ends = "count(count by (certificate) (osm_cert_expiry_timestamp_seconds - time() > 600)) == 6";
       for (const expr of [
         connected,
         converged,

@@ -2,7 +2,16 @@ import { expect } from "chai";
 import { MODULE } from "../../src/install/names";
 import { PEPR_NAMESPACE } from "../../src/model/mesh-words";
 import { verdict } from "../support/verdict";
-import { covers, printed, requestsOf, rightsOf, type Asked, type Right, type Rule } from "./support/audit";
+import {
+  covers,
+  printed,
+  requestsOf,
+  rightsOf,
+  uses,
+  type Asked,
+  type Right,
+  type Rule,
+} from "./support/audit";
 import { FULL, Mesh, report } from "./support/mesh";
 
 interface Binding {
@@ -111,7 +120,7 @@ describe("the rights of the control plane, as its requests have used them so far
   });
 
   it("are used: those that no request has needed are told", () => {
-    const unused = rights.filter(right => !asked.some(one => covers(right, one)));
+    const unused = rights.filter(right => !asked.some(one => uses(right, one)));
     report(`${unused.length} of ${rights.length} rights have not been used so far`);
     // What a few files need says nothing of what the mesh needs.
     if (FULL) {

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { planWorkload } from "../../src/certificate/plan";
 import { systemClock } from "../../src/runtime/clock";
 import { createAuthenticator } from "../../src/runtime/identity/authenticator";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import type { EncodedResource } from "../../src/xds/resource";
 import { startAdsEnvoy, type AdsEnvoy } from "../support/ads-envoy";
 import { AdsRig, snapshotOf, TestWorld } from "../support/ads-rig";
@@ -40,7 +40,7 @@ describe("a real Envoy with a real token", () => {
       pods: world,
       trustDomain: "cluster.local",
       clock: systemClock,
-      log: silentLog,
+      log: watchedLog,
     });
     rig = await AdsRig.start({ world, authenticator });
     world.addPod(BUYER, pod.name, pod.uid);

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import description from "../../package.json";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { ADS_SAN } from "../../src/model/mesh-words";
 import type { AdsLimits } from "../../src/runtime/ads/limits";
@@ -17,6 +18,12 @@ const PUSH_EVERY_MS = 100;
 /** What is aimed at for those: 500 ms, and 64 MB for all. A test fails at ten times as much. */
 const AIM_MS = 500;
 const AIM_MEGABYTES = 64;
+
+/** Memory as a pod of the control plane uses it: of its 1 GiB V8 takes half for what is not young, and is the lazier the more it has. */
+const POD_ENV = {
+  ...description.pepr.env,
+  NODE_OPTIONS: `${description.pepr.env.NODE_OPTIONS} --max-old-space-size=512`,
+};
 
 interface Suffered {
   readonly before: FloodReading;
@@ -39,7 +46,7 @@ describe("floods of the ADS port", function () {
     Array.from({ length: count }, (_, n) => `${kind}-${n}`);
   const start = async (limits: Partial<AdsLimits> = {}): Promise<void> => {
     server = ChildProgram.start("test/support/flood-server-app.ts", {
-      env: { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "131072" },
+      env: POD_ENV,
     });
     flooder = ChildProgram.start("test/support/flooder-app.ts");
     const pods = ["flood", "names", "bomb", "mutant", "noisy", "reset"];
@@ -92,7 +99,8 @@ describe("floods of the ADS port", function () {
   };
   const judge = (point: string, tried: number, { before, after, pushesMs }: Suffered): void => {
     const p99Ms = Math.round(quantile(pushesMs, 0.99));
-    const grown = Math.round(after.rssMegabytes - before.rssMegabytes);
+    const more = (of: keyof Omit<FloodReading, "stats">): number => Math.round(after[of] - before[of]);
+    const grown = more("rssMegabytes");
     const lost = clients.filter(client => client.ended !== undefined).length;
     verdict(point, lost === 0 && p99Ms <= AIM_MS && grown <= AIM_MEGABYTES, {
       count: tried,
@@ -100,7 +108,7 @@ describe("floods of the ADS port", function () {
       p50Ms: Math.round(quantile(pushesMs, 0.5)),
       p99Ms,
       longestMs: Math.round(Math.max(...pushesMs)),
-      bound: `others' push p99 ${AIM_MS} ms, +${AIM_MEGABYTES} MB; was +${grown} MB, event loop p99 ${Math.round(after.lagP99Ms)} ms, longest ${Math.round(after.lagLongestMs)} ms`,
+      bound: `others' push p99 ${AIM_MS} ms, +${AIM_MEGABYTES} MB; was +${grown} MB (V8 +${more("heapMegabytes")}, in use +${more("usedMegabytes")}, buffers +${more("externalMegabytes")}), event loop p99 ${Math.round(after.lagP99Ms)} ms, longest ${Math.round(after.lagLongestMs)} ms`,
     });
     expect(lost, "honest proxies that lost their stream").to.equal(0);
     expect(p99Ms).to.be.below(10 * AIM_MS);

@@ -4,7 +4,8 @@ import { expect } from "chai";
 import { planServing, planWorkload, type CertificatePlan } from "../../src/certificate/plan";
 import { systemClock } from "../../src/runtime/clock";
 import { createAuthenticator } from "../../src/runtime/identity/authenticator";
-import { createLog, silentLog } from "../../src/runtime/log";
+import { createLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { KubeError } from "../../src/runtime/kube";
 import { TYPE_URLS } from "../../src/xds/resource";
@@ -306,7 +307,7 @@ describe("the identity of an ADS stream", () => {
       get: () => Promise.reject(new KubeError(code, "Forbidden", "no access")),
       create: <T>(path: string, body: T) => tokens.kube.create(path, body),
     };
-    const common = { pods: world, trustDomain: "cluster.local", clock: systemClock, log: silentLog };
+    const common = { pods: world, trustDomain: "cluster.local", clock: systemClock, log: watchedLog };
     const authenticator = createAuthenticator({ kube, ...common });
     const evidence = { clientCertificate: undefined, remoteAddress: "test" };
     const good = await authenticator.authenticate({ ...evidence, bearerToken: await tokens.token(buyer) });

@@ -4,7 +4,7 @@ import { planServing } from "../../src/certificate/plan";
 import { KubeError, type KubeClient } from "../../src/runtime/kube";
 import type { Issuer, Provider } from "../../src/runtime/issuers/issuer";
 import { createOpenIssuer } from "../../src/runtime/issuers/open";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
 import {
   failureOf,
@@ -47,7 +47,7 @@ describe("issuers of workload certificates", function () {
       osmNamespace: OSM,
       trustDomain: TRUST_DOMAIN,
       clock,
-      log: silentLog,
+      log: watchedLog,
       deadlineMs: DEADLINE_MS,
     };
     return createOpenIssuer(options)(provider, TRUST_DOMAIN);

@@ -55,7 +55,13 @@ describe("connections that come faster than they are let in", () => {
     listener = await listen({
       host: "127.0.0.1",
       port: 0,
-      limits: { ...DEFAULT_ADS_LIMITS, connectRate: 10, connectBurst: 1, maxPerAddress: 40 },
+      limits: {
+        ...DEFAULT_ADS_LIMITS,
+        connectRate: 10,
+        connectBurst: 1,
+        maxPerAddress: 40,
+        pendingPerAddress: 40,
+      },
       clock,
       onConnection: ({ remoteAddress = "" }) => admitted.push(remoteAddress),
     });
@@ -219,6 +225,47 @@ describe("the ADS server's limits", () => {
         "osm_proxy_connect_count 2",
       ]);
     }
+  });
+
+  it("gives a storm of changes to a proxy at its pace, one that is told of others at once, and both the last", async () => {
+    const [updateRate, updateBurst] = [20, 10];
+    await start({ limits: { updateRate, updateBurst } });
+    const stormy = rig.connect("a");
+    await configured(stormy);
+    const began = performance.now();
+    let version = 1;
+    const storm = setInterval(() => {
+      version += 1;
+      rig.world.set(snapshotOf([testResource(cluster, "shop", String(version))]));
+    }, 2);
+    try {
+      await waitFor("a storm", () => version > 500);
+      // Its own bucket is full: the storm of others does not slow it.
+      const calm = rig.connect("b");
+      const last = version;
+      await configured(calm);
+      const held = Number(calm.held.get(cluster)?.get("shop")?.version);
+      expect(held).to.be.at.least(last);
+    } finally {
+      clearInterval(storm);
+    }
+    const seconds = (performance.now() - began) / 1_000;
+    expect(stormy.responses.length).to.be.at.most(updateBurst + updateRate * seconds + 1);
+    expect(stormy.responses.length).to.be.above(updateBurst);
+    const last = String(version);
+    await waitFor("the last version", () => stormy.held.get(cluster)?.get("shop")?.version === last);
+  });
+
+  it("answers what a proxy asks for at any pace", async () => {
+    await start({ limits: { updateRate: 1, updateBurst: 1 } });
+    rig.world.set(snapshotOf(["a", "b", "c", "d"].map(name => testResource(TYPE_URLS.endpoint, name, "1"))));
+    const asking = rig.connect("a");
+    for (const name of ["a", "b", "c", "d"]) {
+      asking.send({ typeUrl: TYPE_URLS.endpoint, subscribe: [name] });
+      await waitFor("an answer", () => asking.held.get(TYPE_URLS.endpoint)?.has(name));
+    }
+    rig.world.set(snapshotOf([testResource(TYPE_URLS.endpoint, "a", "2")]));
+    await waitFor("a change", () => asking.held.get(TYPE_URLS.endpoint)?.get("a")?.version === "2");
   });
 
   it("cuts a proxy that does not answer, without queueing for it", async () => {

@@ -5,7 +5,7 @@ import { systemClock } from "../../src/runtime/clock";
 import type { Issuer } from "../../src/runtime/issuers/issuer";
 import { createOpenIssuer } from "../../src/runtime/issuers/open";
 import type { KubeClient } from "../../src/runtime/kube";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "../support/told-errors";
 import { failureOf, holdsTheContract, TRUST_DOMAIN } from "../support/issuer-contract";
 import { createOpensslCa, type OpensslCa } from "../support/openssl-ca";
 import { startVault, type Vault } from "../support/vault";
@@ -41,7 +41,7 @@ if (process.env["OSM_FULL"] === "1")
         osmNamespace: OSM,
         trustDomain: TRUST_DOMAIN,
         clock: systemClock,
-        log: silentLog,
+        log: watchedLog,
         deadlineMs: 60_000,
       };
       return createOpenIssuer(options)({ vault: { ...place, token: { secretKeyRef } } }, TRUST_DOMAIN);

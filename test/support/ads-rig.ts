@@ -2,7 +2,7 @@ import { ADS_SAN } from "../../src/model/mesh-words";
 import type { ObjectRef } from "../../src/model/object-ref";
 import { identityKey, type ServiceIdentity } from "../../src/model/identity";
 import { systemClock } from "../../src/runtime/clock";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import { startAds, type AdsOptions, type AdsServer } from "../../src/runtime/ads/server";
 import { AuthenticationError } from "../../src/runtime/identity/errors";
 import { createRoot, issueServing, loadAuthority, type Authority } from "../../src/runtime/secrets/authority";
@@ -164,7 +164,7 @@ export class AdsRig {
       trustDomain: "cluster.local",
       validityMs: options.leafValidityMs ?? 86_400_000,
       clock: systemClock,
-      log: silentLog,
+      log: watchedLog,
     });
     const server = await startAds({
       host: "127.0.0.1",
@@ -175,7 +175,7 @@ export class AdsRig {
       secrets,
       authenticator: plainAuthenticator,
       clock: systemClock,
-      log: silentLog,
+      log: watchedLog,
       ...options,
     });
     return new AdsRig(world, authority, secrets, server);

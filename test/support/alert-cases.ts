@@ -209,6 +209,19 @@ export const ALERT_CASES: readonly AlertCase[] = [
     over: 31,
   },
   {
+    alert: "OsmErrorsContained",
+    cause: "the collector of a metric throws at every scrape of one pod; another place is as it was",
+    series: [
+      counter("osm_errors_contained_total", { ...ONE, place: "metrics" }, 0, 1),
+      counter("osm_errors_contained_total", { ...ONE, place: "timer" }, 0, 0),
+      counter("osm_errors_contained_total", { ...OTHER, place: "metrics" }, 0, 0),
+    ],
+    quiet: [9, 11],
+    fires: 12,
+    told: [{ labels: { pod: ONE["pod"] ?? "", place: "metrics" } }],
+    over: 41,
+  },
+  {
     alert: "OsmReviewsRefused",
     cause: "somebody applies wrong TrafficSplits",
     series: [

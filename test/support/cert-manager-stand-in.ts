@@ -2,7 +2,7 @@ import { planServing, type CertificatePlan } from "../../src/certificate/plan";
 import type { KubeClient, KubeObject } from "../../src/runtime/kube";
 import { isNotFound } from "../../src/runtime/kube/errors";
 import { startInformer } from "../../src/runtime/kube/informer";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import type { Clock } from "../../src/runtime/ports";
 import type { Fault } from "./issuer-contract";
 import type { OpensslCa } from "./openssl-ca";
@@ -103,7 +103,7 @@ export function playCertManager(options: PlayedOptions): PlayedCertManager {
   const informer = startInformer<Asked>({
     kube,
     clock,
-    log: silentLog,
+    log: watchedLog,
     random: () => 0.5,
     source: {
       kind: "CertificateRequest",

@@ -33,36 +33,45 @@ const SUBSCRIPTIONS: readonly (readonly [string, readonly string[]])[] = [
 ];
 /** How often a proxy looks whether its stream has ended, milliseconds. */
 const LOOK_MS = 250;
+/** A connection that is refused is tried again as the bootstrap of sidecars says it. */
+const BACK_OFF = { "grpc.initial_reconnect_backoff_ms": 250, "grpc.max_reconnect_backoff_ms": 3_000 };
 
 class Member {
-  private client: AdsClient | undefined;
+  /** Has the connection of all the streams. One for each stream would leave those behind that were being made when it was closed. */
+  private readonly first: AdsClient;
+  private client: AdsClient;
   private readonly timer: NodeJS.Timeout;
 
   constructor(private readonly options: ConstructorParameters<typeof AdsClient>[0]) {
-    this.open();
+    this.first = new AdsClient({ ...options, channelOptions: BACK_OFF });
+    this.client = this.first;
+    this.subscribe(new Map());
     this.timer = setInterval(() => {
-      if (this.client?.ended !== undefined) this.open();
+      if (this.client.ended !== undefined) this.open();
       // What was received is kept by name; the responses themselves would only grow.
-      this.client?.responses.splice(0);
+      this.client.responses.splice(0);
     }, LOOK_MS);
   }
 
   get held(): HeldVersions {
-    const types = SUBSCRIPTIONS.map(([type]) => [type, this.client?.versions(type) ?? {}] as const);
+    const types = SUBSCRIPTIONS.map(([type]) => [type, this.client.versions(type)] as const);
     return Object.fromEntries(types);
   }
 
   close(): void {
     clearInterval(this.timer);
-    this.client?.close();
+    this.client.cancel();
+    this.first.close();
   }
 
   private open(): void {
-    const before = this.client?.held ?? new Map<string, never>();
-    this.client?.close();
-    const next = new AdsClient(this.options);
-    for (const [type, names] of SUBSCRIPTIONS) next.resume(type, names, before);
-    this.client = next;
+    const before = this.client.held;
+    this.client = new AdsClient({ ...this.options, beside: this.first });
+    this.subscribe(before);
+  }
+
+  private subscribe(before: AdsClient["held"]): void {
+    for (const [type, names] of SUBSCRIPTIONS) this.client.resume(type, names, before);
   }
 }
 

@@ -40,9 +40,13 @@ net.createServer(client => {
 }).listen(Number(port), "127.0.0.1", () => process.stdout.write("ready"));
 `;
 
-/** The other half of that way, as bytes: TLS is between Envoy and the control plane. */
-function startRelay(socket: string, port: number): Promise<net.Server> {
-  return relaySocket(socket, () => net.connect({ host: "127.0.0.1", port }));
+/**
+ * The other half of that way, as bytes: TLS is between Envoy and the control plane, which knows machines by address, so each has
+ * one of its own.
+ */
+function startRelay(socket: string, port: number, { ip }: NetworkPod): Promise<net.Server> {
+  const localAddress = `127.0.0.${ip.split(".").at(-1) ?? "1"}`;
+  return relaySocket(socket, () => net.connect({ host: "127.0.0.1", port, localAddress }));
 }
 
 /** Writes the folder and applies the redirect rules in the machine's place; `adsPort` is the control plane's on this one. */
@@ -72,7 +76,7 @@ export async function startExternalEnvoy(
   present(credentials);
   for (const owned of [folder, path.join(folder, "run")]) chownSync(owned, SIDECAR_UID, SIDECAR_UID);
   const socket = path.join(workshop.folder, `external-${place.name}.sock`);
-  const relay = await startRelay(socket, adsPort);
+  const relay = await startRelay(socket, adsPort, place);
   const way = place.start([process.execPath, "-e", IN_PLACE, String(ADS_PORT), socket]);
   await once(way.stdout ?? way, "data");
   const envoy = await runExternalEnvoy(place, workshop, folder);

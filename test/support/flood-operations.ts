@@ -45,7 +45,8 @@ export async function streams(flood: {
   for (const one of held)
     for (let n = 0; n < flood.each; n += 1) {
       const stream = open(one, "flood");
-      stream.write(request());
+      // Node tells nothing of a connection's end while there is something of it that nobody has read.
+      stream.resume().write(request());
       void endOf(stream).then(end => {
         ended += 1;
         count(outcomes, end);

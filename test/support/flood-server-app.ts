@@ -11,6 +11,10 @@ import { answerParent } from "./child-program";
 export interface FloodReading {
   readonly stats: AdsStats;
   readonly rssMegabytes: number;
+  /** What of it V8 holds, and what of that is in use; what buffers hold outside of it. The rest is the C library's. */
+  readonly heapMegabytes: number;
+  readonly usedMegabytes: number;
+  readonly externalMegabytes: number;
   /** Delay of the event loop since the reading before, milliseconds. */
   readonly lagP99Ms: number;
   readonly lagLongestMs: number;
@@ -53,9 +57,13 @@ const answers = {
   },
   streams: (): number => started().server.stats().streams,
   read: (): FloodReading => {
+    const memory = process.memoryUsage();
     const reading = {
       stats: started().server.stats(),
-      rssMegabytes: process.memoryUsage.rss() / 2 ** 20,
+      rssMegabytes: memory.rss / 2 ** 20,
+      heapMegabytes: memory.heapTotal / 2 ** 20,
+      usedMegabytes: memory.heapUsed / 2 ** 20,
+      externalMegabytes: memory.external / 2 ** 20,
       lagP99Ms: lag.percentile(99) / 1e6,
       lagLongestMs: lag.max / 1e6,
       openFiles: readdirSync("/proc/self/fd").length,

@@ -5,7 +5,7 @@ import { Fleet } from "../../src/runtime/ledger/fleet";
 import { ReplicaLedger } from "../../src/runtime/ledger/replica";
 import { progressOf } from "../../src/runtime/ledger/sum";
 import { startLedgerServer, watchLedger, type LedgerServer } from "../../src/runtime/ledger/transport";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import type { LivePod } from "../../src/runtime/ports";
 import { type Authority, createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import type { ProxyProgress } from "../../src/status/conditions";
@@ -56,7 +56,7 @@ export class LedgerRig {
   async startLedger(): Promise<void> {
     const { authority, ledger } = this;
     const options = { host: "127.0.0.1", port: this.ledgerPort, authority, ledger };
-    this.server = await startLedgerServer({ ...options, clock: systemClock, log: silentLog });
+    this.server = await startLedgerServer({ ...options, clock: systemClock, log: watchedLog });
     this.ledgerPort = this.server.port;
   }
 
@@ -107,7 +107,7 @@ export class TestLedgers {
       expected: () => ledgers.expected,
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
     });
     const ledgers: TestLedgers = new TestLedgers(authority, meshConfig, rigs, fleet);
     ledgers.announce();

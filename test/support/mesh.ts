@@ -7,12 +7,12 @@ import type { Leaf } from "../../src/policy/types";
 import { type Authority, createRoot, loadAuthority } from "../../src/runtime/secrets/authority";
 import { createWorkloadSecrets, rootsOf } from "../../src/runtime/secrets/workload-secrets";
 import { systemClock } from "../../src/runtime/clock";
-import type { Log } from "../../src/runtime/ports";
 import { type EncodedResource, resourcesOf } from "../../src/xds/resource";
 import { type AdsPipe, startAdsPipe } from "./ads-pipe";
 import { createNetwork, type Network } from "./netns";
 import type { Operations } from "./pod-operations";
 import { startApp } from "./pod-process";
+import { watchedLog } from "./told-errors";
 import { createWorkshop, redirect, type Sidecar, startSidecar, type Workshop } from "./sidecar";
 
 /** Pods with applications and, where they have an identity, real sidecars; configured leaf by leaf by the test. */
@@ -39,14 +39,6 @@ export type Parties = Readonly<Record<string, Party>>;
 /** Trust domain of test meshes. */
 export const TRUST_DOMAIN = "cluster.local";
 
-const SILENT: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => SILENT,
-};
-
 /** A certificate authority that nothing outside of the test trusts. */
 export function throwAwayAuthority(): Authority {
   const root = createRoot(Date.now());
@@ -71,7 +63,7 @@ class RunningMesh implements Mesh {
       trustDomain: TRUST_DOMAIN,
       validityMs: 3_600_000,
       clock: systemClock,
-      log: SILENT,
+      log: watchedLog,
     });
   }
 

@@ -10,6 +10,7 @@ import { bundle } from "../bench/build";
 import { BenchMesh } from "../bench/mesh";
 import { AdsClient } from "./ads-client";
 import { FaultyApi } from "./faulty-api";
+import { watchOutput } from "./told-errors";
 import { waitFor } from "./wait";
 import { kubeconfigOf } from "./kubeconfig";
 
@@ -51,7 +52,11 @@ export class OutsideMesh {
       env: { ...process.env, OSM_CALLED: path.join(folder, CALLED) },
     });
     const made = new OutsideMesh(mesh, api, child, folder);
-    child.stderr.setEncoding("utf8").on("data", (text: string) => made.said.push(text));
+    const watch = watchOutput("control plane");
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      made.said.push(text);
+      watch(text);
+    });
     const gone = once(child, "exit").then(() => {
       throw new Error(`the control plane ended:\n${made.said.join("").slice(-2_000)}`);
     });

@@ -9,7 +9,7 @@ import type { Fleet } from "../../src/runtime/ledger/fleet";
 import { ReplicaLedger } from "../../src/runtime/ledger/replica";
 import { startLedgerServer, type LedgerServer } from "../../src/runtime/ledger/transport";
 import { fleetTrust } from "../../src/runtime/ledger/trust";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import type { LivePod } from "../../src/runtime/ports";
 import type { Authority } from "../../src/runtime/secrets/authority";
 import { ensureAuthority } from "../../src/runtime/secrets/ca-secret";
@@ -21,7 +21,7 @@ import { startApiServerForTest, type TestApiServer } from "./kube-apiserver";
 import { followReplicas } from "./rig-fleet";
 
 const OSM = "osm-system";
-const common = { clock: systemClock, random: Math.random, log: silentLog };
+const common = { clock: systemClock, random: Math.random, log: watchedLog };
 const LIFE = { validityMs: 3_600_000 };
 /** Stands for the kubelet's minute and a half, milliseconds. */
 const FILES_TAKE_MS = 500;

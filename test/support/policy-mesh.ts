@@ -11,7 +11,7 @@ import { heldOf } from "../../src/xds/ledger";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { systemClock } from "../../src/runtime/clock";
 import { createAuthenticator } from "../../src/runtime/identity/authenticator";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import type { Authenticator } from "../../src/runtime/ports";
 import { AdsRig, plainAuthenticator } from "./ads-rig";
 import { type ExternalEnvoy, type ProxyCredentials, startExternalEnvoy } from "./external-proxy";
@@ -52,7 +52,7 @@ function plainOrProven({ engine }: World): Authenticator {
     pods: engine,
     trustDomain: "cluster.local",
     clock: systemClock,
-    log: silentLog,
+    log: watchedLog,
   });
   return {
     authenticate: evidence =>

@@ -1,11 +1,11 @@
 import { systemClock } from "../../src/runtime/clock";
 import { Fleet } from "../../src/runtime/ledger/fleet";
 import { watchLedger, type LedgerServer } from "../../src/runtime/ledger/transport";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import type { LivePod } from "../../src/runtime/ports";
 import type { Authority } from "../../src/runtime/secrets/authority";
 
-const common = { clock: systemClock, random: Math.random, log: silentLog };
+const common = { clock: systemClock, random: Math.random, log: watchedLog };
 
 /** What a single writer of a test sees: the ledgers of these replicas, over the real transport. */
 export function followReplicas(

@@ -11,7 +11,7 @@ import type { Fleet } from "../../src/runtime/ledger/fleet";
 import { ReplicaLedger } from "../../src/runtime/ledger/replica";
 import { startLedgerServer, type LedgerServer } from "../../src/runtime/ledger/transport";
 import { fleetTrust } from "../../src/runtime/ledger/trust";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import type { LivePod } from "../../src/runtime/ports";
 import { createRoot, type Authority } from "../../src/runtime/secrets/authority";
 import { ensureAuthority } from "../../src/runtime/secrets/ca-secret";
@@ -23,7 +23,7 @@ import { followReplicas } from "./rig-fleet";
 /** Namespace of the control plane under test. */
 export const OSM = "osm-system";
 const ROOTS = `/apis/config.openservicemesh.io/v1alpha2/namespaces/${OSM}/meshrootcertificates`;
-const common = { clock: systemClock, random: Math.random, log: silentLog };
+const common = { clock: systemClock, random: Math.random, log: watchedLog };
 const LEAF_MS = 86_400_000;
 const TRUST_DOMAIN = "cluster.local";
 

@@ -4,7 +4,7 @@ import { isIPv6 } from "node:net";
 import { planWorkload } from "../../src/certificate/plan";
 import { identityKey, type ServiceIdentity } from "../../src/model/identity";
 import { systemClock } from "../../src/runtime/clock";
-import { silentLog } from "../../src/runtime/log";
+import { watchedLog } from "./told-errors";
 import { createWorkloadSecrets, rootsOf } from "../../src/runtime/secrets/workload-secrets";
 import { type EncodedResource, resourcesOf } from "../../src/xds/resource";
 import { type AdsPipe, startAdsPipe } from "./ads-pipe";
@@ -61,7 +61,7 @@ export class SceneNetwork {
     trustDomain: TRUST_DOMAIN,
     validityMs: VALIDITY_MS,
     clock: systemClock,
-    log: silentLog,
+    log: watchedLog,
   });
 
   private constructor(

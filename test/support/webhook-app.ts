@@ -58,6 +58,7 @@ const answers = {
         ads: { hosts: ["127.0.0.1"], port: 0 },
         healthPort: 0,
         ledger: { host: "127.0.0.1", port: 0 },
+        webhookPort: port,
       });
     // What the writer makes first: namespace, definitions, MeshConfig, CA.
     const writer = await start("outside");

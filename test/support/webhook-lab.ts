@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import os from "node:os";
 import path from "node:path";
+import description from "../../package.json";
 import { injectionWebhook, validationWebhook } from "../../src/install/webhooks";
 import { SIDECAR_CONTAINER } from "../../src/model/mesh-words";
 import type { KubeObject } from "../../src/runtime/kube";
@@ -68,12 +69,14 @@ export class WebhookLab {
     await kube.create("/api/v1/namespaces", { metadata: { name: "pepr-system" } });
     await kube.create("/api/v1/namespaces", { metadata: { name: NAMESPACE, labels, annotations } });
     const env = {
+      // Memory as a pod of the control plane uses it.
+      ...description.pepr.env,
       OSM_TEST_FOLDER: folder,
       KUBECONFIG: kubeconfig,
       LOG_LEVEL: "error",
       PEPR_NODE_WARNINGS: "true",
     };
-    // Pepr prints the stack of each body that is no JSON.
+    // Nobody reads what is logged of abuse.
     const webhook = ChildProgram.start<Webhook>("test/support/webhook-app.ts", { env, mute: true });
     const place = await webhook.ask("start", { port: await freePort(), server, ca, token });
     const lab = new WebhookLab(api, kube, webhook, { ...place, folder });

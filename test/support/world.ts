@@ -11,6 +11,7 @@ import type { EncodedResource, Snapshot, TypeUrl } from "../../src/xds/resource"
 import { resourcesOf, TYPE_URLS } from "../../src/xds/resource";
 import { partOf } from "../../src/policy/policy";
 import type { TestObject } from "./objects";
+import { watchedLog } from "./told-errors";
 
 /** Kinds that the engine takes. */
 export const KINDS: readonly IngestKind[] = [
@@ -26,13 +27,14 @@ export const KINDS: readonly IngestKind[] = [
 
 const projectors = createProjectors("osm");
 
-/** A log that drops everything but remembers errors. */
+/** A log that drops everything but remembers errors, which fail a test that does not expect them. */
 export function quietLog(errors: string[] = []): Log {
   const log: Log = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: (message, fields) => errors.push(`${message} ${JSON.stringify(fields ?? {})}`),
+    ...watchedLog,
+    error: (message, fields) => {
+      errors.push(`${message} ${JSON.stringify(fields ?? {})}`);
+      watchedLog.error(message, fields);
+    },
     child: () => log,
   };
   return log;

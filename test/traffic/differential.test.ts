@@ -10,14 +10,13 @@ import { SceneNetwork } from "../support/scene-network";
 import { explained, offlineWorld } from "../support/offline-scene";
 import { podAddresses, podName } from "../support/scene";
 import type { AppAnswer } from "../support/scene-operations";
+import { SEED } from "../support/seed";
 import { verdict } from "../support/verdict";
 
 /** Random meshes: few, all of them with OSM_FULL=1, or as many as OSM_MESHES says. */
 const MESHES = Number(process.env["OSM_MESHES"] ?? (process.env["OSM_FULL"] === "1" ? "1000" : "12"));
 /** Calls of each. */
 const CALLS = 20;
-/** Where the sequence begins; another run may choose another place. */
-const SEED = Number(process.env["OSM_SEED"] ?? "20261121");
 /** How long a right answer is waited for: an Envoy's workers take a configuration a moment after it was acknowledged. */
 const PATIENCE_MS = 5_000;
 
@@ -122,19 +121,20 @@ describe("the evaluator, osm explain and real Envoys (P-05)", () => {
         if (command !== undefined) misled.push(`${title}: osm explain: ${command}\n${policyOf(objects)}`);
       }
     }
+    const bound = `0 of ${MESHES * CALLS} unequal, OSM_SEED=${SEED}`;
     const compared = [...outcomes.values()].reduce((sum, count) => sum + count, 0);
     verdict("P-05: evaluator and Envoys decide alike", wrong.length === 0 && network.nacks.length === 0, {
       count: compared,
       failed: wrong.length,
-      bound: `0 of ${MESHES * CALLS} unequal`,
+      bound,
     });
     verdict("osm explain, offline, and Envoys decide alike", misled.length === 0, {
       count: compared,
       failed: misled.length,
-      bound: `0 of ${MESHES * CALLS} unequal`,
+      bound,
     });
-    expect(wrong.join("\n\n")).to.equal("");
-    expect(misled.join("\n\n")).to.equal("");
+    expect(wrong.join("\n\n"), bound).to.equal("");
+    expect(misled.join("\n\n"), bound).to.equal("");
     expect(network.nacks).to.deep.equal([]);
     expect(outcomes.get("delivered"), "calls that are let through").to.be.greaterThan(MESHES);
     expect(outcomes.get("forbidden"), "calls that are refused").to.be.greaterThan(MESHES);

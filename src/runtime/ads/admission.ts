@@ -3,20 +3,35 @@ import type { Socket } from "node:net";
 import type { Clock } from "../ports";
 import { TokenBucket, type AdsLimits } from "./limits";
 
+/** Longest wait of a connection whose address has too many, milliseconds. */
+const HELD_MS = 10_000;
+/** How often those are looked at, milliseconds. */
+const LOOK_MS = 1_000;
+
 /** What admission works with. */
 export interface AdmissionOptions {
-  readonly limits: Pick<AdsLimits, "connectRate" | "connectBurst">;
+  readonly limits: Pick<AdsLimits, "connectRate" | "connectBurst" | "pendingPerAddress">;
   readonly clock: Clock;
   /** Takes over a connection; called at once or later, never for one that has closed. */
   admit(socket: Socket): void;
 }
 
-/** Connections that wait for their turn. A connection that goes while it waits costs the others nothing. */
+/**
+ * Connections that wait for their turn, which costs no more than a socket, and those that have been let in and are not settled yet.
+ * A connection that goes while it waits costs the others nothing; one that waits for ten seconds because of others of its own
+ * address is closed.
+ */
 export class Admission {
   private readonly bucket: TokenBucket;
-  /** By address, the one whose turn it is first; in order of arrival within an address. No address without a socket. */
+  /** By address, the one whose turn it is first. No address without a socket. */
   private readonly waiting = new Map<string, Set<Socket>>();
+  /** As {@link waiting}, of addresses of which as many are let in and not settled as may be. */
+  private readonly held = new Map<string, Set<Socket>>();
+  /** By address: let in, and not settled. */
+  private readonly pending = new Map<string, Set<Socket>>();
+  private readonly arrivals = new WeakMap<Socket, number>();
   private pacing = false;
+  private looking = false;
 
   constructor(private readonly options: AdmissionOptions) {
     const { limits, clock } = options;
@@ -25,21 +40,60 @@ export class Admission {
 
   /** A new connection; `address` is where it comes from. */
   arrive(address: string, socket: Socket): void {
-    const own = this.waiting.get(address) ?? new Set();
-    this.waiting.set(address, own.add(socket));
+    this.arrivals.set(socket, this.options.clock.now());
+    const line = this.isFull(address) ? this.held : this.waiting;
+    const own = line.get(address) ?? new Set();
+    line.set(address, own.add(socket));
+    if (!this.pacing) this.pump();
+    this.lookLater();
+  }
+
+  /** A connection has proven to be of use; unknown ones are ignored. */
+  settle(address: string, socket: Socket): void {
+    remove(this.pending, address, socket);
+    const own = this.isFull(address) ? undefined : this.held.get(address);
+    if (own === undefined) return;
+    this.held.delete(address);
+    this.waiting.set(address, own);
     if (!this.pacing) this.pump();
   }
 
   /** A connection has closed; unknown ones are ignored. */
   leave(address: string, socket: Socket): void {
-    const own = this.waiting.get(address);
-    own?.delete(socket);
-    if (own?.size === 0) this.waiting.delete(address);
+    remove(this.waiting, address, socket);
+    remove(this.held, address, socket);
+    this.settle(address, socket);
+  }
+
+  /**
+   * In order of arrival, but for an address with more than a few that wait, the newest: who has waited for long has given up, and
+   * of many that say nothing those who wait for nothing are the oldest.
+   */
+  private nextOf(own: ReadonlySet<Socket>): Socket | undefined {
+    const all = [...own];
+    return all.length > this.options.limits.pendingPerAddress ? all.at(-1) : all[0];
+  }
+
+  private isFull(address: string): boolean {
+    return (this.pending.get(address)?.size ?? 0) >= this.options.limits.pendingPerAddress;
+  }
+
+  private lookLater(): void {
+    if (this.looking || this.held.size === 0) return;
+    this.looking = true;
+    this.options.clock.setTimeout(() => {
+      this.looking = false;
+      const since = this.options.clock.now() - HELD_MS;
+      for (const own of [...this.held.values()])
+        for (const socket of own) if ((this.arrivals.get(socket) ?? 0) <= since) socket.destroy();
+      this.lookLater();
+    }, LOOK_MS);
   }
 
   private pump(): void {
     const { clock, limits } = this.options;
     while (this.waiting.size > 0 && this.bucket.tryTake(clock.now())) this.admitNext();
+    this.lookLater();
     this.pacing = this.waiting.size > 0;
     if (!this.pacing) return;
     clock.setTimeout(
@@ -54,12 +108,19 @@ export class Admission {
     for (const [address, own] of this.waiting) {
       // To the end of the line: the next turn is another address's.
       this.waiting.delete(address);
-      const [socket] = own;
+      const socket = this.nextOf(own);
       if (socket === undefined) return;
       own.delete(socket);
-      if (own.size > 0) this.waiting.set(address, own);
+      this.pending.set(address, (this.pending.get(address) ?? new Set()).add(socket));
+      if (own.size > 0) (this.isFull(address) ? this.held : this.waiting).set(address, own);
       this.options.admit(socket);
       return;
     }
   }
+}
+
+function remove(line: Map<string, Set<Socket>>, address: string, socket: Socket): void {
+  const own = line.get(address);
+  own?.delete(socket);
+  if (own?.size === 0) line.delete(address);
 }

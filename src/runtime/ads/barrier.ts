@@ -8,6 +8,9 @@ import { Alarm } from "./alarm";
 /** Clients wait at most this long for the servers of new ports, milliseconds. */
 export const HOLD_MS = 1_000;
 
+/** Longest pause of a stream, milliseconds; whoever gives pauses keeps to it. */
+export const LONGEST_PAUSE_MS = 1_500;
+
 /** What a barrier works with; `S` is a stream. */
 interface BarrierOptions<S> {
   readonly clock: Clock;
@@ -15,6 +18,8 @@ interface BarrierOptions<S> {
   /** How far a stream is; undefined: it does not acknowledge. */
   readonly stateOf: (stream: S) => StreamState | undefined;
   readonly deliver: (stream: S, snapshot: Snapshot) => void;
+  /** Milliseconds that a change for a stream should wait, because it had many of late, at most {@link LONGEST_PAUSE_MS}. Default: none ever. */
+  readonly pauseMs?: (stream: S) => number;
   /** Runs something when all that changes now has been delivered. */
   readonly soon: (run: () => void) => void;
   /** Told of a stream whose configuration cannot be delivered: it must not go on with what it has. Default: nobody. */
@@ -35,10 +40,17 @@ export class Barrier<S> {
   private readonly due = new Set<S>();
   private readonly gaining = new Set<S>();
   private readonly alarm: Alarm;
+  /** Streams that had many changes of late, and when the next is due, epoch milliseconds. */
+  private readonly paced = new Map<S, number>();
+  private readonly pacing: Alarm;
+  private nextAt: number | undefined;
 
   constructor(private readonly options: BarrierOptions<S>) {
     this.alarm = new Alarm(options.clock, () => {
       this.release();
+    });
+    this.pacing = new Alarm(options.clock, () => {
+      this.goOn();
     });
   }
 
@@ -73,10 +85,13 @@ export class Barrier<S> {
   ended(stream: S): void {
     this.told.delete(stream);
     this.due.delete(stream);
+    this.paced.delete(stream);
     if (this.gaining.has(stream)) this.gained(stream);
   }
 
   private answers(stream: S): boolean {
+    // Its ports have not gone out yet.
+    if (this.paced.has(stream)) return false;
     const state = this.options.stateOf(stream);
     return state === undefined || answersItsPorts(state, this.options.diffs);
   }
@@ -120,11 +135,43 @@ export class Barrier<S> {
 
   private hand(stream: S): void {
     const told = this.told.get(stream);
-    if (told === undefined) return;
+    if (told === undefined || this.waits(stream)) return;
     const { snapshot, wanted } = told;
     const held = this.gaining.size > 0 && !sharesTheSame(snapshot, wanted);
     told.snapshot = held ? withShared(snapshot, wanted) : wanted;
     this.options.deliver(stream, told.snapshot);
+  }
+
+  /**
+   * Whether a stream has to wait for its next change: under a storm its changes meet in one, at the rate that it may have. All of
+   * it waits, permissions too: what goes out of turn would keep the rest waiting for as long as the storm lasts.
+   */
+  private waits(stream: S): boolean {
+    const { clock, pauseMs } = this.options;
+    const pause = pauseMs?.(stream) ?? 0;
+    if (pause <= 0) {
+      this.paced.delete(stream);
+      return false;
+    }
+    this.look(stream, clock.now() + pause);
+    return true;
+  }
+
+  private look(stream: S, at: number): void {
+    this.paced.set(stream, at);
+    if (this.nextAt !== undefined && this.nextAt <= at) return;
+    this.nextAt = at;
+    this.pacing.set(at);
+  }
+
+  private goOn(): void {
+    this.nextAt = undefined;
+    const now = this.options.clock.now();
+    for (const [stream, at] of [...this.paced]) {
+      // What is farther away than any pause was set before the clock was put back.
+      if (at <= now || at > now + LONGEST_PAUSE_MS) this.tell(stream);
+      else this.look(stream, at);
+    }
   }
 
   private gained(stream: S): void {

@@ -13,6 +13,8 @@ export interface Listener {
   readonly open: number;
   /** Resets the connection of that peer, as grpc-js prints it; for clients that do not read. */
   destroy(peer: string): void;
+  /** A stream of that peer has been accepted. */
+  settle(peer: string): void;
   /** Accepts no more; open connections stay. */
   stop(): void;
   /** Resets all connections. */
@@ -91,6 +93,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       return sockets.size;
     },
     destroy: peer => sockets.get(peer)?.destroy(),
+    settle: peer => {
+      const socket = sockets.get(peer);
+      if (socket !== undefined) admission.settle(socket.remoteAddress ?? "", socket);
+    },
     stop: () => {
       server.close();
     },

@@ -9,6 +9,8 @@ export type Shown = "alone" | "crossed";
 
 interface Handshake {
   readonly address: string;
+  /** When the connection began, epoch milliseconds. */
+  readonly at: number;
   /** The root that was shown alone; null: another could verify the chain. */
   readonly root: string | null;
   /** A call has come, so the client believed. */
@@ -40,7 +42,8 @@ export class Handshakes {
   /** A connection begins: what to show it. */
   begin(peer: string, address: string): Shown {
     const shown = this.isCrossed && this.isLenient(address) ? "crossed" : "alone";
-    this.open.set(peer, { address, root: shown === "alone" ? this.root : null, believed: false });
+    const root = shown === "alone" ? this.root : null;
+    this.open.set(peer, { address, at: this.clock.now(), root, believed: false });
     return shown;
   }
 
@@ -75,6 +78,12 @@ export class Handshakes {
   isStale(peer: string): boolean {
     const handshake = this.open.get(peer);
     return handshake !== undefined && handshake.root !== this.root && !this.isLenient(handshake.address);
+  }
+
+  /** Whether a connection is so old that its client may have fetched another certificate since. */
+  isOld(peer: string): boolean {
+    const handshake = this.open.get(peer);
+    return handshake !== undefined && this.clock.now() - handshake.at >= LENIENT_MS;
   }
 
   private spare(address: string): void {

@@ -25,9 +25,17 @@ export interface AdsLimits {
   readonly maxConnections: number;
   /** Open connections of one remote address. A proxy has one or two, but a node may put its own address on all its pods. */
   readonly maxPerAddress: number;
+  /** Of those, such as have been let in and have no accepted stream yet: each costs what TLS and HTTP/2 keep. More of them wait. */
+  readonly pendingPerAddress: number;
   /** Streams opened per second and pod, with a burst. */
   readonly openRate: number;
   readonly openBurst: number;
+  /**
+   * Responses per second and stream, with a burst, beyond which changes of its configuration wait and meet in one. What it asks
+   * for is answered at any rate.
+   */
+  readonly updateRate: number;
+  readonly updateBurst: number;
 }
 
 /** Limits for pods of the default size. */
@@ -47,8 +55,11 @@ export const DEFAULT_ADS_LIMITS: AdsLimits = {
   connectBurst: 500,
   maxConnections: 10_000,
   maxPerAddress: 1_000,
+  pendingPerAddress: 30,
   openRate: 1,
   openBurst: 10,
+  updateRate: 9,
+  updateBurst: 50,
 };
 
 /** Megabytes one HTTP/2 session may hold. */
@@ -86,10 +97,15 @@ export class TokenBucket {
 
   /** Takes one token; returns how many milliseconds it comes too early, 0 when it is in time. */
   take(now: number): number {
-    this.level = Math.min(this.burst, this.level + (Math.max(0, now - this.at) * this.rate) / 1000);
-    this.at = now;
+    this.fill(now);
     this.level -= 1;
-    return this.level >= 0 ? 0 : Math.ceil((-this.level * 1000) / this.rate);
+    return this.missingMs(0);
+  }
+
+  /** How many milliseconds it is until there is a token, 0 when there is one; takes none. */
+  waitMs(now: number): number {
+    this.fill(now);
+    return this.missingMs(1);
   }
 
   /** Takes one token if there is one. */
@@ -107,5 +123,14 @@ export class TokenBucket {
   /** Nothing has been taken for so long that the bucket may be forgotten. */
   isFull(now: number): boolean {
     return this.level + (Math.max(0, now - this.at) * this.rate) / 1000 >= this.burst;
+  }
+
+  private fill(now: number): void {
+    this.level = Math.min(this.burst, this.level + (Math.max(0, now - this.at) * this.rate) / 1000);
+    this.at = now;
+  }
+
+  private missingMs(level: number): number {
+    return this.level >= level ? 0 : Math.ceil(((level - this.level) * 1000) / this.rate);
   }
 }

@@ -20,6 +20,7 @@ import { Barrier } from "./barrier";
 import { listen, type Listener } from "./connections";
 import type { ServingMaterial } from "./credentials";
 import { Entrance, type EntranceOptions } from "./entrance";
+import { certificateOf, tokenOf } from "./evidence";
 import { StreamLedger, type Ledger, type LedgerStream } from "./ledger";
 import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
 import { containedObserver, Convergence, type AdsObserver, type News } from "./observer";
@@ -155,6 +156,7 @@ class RunningServer implements AdsServer {
       deliver: (session, snapshot) => {
         session.deliver(snapshot);
       },
+      pauseMs: session => session.pauseMs,
       soon: queueMicrotask,
       failed: (session, error) => {
         session.failed(error);
@@ -238,15 +240,18 @@ class RunningServer implements AdsServer {
 
   private async open(call: ByteStream, kind: "delta" | "sotw"): Promise<void> {
     const client = { gone: false };
-    call.once("cancelled", () => (client.gone = true));
+    const over = this.entrance.strays.stream(call.getPeer());
+    call.once("cancelled", over).once("cancelled", () => (client.gone = true));
     const evidence = this.takeEvidence(call);
     this.entrance.handshakes.believed(call.getPeer());
     try {
       const proxy = await this.options.authenticator.authenticate(evidence);
       if (client.gone) return;
       this.admit(proxy);
-      this.run(call, proxy, kind);
+      this.listener?.settle(call.getPeer());
+      this.run(call, proxy, kind, over);
     } catch (error) {
+      over();
       const refusal = refusalOf(error);
       const code = status[refusal.code];
       this.refusedStreams[code] = (this.refusedStreams[code] ?? 0) + 1;
@@ -256,6 +261,7 @@ class RunningServer implements AdsServer {
       if (!isRefusal(error)) log.error("an ADS stream could not be opened", { peer, error: String(error) });
       if (!client.gone) call.emit("error", refusal);
       if (!this.byToken.has(call)) this.hangUp(call);
+      else if (refusal.code !== status.UNAVAILABLE) this.hangUp(call, "stray");
     }
   }
 
@@ -269,11 +275,15 @@ class RunningServer implements AdsServer {
 
   /**
    * Who proves himself by the handshake cannot prove anything else on the same connection: it is closed once the status has
-   * gone out, so that the next stream comes with the certificate that he has then.
+   * gone out, so that the next stream comes with the certificate that he has then. Of one who was refused by his token it is
+   * closed when it is a stray: it holds memory for nothing, and another replica may have room.
    */
-  private hangUp(call: ByteStream): void {
+  private hangUp(call: ByteStream, which: "any" | "stray" = "any"): void {
     const peer = call.getPeer();
-    this.options.clock.setTimeout(() => this.listener?.destroy(peer), HANG_UP_MS);
+    const { strays } = this.entrance;
+    this.options.clock.setTimeout(() => {
+      if (which === "any" || strays.isStray(peer)) this.listener?.destroy(peer);
+    }, HANG_UP_MS);
   }
 
   /** Throws when there are too many streams; makes room for the pod's newest stream by ending its oldest. */
@@ -303,7 +313,8 @@ class RunningServer implements AdsServer {
     return bucket.tryTake(now);
   }
 
-  private run(call: ByteStream, proxy: AuthenticatedProxy, kind: "delta" | "sotw"): void {
+  /** `over` is called at the stream's end. */
+  private run(call: ByteStream, proxy: AuthenticatedProxy, kind: "delta" | "sotw", over: () => void): void {
     const log = this.options.log;
     const fields = { pod: proxy.podName, namespace: proxy.identity.namespace, peer: call.getPeer() };
     const refused: OnRejection = (typeUrl, { name, version, message }) => {
@@ -331,6 +342,7 @@ class RunningServer implements AdsServer {
         this.ledger.touch();
       },
       onEnd: ours => {
+        over();
         this.forget(session);
         if (ours) this.cutIfUnread(call);
         if (ours && !this.byToken.has(call)) this.hangUp(call);
@@ -410,6 +422,7 @@ class RunningServer implements AdsServer {
       contained(log, "sweep of a stream", look, { pod: session.proxy.podName });
     }
     this.shakeHandsAnew();
+    for (const peer of [...this.entrance.strays.overdue()]) this.listener?.destroy(peer);
     for (const [uid, bucket] of this.openings) if (bucket.isFull(now)) this.openings.delete(uid);
   }
 
@@ -418,7 +431,7 @@ class RunningServer implements AdsServer {
     let left = Math.ceil(this.sessions.size * ANEW_SHARE);
     for (const session of [...this.sessions]) {
       const call = this.calls.get(session);
-      if (call === undefined || !this.entrance.handshakes.isStale(call.getPeer())) continue;
+      if (call === undefined || !this.entrance.isStale(call, this.provedBy)) continue;
       session.end(status.UNAVAILABLE, "the control plane has another root");
       this.hangUp(call);
       left -= 1;
@@ -429,9 +442,12 @@ class RunningServer implements AdsServer {
   /** What its handshake was shown alone. */
   private rootOf(session: Session): string | null {
     const call = this.calls.get(session);
-    if (call === undefined) return null;
-    return this.entrance.rootOf(call, () => (this.byToken.has(call) ? undefined : certificateOf(call)));
+    return call === undefined ? null : this.entrance.rootOf(call, this.provedBy);
   }
+
+  /** The client certificate that a stream was opened by; undefined: it was by a token. */
+  private readonly provedBy = (call: ByteStream): Uint8Array | undefined =>
+    this.byToken.has(call) ? undefined : certificateOf(call);
 
   private *ledgerStreams(): Generator<LedgerStream> {
     for (const [session, { state, build }] of this.deltas) {
@@ -451,13 +467,4 @@ class RunningServer implements AdsServer {
     this.measured.set(state, { wanted, state: measured });
     return measured;
   }
-}
-
-function tokenOf(call: ByteStream): string | undefined {
-  const [authorization] = call.metadata.get("authorization");
-  return /^Bearer +([^\s]+)$/i.exec(typeof authorization === "string" ? authorization : "")?.[1];
-}
-
-function certificateOf(call: ByteStream): Uint8Array | undefined {
-  return call.getAuthContext().sslPeerCertificate?.raw;
 }

@@ -2,6 +2,7 @@
 import { status } from "@grpc/grpc-js";
 import type { Snapshot, ResourceSet } from "../../xds/resource";
 import { TYPE_URLS } from "../../xds/resource";
+import { tellContained } from "../contained";
 import type { AuthenticatedProxy, Clock, Log, Subscription } from "../ports";
 import { Alarm } from "./alarm";
 import { TokenBucket, type AdsLimits } from "./limits";
@@ -47,12 +48,16 @@ export interface SessionContext {
   onEnd(ours: boolean): void;
 }
 
+/** Beyond a pause of so many milliseconds responses are not counted. */
+const COUNTED_PAUSE_MS = 1_000;
+
 /** A running session. */
 export class Session {
   readonly openedAt: number;
   bytesSent = 0;
   responsesSent = 0;
   private readonly bucket: TokenBucket;
+  private readonly pace: TokenBucket;
   private readonly subscriptions: Subscription[] = [];
   private snapshot: Snapshot | undefined;
   private secrets: ResourceSet | undefined;
@@ -71,7 +76,9 @@ export class Session {
     this.refreshing = new Alarm(context.clock, () => {
       this.refresh();
     });
-    this.bucket = new TokenBucket(context.limits.requestRate, context.limits.requestBurst, now);
+    const { limits } = context;
+    this.bucket = new TokenBucket(limits.requestRate, limits.requestBurst, now);
+    this.pace = new TokenBucket(limits.updateRate, limits.updateBurst, now);
   }
 
   get proxy(): AuthenticatedProxy {
@@ -104,6 +111,11 @@ export class Session {
     }
     // A subscription may have ended the stream in its first delivery.
     if (this.ended) this.unsubscribe();
+  }
+
+  /** Milliseconds that a change should wait, so that the proxy does not get more responses than it may, 0: none. */
+  get pauseMs(): number {
+    return this.pace.waitMs(this.context.clock.now());
   }
 
   /** New configuration for this proxy. */
@@ -188,9 +200,10 @@ export class Session {
 
   private step(run: () => readonly Uint8Array[]): void {
     if (this.ended) return;
-    const { call, protocol } = this.context;
+    const { call, protocol, clock } = this.context;
     try {
       for (const response of run()) {
+        this.spend(clock.now());
         this.bytesSent += response.length;
         this.responsesSent += 1;
         call.write(response);
@@ -203,12 +216,17 @@ export class Session {
     }
   }
 
+  /** Counts a response. The debt is bounded, so that a proxy that asks for much is told of changes all the same. */
+  private spend(now: number): void {
+    if (this.pace.waitMs(now) < COUNTED_PAUSE_MS) this.pace.take(now);
+  }
+
   /** What goes wrong on a stream costs that stream. */
   failed(error: unknown): void {
     const { log, proxy } = this.context;
     const violation = error instanceof ProtocolViolation ? error : undefined;
     if (violation === undefined)
-      log.error("an ADS stream failed", { pod: proxy.podName, error: String(error) });
+      tellContained(log, "an ADS stream failed", { pod: proxy.podName, error: String(error) });
     this.end(violation?.code ?? status.INTERNAL, violation?.message ?? "internal error");
   }
 }

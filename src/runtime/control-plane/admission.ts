@@ -5,6 +5,7 @@ import { inject } from "../../injector/inject";
 import type { PodJson } from "../../injector/pod";
 import { ADS_PORT, ADS_SAN } from "../../model/mesh-words";
 import type { Diagnostic } from "../../model/diagnostic";
+import { tellContained } from "../contained";
 import type { KubeClient } from "../kube";
 import type { Log } from "../ports";
 import type { Settings } from "../settings";
@@ -98,7 +99,8 @@ export function judgeInWorld(
       return { faults: [], warnings: atMost([...new Set([...judgement.warnings, ...found])]) };
     } catch (error) {
       // A warning that is missing harms nobody; an object that cannot be stored does.
-      log.error("an object was admitted without a look at the others", { kind, error: String(error) });
+      const fields = { kind, error: String(error) };
+      tellContained(log, "an object was admitted without a look at the others", fields);
       return judgement;
     }
   };

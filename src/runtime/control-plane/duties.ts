@@ -36,7 +36,7 @@ export interface Duties {
   readonly settled: Promise<void>;
   readonly meshNamespaces: MeshNamespaceKeeper;
   readonly gateway: GatewaySecretKeeper;
-  /** To be called with a renewed identity: configurations trust its CA and use its path. */
+  /** To be called with a renewed identity: configurations trust its CAs and use its path. */
   present(identity: WebhookIdentity): void;
   stop(): void;
 }
@@ -46,6 +46,27 @@ function keepMeshConfig(options: DutyOptions): { stop(): void } {
   const worker = new KeyedWorker({ ...options, work: () => makeMeshConfig(options) });
   worker.enqueue(MESH_CONFIG_NAME);
   return worker;
+}
+
+/** Keeps what follows from the webhook's identity; what followed from the one before is let go where it is another. */
+export function keepPresented(
+  first: WebhookIdentity,
+  keepOf: (identity: WebhookIdentity) => Keeper,
+): Keeper & Pick<Duties, "present"> {
+  let current = first;
+  let keeper = keepOf(first);
+  return {
+    settled: keeper.settled,
+    present(identity) {
+      if (identity.caCertPem === current.caCertPem && identity.path === current.path) return;
+      current = identity;
+      keeper.stop();
+      keeper = keepOf(identity);
+    },
+    stop: () => {
+      keeper.stop();
+    },
+  };
 }
 
 /** Starts keeping Services, webhook configurations, the admission policy, Deployment sizes and mesh namespaces. */
@@ -67,21 +88,17 @@ export function startDuties(options: DutyOptions): Duties {
     const deployments = isAlone(role) ? [] : keptDeployments(settings);
     return keep([...owned, ...deployments], options);
   };
-  let current = options.identity;
-  let keeper = keepOwned(current);
+  const presented = keepPresented(options.identity, keepOwned);
   return {
-    settled: keeper.settled,
+    settled: presented.settled,
     meshNamespaces,
     gateway,
-    present(identity) {
-      if (identity.caCertPem === current.caCertPem && identity.path === current.path) return;
-      current = identity;
-      keeper.stop();
-      keeper = keepOwned(identity);
+    present: identity => {
+      presented.present(identity);
     },
     stop: () => {
       changed.close();
-      keeper.stop();
+      presented.stop();
       gateway.stop();
       externalProxies.stop();
       meshConfig.stop();

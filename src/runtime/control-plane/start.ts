@@ -9,14 +9,14 @@ import type { Api } from "../api/start";
 import { startApi } from "../api/start";
 import type { OpenIssuer } from "../issuers/issuer";
 import { createOpenIssuer } from "../issuers/open";
-import { containedClock } from "../contained";
+import { containedClock, countedLog, type Place } from "../contained";
 import type { KubeClient } from "../kube";
 import { earliestEnd, readCertificates } from "../issuers/chain";
 import { fleetTrust } from "../ledger/trust";
 import type { RootLog } from "../log";
 import type { Metrics } from "../metrics";
 import { createMetrics } from "../metrics";
-import { countReviews, observeExpiry, observeFleet, repairCounter } from "../observe";
+import { countReviews, observeContained, observeExpiry, observeFleet, repairCounter } from "../observe";
 import type { Clock } from "../ports";
 import type { Role } from "../role";
 import { admits, serves, writes } from "../role";
@@ -56,7 +56,9 @@ import { triggerByInformers } from "./self-trigger";
 import type { Serving } from "./serving";
 import { leafValidity, startServing } from "./serving";
 import { reportSkippedPods } from "./skipped-pods";
-import { ensureWebhookIdentity, followWebhookIdentity, renewWebhookIdentity } from "./webhook-identity";
+import { WebhookCaKeeper } from "./webhook-ca-keeper";
+import { ensureWebhookIdentity, followWebhookIdentity } from "./webhook-identity";
+import { guarded } from "./webhook-guard";
 import type { MutableEnv, WebhookServer } from "./webhook-server";
 import { handToPepr, steerWebhookServer } from "./webhook-server";
 import type { World } from "./world";
@@ -77,10 +79,14 @@ export interface ControlPlaneOptions {
   readonly version: string;
   /** Where ADS listens. Default: port 15128 of every address. */
   readonly ads?: { readonly hosts: readonly string[]; readonly port: number };
+  /** Where Pepr's server listens. Default: port 3000. */
+  readonly webhookPort?: number;
   /** Where health and metrics are read. Default: port 9091. */
   readonly healthPort?: number;
   /** Other replicas outside of the cluster; default: none. */
   readonly ledger?: OutsideLedger;
+  /** How long pods may take to read other roots of the control plane, milliseconds. Default: the kubelet's time. */
+  readonly filesTakeMs?: number;
   /** Ends the process; called when the pod is being deleted and everything has been handed over. */
   readonly exit: () => void;
 }
@@ -145,12 +151,16 @@ async function lay(options: ControlPlaneOptions, run: Step): Promise<Foundation>
 
 /** Starts everything a role needs, each step within its time; resolves when this process is ready to serve. */
 export async function startControlPlane(given: ControlPlaneOptions): Promise<ControlPlane> {
-  const options = { ...given, clock: containedClock(given.clock, given.log) };
+  const errors = new Map<Place, number>();
+  const counted = countedLog(given.log, place => errors.set(place, (errors.get(place) ?? 0) + 1));
+  const options = { ...given, log: counted, clock: containedClock(given.clock, counted) };
   const { kube, settings, clock, log, env } = options;
   const run: Step = (name, work) => step(name, work, { clock, log, ms: STEP_MS });
   const foundation = await lay(options, run);
   if (admits(options.role)) handToPepr(foundation.identity, settings.temporaryFolder, env);
-  const server = steerWebhookServer(WEBHOOK_PORT);
+  const port = options.webhookPort ?? WEBHOOK_PORT;
+  const secretPath = admits(options.role) ? foundation.identity.path : undefined;
+  const server = guarded(steerWebhookServer(port), { port, secretPath, clock, log });
   const namespaces = followNamespaces(settings, options);
   const world = startMeshWorld(options, foundation);
   await run("informers", () => Promise.all([namespaces.synced, world.synced]));
@@ -171,6 +181,7 @@ export async function startControlPlane(given: ControlPlaneOptions): Promise<Con
   observeFleet(metrics, ledgers.fleet, engine);
   const shown = { ...options, world, serving, metrics };
   const endpoints = await run("HTTP endpoints", () => openEndpoints(shown));
+  observeContained(metrics, errors);
   const admitPod = podAdmission({
     settings: injection,
     meshConfig: () => world.engine.meshConfig(),
@@ -224,6 +235,7 @@ function showExpiry(parts: Parts, identity: () => WebhookIdentity): void {
     root: () => endOf(roots.roots().issuer.anchorsPem),
     "control-plane": () => authority.notAfter,
     webhook: () => endOf(identity().certPem),
+    "webhook-ca": () => endOf(identity().caCertPem),
     serving: () => serving?.notAfter(),
     workload: () => serving?.secrets.firstEnd(),
   });
@@ -260,18 +272,6 @@ function openApi(
   return fleet && startApi({ ...options, ...parts, engine, fleet, progress, roots: () => told.keeper.view });
 }
 
-/** The tick of the single writer; it never rejects. */
-async function renewOrSay(
-  { kube, settings, clock, log }: ControlPlaneOptions,
-  identity: WebhookIdentity,
-): Promise<void> {
-  try {
-    await renewWebhookIdentity(kube, settings, identity, clock.now());
-  } catch (error) {
-    log.error("renewal failed, tried again in a minute", { error: String(error) });
-  }
-}
-
 /** The rotation of the control plane's own root. */
 function rotateOwnRoot(
   options: ControlPlaneOptions,
@@ -302,18 +302,26 @@ function reachedAt(parts: Parts): Pick<ControlPlane, "adsPort" | "healthPort" | 
   };
 }
 
+/** What runs before anything is assembled; the servers last. */
+function fromTheStart(parts: Parts): readonly ({ stop(): void } | undefined)[] {
+  const { following, endpoints, ledgers, roots, namespaces, serving, world, server } = parts;
+  return [following, endpoints, ledgers, roots, namespaces, serving, world, server];
+}
+
 function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
   const { role, settings, log } = options;
-  const { server, namespaces, world, serving, endpoints, metrics, admitPod } = parts;
+  const { server, namespaces, world, metrics, admitPod } = parts;
   const { engine } = world;
   let identity = parts.identity;
   let duties: Duties | undefined;
   let reporting: Reporting | undefined;
+  let webhookCa: WebhookCaKeeper | undefined;
   const begun: ({ stop(): void } | undefined)[] = [];
   const follower = followWebhookIdentity(settings, options, next => {
     identity = next;
     server.present(next);
     duties?.present(next);
+    webhookCa?.look();
   });
   const duty = { ...options, ...parts, engine, onRepair: repairCounter(metrics) };
   showExpiry(parts, () => identity);
@@ -326,7 +334,7 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       reconcile: object => {
         reporting?.reconcile(object);
       },
-      tick: () => renewOrSay(options, identity),
+      tick: () => Promise.resolve(webhookCa?.look()),
     }),
     constructed() {
       log.info("ready");
@@ -335,7 +343,10 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       reporting = startReporting({ ...options, engine, fleet: parts.ledgers.fleet, roots: keeper });
       duties = startDuties({ ...duty, identity });
       if (!admits(role)) triggerByInformers(world, reporting, { keeper, namespace: settings.osmNamespace });
+      // What no API server calls has no certificate to be renewed.
+      if (admits(role)) webhookCa = new WebhookCaKeeper({ ...options, events: reporting.events });
       begun.push(
+        webhookCa,
         openApi(options, parts, { reporting, keeper }),
         keeper,
         rotateOwnRoot(options, parts, () => duties?.meshNamespaces.isDone() === true),
@@ -343,21 +354,8 @@ function assemble(options: ControlPlaneOptions, parts: Parts): ControlPlane {
       );
     },
     stop: () => {
-      const { following, ledgers, roots } = parts;
-      const own = [
-        duties,
-        reporting,
-        endpoints,
-        ledgers,
-        roots,
-        ownPod,
-        follower,
-        namespaces,
-        serving,
-        world,
-        server,
-      ];
-      for (const part of [...begun, following, ...own]) part?.stop();
+      const own = [duties, reporting, ownPod, follower, ...fromTheStart(parts)];
+      for (const part of [...begun, ...own]) part?.stop();
       return Promise.resolve();
     },
   };

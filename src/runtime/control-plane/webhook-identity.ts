@@ -1,37 +1,21 @@
-import { randomBytes, X509Certificate } from "node:crypto";
-import { WEBHOOK_DNS_NAMES, WEBHOOK_SECRET } from "../../install/names";
-import { objectPath } from "../../install/object";
+import { randomBytes } from "node:crypto";
+import { WEBHOOK_SECRET } from "../../install/names";
 import type { WebhookIdentity } from "../../install/webhook-secret";
-import { readWebhookSecret, webhookSecret, webhookSecretData } from "../../install/webhook-secret";
-import type { KubeClient } from "../kube";
-import type { Informer } from "../kube/informer";
+import { readWebhookSecret, webhookSecret } from "../../install/webhook-secret";
+import { ROTATE_WEBHOOK_ANNOTATION } from "../../model/mesh-words";
+import type { KubeClient, KubeObject } from "../kube";
 import { startInformer } from "../kube/informer";
 import type { KeeperOptions } from "../ownership";
 import type { Clock } from "../ports";
-import { createRoot, issueServing, loadAuthority } from "../secrets/authority";
+import { createRoot } from "../secrets/authority";
 import type { Settings } from "../settings";
 import { createOrRead } from "./bootstrap";
-
-/** Life of the webhook's serving certificate: 90 days, in milliseconds; renewed at half of it. */
-const SERVING_VALIDITY_MS = 90 * 86_400_000;
-
-function served(caCertPem: string, caKeyPem: string, now: number): { certPem: string; keyPem: string } {
-  const authority = loadAuthority(caCertPem, caKeyPem);
-  const { certPem, keyPem } = issueServing(authority, WEBHOOK_DNS_NAMES, {
-    now,
-    validityMs: SERVING_VALIDITY_MS,
-  });
-  return { certPem, keyPem };
-}
+import { served } from "./webhook-ca";
 
 function newIdentity(now: number): WebhookIdentity {
   const root = createRoot(now);
-  return {
-    caCertPem: root.certPem,
-    caKeyPem: root.keyPem,
-    ...served(root.certPem, root.keyPem, now),
-    path: randomBytes(24).toString("hex"),
-  };
+  const ca = { caCertPem: root.certPem, caKeyPem: root.keyPem };
+  return { ...ca, ...served(ca, now), path: randomBytes(24).toString("hex") };
 }
 
 /**
@@ -60,44 +44,39 @@ export async function ensureWebhookIdentity(
   return identity;
 }
 
-/** Follows the identity, so that every pod presents what the watcher has renewed. */
+/** The Secret as it is followed. */
+interface Followed {
+  readonly identity: WebhookIdentity;
+  /** Whoever writes has to look when somebody asks. */
+  readonly asked: string | undefined;
+}
+
+function followed(secret: KubeObject): Followed | undefined {
+  const identity = readWebhookSecret(secret);
+  const asked = secret.metadata.annotations?.[ROTATE_WEBHOOK_ANNOTATION];
+  return identity && { identity, asked };
+}
+
+/**
+ * Follows the identity, so that every pod presents what the watcher has renewed. It is told again, the same, where the annotation
+ * that asks for another CA has changed.
+ */
 export function followWebhookIdentity(
   settings: Settings,
   options: KeeperOptions,
   onIdentity: (identity: WebhookIdentity) => void,
-): Informer<WebhookIdentity> {
-  return startInformer<WebhookIdentity>({
+): { stop(): void } {
+  return startInformer<Followed>({
     ...options,
     source: {
       kind: "Secret",
       path: `/api/v1/namespaces/${settings.osmNamespace}/secrets`,
       fieldSelector: `metadata.name=${WEBHOOK_SECRET}`,
-      project: readWebhookSecret,
+      project: followed,
     },
     onChange: change => {
-      if (change.type === "upsert") onIdentity(change.value);
-      if (change.type === "reset") change.entries.forEach(onIdentity);
+      if (change.type === "upsert") onIdentity(change.value.identity);
+      if (change.type === "reset") for (const { identity } of change.entries.values()) onIdentity(identity);
     },
   });
-}
-
-/** The identity with a new serving certificate, when half of the present one's life is over. */
-export function renewed(identity: WebhookIdentity, now: number): WebhookIdentity | undefined {
-  const certificate = new X509Certificate(identity.certPem);
-  const begin = Date.parse(certificate.validFrom);
-  const half = begin + (Date.parse(certificate.validTo) - begin) / 2;
-  return now < half ? undefined : { ...identity, ...served(identity.caCertPem, identity.caKeyPem, now) };
-}
-
-/** Duty of the watcher: writes a renewed identity where it is due. */
-export async function renewWebhookIdentity(
-  kube: KubeClient,
-  settings: Settings,
-  identity: WebhookIdentity,
-  now: number,
-): Promise<boolean> {
-  const next = renewed(identity, now);
-  if (next === undefined) return false;
-  await kube.mergePatch(objectPath(webhookSecret(settings, next)), { data: webhookSecretData(next) });
-  return true;
 }

@@ -1,3 +1,4 @@
+import { tellContained } from "../contained";
 import type { Log, Subscription } from "../ports";
 
 /** A set of callbacks; one that throws is logged and does not keep the others from being called. */
@@ -26,7 +27,7 @@ export function createListeners<A>(log: Log, what: string): Listeners<A> {
         try {
           listener(argument);
         } catch (error) {
-          log.error("a listener failed", { event: what, error: String(error) });
+          tellContained(log, "a listener failed", { event: what, error: String(error) });
         }
       }
     },

@@ -1,4 +1,5 @@
 import type { Cell, Graph } from "../../graph/graph";
+import { tellContained } from "../contained";
 import type { Log } from "../ports";
 
 /** A cell looked at once per flush. */
@@ -34,7 +35,7 @@ export function observe<T>(graph: Graph, cell: Cell<T>, context: { initial: T; l
         last = watch.read();
         if (last !== before) changed(before, last);
       } catch (error) {
-        context.log.error("not computed", { cell: cell.label, error: String(error) });
+        tellContained(context.log, "not computed", { cell: cell.label, error: String(error) });
       }
     },
     close: () => {

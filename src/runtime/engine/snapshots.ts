@@ -7,6 +7,7 @@ import { partOf, shownKey } from "../../policy/policy";
 import type { Leaf } from "../../policy/types";
 import type { EncodedResource, Layer, ResourceSet, Snapshot } from "../../xds/resource";
 import { resourceSet, TYPE_URLS } from "../../xds/resource";
+import { tellContained } from "../contained";
 import type { Log } from "../ports";
 
 /** Makes bytes of a leaf; undefined when it cannot (a fault of ours, reported by the encoder's owner). */
@@ -59,7 +60,7 @@ function createViewLayers(
       // A fault of ours costs what is shown of this one; it stays as it was. Where it never was (a replica that has just started),
       // the error goes on: to leave a Service out would send its calls past the mesh, and proxies keep what they have.
       rescue: (error, shown, last) => {
-        log?.error("not compiled, it stays as it was", { of: shownKey(shown), part: label, error });
+        tellContained(log, "not compiled, it stays as it was", { of: shownKey(shown), part: label, error });
         return last;
       },
       equals: sameElements,

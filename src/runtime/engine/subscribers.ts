@@ -3,6 +3,7 @@ import type { NodeGroup } from "../../catalog/node-groups";
 import type { Family, Watch } from "../../graph/graph";
 import { identityKey } from "../../model/identity";
 import type { Snapshot } from "../../xds/resource";
+import { tellContained } from "../contained";
 import type { AuthenticatedProxy, Clock, ConfigSource, Log, Subscription } from "../ports";
 import { Held } from "../held";
 
@@ -75,7 +76,8 @@ export function createSubscribers(sources: SubscriberSources): Subscribers {
       subscriber.onSnapshot(next);
     } catch (error) {
       // The proxy keeps what it has; the others are served.
-      log.error("configuration not delivered", { pod: subscriber.proxy.podName, error: String(error) });
+      const fields = { pod: subscriber.proxy.podName, error: String(error) };
+      tellContained(log, "configuration not delivered", fields);
     }
   };
 
@@ -103,7 +105,7 @@ export function createSubscribers(sources: SubscriberSources): Subscribers {
       try {
         watch.read();
       } catch (error) {
-        log.error("configuration not computed", { pod: proxy.podName, error: String(error) });
+        tellContained(log, "configuration not computed", { pod: proxy.podName, error: String(error) });
       }
       held.keep(keyOf(proxy), watch);
     },

@@ -1,9 +1,10 @@
+import { tellContained } from "../contained";
 import type { KubeClient, KubeObject, WatchEvent } from "../kube";
 import { KubeError } from "../kube";
 import type { Clock, Log } from "../ports";
-import { Backoff } from "./backoff";
 import { withQuery } from "./client";
 import { isExpired, isNotFound } from "./errors";
+import { Outage } from "./outage";
 import { WatchState, type Change, type Projection } from "./watch-state";
 
 /** One kind (or one named object) to follow. */
@@ -84,7 +85,7 @@ class InformerLoop<V> implements Informer<V> {
   readonly synced: Promise<void>;
   isSynced = false;
   private readonly state: WatchState<V>;
-  private readonly backoff: Backoff;
+  private readonly outage: Outage;
   private readonly stopping = new AbortController();
   private readonly counts = { lists: 0, watches: 0, events: 0, stale: 0, failures: 0, stalls: 0 };
   private resolveSynced: () => void = () => undefined;
@@ -98,7 +99,7 @@ class InformerLoop<V> implements Informer<V> {
 
   constructor(private readonly options: InformerOptions<V>) {
     this.synced = new Promise(resolve => (this.resolveSynced = resolve));
-    this.backoff = new Backoff(options.random);
+    this.outage = new Outage(options.random);
     this.heard = options.clock.now();
     this.state = new WatchState<V>(
       options.source,
@@ -106,7 +107,7 @@ class InformerLoop<V> implements Informer<V> {
         this.report(change);
       },
       (key, error) => {
-        options.log.error("an object could not be read", {
+        tellContained(options.log, "an object could not be read", {
           kind: this.kind,
           object: key,
           error: String(error),
@@ -153,7 +154,7 @@ class InformerLoop<V> implements Informer<V> {
         const expired = isExpired(error);
         if (error instanceof KubeError && error.status !== 0) this.refusals += 1;
         mustList ||= expired || this.refusals >= RELIST_AFTER;
-        await this.pause(error, expired);
+        await this.pause(error);
       }
     }
   }
@@ -275,7 +276,7 @@ class InformerLoop<V> implements Informer<V> {
   private progress(): void {
     this.refusals = 0;
     this.heardNow();
-    this.backoff.succeeded();
+    this.outage.over();
   }
 
   private heardNow(): void {
@@ -324,7 +325,7 @@ class InformerLoop<V> implements Informer<V> {
     } catch (error) {
       // Our own bug in a reader: it costs this change, never the informer and with it everything else.
       const key = change.type === "reset" ? "" : change.key;
-      this.options.log.error("a reader of changes failed", {
+      tellContained(this.options.log, "a reader of changes failed", {
         kind: this.kind,
         object: key,
         error: String(error),
@@ -332,13 +333,10 @@ class InformerLoop<V> implements Informer<V> {
     }
   }
 
-  private async pause(error: unknown, atOnce = false): Promise<void> {
+  private async pause(error: unknown): Promise<void> {
     this.counts.failures += 1;
     this.warn(error);
-    const retryAfter = error instanceof KubeError ? error.retryAfter : undefined;
-    const wait = this.backoff.failed(retryAfter);
-    const first = this.backoff.consecutiveFailures === 1;
-    await this.sleep(atOnce && first && retryAfter === undefined ? 0 : wait);
+    await this.sleep(this.outage.waitAfter(error));
   }
 
   /** Says what is wrong when it begins, then once a minute. */

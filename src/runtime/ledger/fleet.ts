@@ -1,4 +1,4 @@
-import { contained } from "../contained";
+import { contained, tellContained } from "../contained";
 import { Backoff } from "../kube/backoff";
 import type { Clock, LivePod, Log, Subscription } from "../ports";
 import { ReceivedRows, type LedgerMessage, type RefusedRow, type ReplicaRows } from "./rows";
@@ -146,7 +146,7 @@ export class Fleet {
         },
       });
     } catch (error) {
-      this.options.log.error("the ledger of a replica cannot be asked", {
+      tellContained(this.options.log, "the ledger of a replica cannot be asked", {
         replica: link.replica.name,
         error: String(error),
       });

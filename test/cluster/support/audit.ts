@@ -121,3 +121,10 @@ export function covers(right: Right, asked: Asked): boolean {
   const isOf = right.verb === asked.verb && right.resource === asked.resource && right.group === asked.group;
   return isOf && (right.name === undefined || right.name === asked.name);
 }
+
+/** Whether a request has needed a right: the one that it was within, and to create what an apply has made. */
+export function uses(right: Right, asked: Asked): boolean {
+  if (covers(right, asked)) return true;
+  // The API server asks for both, and the log has one line.
+  return asked.verb === "patch" && asked.code === 201 && covers(right, { ...asked, verb: "create" });
+}

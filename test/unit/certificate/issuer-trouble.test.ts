@@ -3,7 +3,7 @@ import { IssuerError } from "../../../src/certificate/issuer";
 import { SDS_SERVICE_CERT } from "../../../src/model/mesh-words";
 import type { Issuer } from "../../../src/runtime/issuers/issuer";
 import { Turns } from "../../../src/runtime/issuers/turns";
-import { silentLog } from "../../../src/runtime/log";
+import { watchedLog } from "../../support/told-errors";
 import { createMetrics } from "../../../src/runtime/metrics";
 import { observeIssuing } from "../../../src/runtime/observe";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
@@ -30,7 +30,7 @@ function shop() {
   };
   const clock = new TurnedClock();
   const roots = rootsOf(issuer);
-  const parts = { roots, trustDomain: "cluster.local", validityMs: 60 * MINUTE, clock, log: silentLog };
+  const parts = { roots, trustDomain: "cluster.local", validityMs: 60 * MINUTE, clock, log: watchedLog };
   const secrets = createWorkloadSecrets(parts);
   const received: ResourceSet[] = [];
   const subscribe = (serviceAccount: string) =>

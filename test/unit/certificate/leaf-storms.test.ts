@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { keepHeldLeaf } from "../../../src/runtime/ads/held-leaf";
 import { systemClock } from "../../../src/runtime/clock";
-import { silentLog } from "../../../src/runtime/log";
+import { watchedLog } from "../../support/told-errors";
 import { SDS_SERVICE_CERT } from "../../../src/model/mesh-words";
 import type { Clock } from "../../../src/runtime/ports";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
@@ -21,7 +21,7 @@ const root = createRoot(TURNED_START);
 const authority = loadAuthority(root.certPem, root.keyPem);
 
 function sourceOn(clock: Clock, validityMs: number): WorkloadSecrets {
-  const parts = { roots: rootsOf(authority), trustDomain: "cluster.local", log: silentLog };
+  const parts = { roots: rootsOf(authority), trustDomain: "cluster.local", log: watchedLog };
   return createWorkloadSecrets({ ...parts, validityMs, clock });
 }
 

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { expect } from "chai";
 import { SDS_ROOT_CERT, SDS_SERVICE_CERT } from "../../../src/model/mesh-words";
-import { silentLog } from "../../../src/runtime/log";
+import { watchedLog } from "../../support/told-errors";
 import { keepHeldLeaf } from "../../../src/runtime/ads/held-leaf";
 import type { Issuer } from "../../../src/runtime/issuers/issuer";
 import { leafRoot } from "../../../src/runtime/secrets/leaf-version";
@@ -24,7 +24,7 @@ function source(validityMs = 24 * HOUR, holdMs = 0) {
     validityMs,
     holdMs,
     clock,
-    log: silentLog,
+    log: watchedLog,
   });
   const received: ResourceSet[] = [];
   const subscribe = () => secrets.subscribe(identity, set => received.push(set));

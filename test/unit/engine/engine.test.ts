@@ -4,6 +4,7 @@ import { TYPE_URLS } from "../../../src/xds/resource";
 import type { TestObject } from "../../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../../support/objects";
 import { createEngine } from "../../../src/runtime/engine";
+import { expectErrors } from "../../support/told-errors";
 import { TurnedClock } from "../../support/turned-clock";
 import {
   createWorld,
@@ -47,6 +48,7 @@ const base: readonly TestObject[] = [
 ];
 
 describe("engine", () => {
+  expectErrors(/no such luck/, /stream is gone/);
   it("delivers at once to a known pod, later to one that appears, never to a wrong identity", () => {
     const world = createWorld();
     world.feed(...base.filter(object => object !== client));

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { auditFiles, auditFlags, writeAuditPolicy } from "../../../hack/cluster/audit";
 import { clusterSettings } from "../../../hack/cluster/settings";
-import { covers, printed, requestsOf, rightsOf } from "../../cluster/support/audit";
+import { covers, printed, requestsOf, rightsOf, uses } from "../../cluster/support/audit";
 
 describe("the audit log of the embedded cluster", () => {
   const state = mkdtempSync(path.join(os.tmpdir(), "osm-audit-"));
@@ -80,5 +80,17 @@ describe("the audit log of the embedded cluster", () => {
       false,
       false,
     ]);
+  });
+
+  it("takes an apply that made its object for a use of the right to create as well, which it needs", async () => {
+    const all = rightsOf([{ apiGroups: [""], resources: ["secrets"], verbs: ["create", "patch", "get"] }]);
+    const used = async (verb: string, code: number): Promise<readonly string[]> => {
+      write("audit.log", event("they", verb, { responseStatus: { code } }));
+      const [asked] = await requestsOf(settings, "they");
+      return all.filter(right => asked !== undefined && uses(right, asked)).map(({ verb: name }) => name);
+    };
+    expect(await used("patch", 201)).to.deep.equal(["create", "patch"]);
+    expect(await used("patch", 200)).to.deep.equal(["patch"]);
+    expect(await used("get", 200)).to.deep.equal(["get"]);
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { systemClock } from "../../../src/runtime/clock";
 import { KeyedWorker } from "../../../src/runtime/control-plane/keyed-worker";
-import { silentLog } from "../../../src/runtime/log";
+import { watchedLog } from "../../support/told-errors";
 import { waitFor } from "../../support/wait";
 
 interface Gate {
@@ -16,7 +16,7 @@ function gate(): Gate {
 }
 
 const worker = (work: (key: string) => Promise<void>, parallel = 4): KeyedWorker =>
-  new KeyedWorker({ clock: systemClock, random: () => 0, log: silentLog, work, parallel });
+  new KeyedWorker({ clock: systemClock, random: () => 0, log: watchedLog, work, parallel });
 
 describe("work by key", () => {
   it("runs a key once more when it was asked for meanwhile, however often", async () => {

@@ -41,6 +41,15 @@ function lines(): string {
     .join("\n");
 }
 
+const words = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word);
+
+/** Resources that a cell of the threat model's table speaks of. */
+function resourcesOf(cell: string): readonly string[] {
+  const every = / (the status of )?every custom kind/.exec(cell);
+  if (every === null) return words(cell);
+  return API_KINDS.map(({ plural, group }) => `${plural}${every[1] === undefined ? "" : "/status"}.${group}`);
+}
+
 function may(verb: string, group: string, resource: string, name?: string): boolean {
   return rules.some(
     rule =>
@@ -59,6 +68,22 @@ describe("rights of the control plane", () => {
     }
     expect(existsSync(golden)).to.equal(true);
     expect(`${lines()}\n`).to.equal(readFileSync(golden, "utf8"));
+  });
+
+  it("are each told in the threat model, with a path in the code that needs it", () => {
+    const root = path.join(__dirname, "../../..");
+    const page = readFileSync(path.join(root, "docs/guides/threat-model.md"), "utf8");
+    const [section = ""] = page.slice(page.indexOf("## What the control plane may do")).split("\n## ");
+    const rows = section.split("\n").filter(line => line.startsWith("| `"));
+    const told = rows.flatMap(row => {
+      const [, verbs = "", what = "", names = "", why = ""] = row.split("|");
+      const paths = words(why).filter(word => word.endsWith(".ts"));
+      expect(paths, row).to.have.length.above(0);
+      for (const file of paths) expect(existsSync(path.join(root, file)), file).to.equal(true);
+      const named = words(names).length === 0 ? "" : ` [${words(names).join(" ")}]`;
+      return words(verbs).flatMap(verb => resourcesOf(what).map(resource => `${verb} ${resource}${named}`));
+    });
+    expect(told.sort()).to.deep.equal(lines().split("\n"));
   });
 
   it("are scoped: no wildcard, no exec, port-forward, impersonation or escalation", () => {

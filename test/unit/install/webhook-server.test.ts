@@ -8,7 +8,6 @@ import os from "node:os";
 import path from "node:path";
 import type { TLSSocket } from "node:tls";
 import type { WebhookIdentity } from "../../../src/install/webhook-secret";
-import { renewed } from "../../../src/runtime/control-plane/webhook-identity";
 import {
   handToPepr,
   steerWebhookServer,
@@ -100,17 +99,5 @@ describe("webhook server, which is Pepr's and is steered from outside", () => {
     expect((await ask(port)).connection).to.equal("keep-alive");
     steering.closeAfterAnswers();
     expect((await ask(port)).connection).to.equal("close");
-  });
-});
-
-describe("renewal of the webhook's certificate", () => {
-  it("is due at half of its life, and keeps CA and path", () => {
-    const present = identity(NOW);
-    expect(renewed(present, NOW + 44 * DAY)).to.equal(undefined);
-    const next = renewed(present, NOW + 46 * DAY);
-    expect(next).to.include({ caCertPem: present.caCertPem, caKeyPem: present.caKeyPem, path: present.path });
-    expect(next?.certPem).to.not.equal(present.certPem);
-    const names = new X509Certificate(next?.certPem ?? "").subjectAltName;
-    expect(names).to.include("osm-webhook.pepr-system.svc");
   });
 });

@@ -1,10 +1,15 @@
+import { Writable } from "node:stream";
 import { expect } from "chai";
 import { Convergence } from "../../../src/runtime/ads/observer";
+import { systemClock } from "../../../src/runtime/clock";
+import { contained, countedLog, PLACES, tellContained, type Place } from "../../../src/runtime/contained";
+import { createLog } from "../../../src/runtime/log";
 import { createNews } from "../../../src/runtime/engine/news";
 import { METRICS } from "../../../src/runtime/metric-list";
 import { createMetrics } from "../../../src/runtime/metrics";
 import {
   countReviews,
+  observeContained,
   observeDelivery,
   observeExpiry,
   observeFindings,
@@ -126,6 +131,52 @@ describe("what the control plane counts", () => {
     expect(ends()).to.deep.equal([]);
     end = 6_000_000;
     expect(ends()).to.deep.equal([6_000]);
+  });
+
+  it("has errors that were contained, by a place of the list, from 0 on", () => {
+    const metrics = createMetrics();
+    const counts = new Map<Place, number>();
+    observeContained(metrics, counts);
+    const begun = samplesOf(metrics.text());
+    expect(begun.map(({ labels }) => labels["place"])).to.have.members(PLACES);
+    expect(new Set(begun.map(({ value }) => value))).to.deep.equal(new Set([0]));
+    counts.set("timer", 2);
+    metrics.text();
+    counts.set("timer", 3);
+    const samples = samplesOf(metrics.text());
+    expect(sumOf(samples, METRICS.contained.name, { place: "timer" })).to.equal(3);
+    expect(sumOf(samples, METRICS.contained.name)).to.equal(3);
+  });
+
+  it("counts an error where it is contained, by whichever child of the log, and leaves the log as it is", () => {
+    const lines: string[] = [];
+    const stream = new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        lines.push(chunk.toString());
+        done();
+      },
+    });
+    const root = createLog({ level: "error", clock: systemClock, stream });
+    const counted: Place[] = [];
+    const log = countedLog(root, place => counted.push(place));
+    const fail = (): never => {
+      throw new Error("on purpose");
+    };
+    contained(log, "flush", fail);
+    contained(log.child("engine").child("pods"), "timer", fail, { object: "shop/cart" });
+    contained(root, "metrics", fail);
+    tellContained(log, "page failed", { path: "/debug/engine" });
+    expect(counted).to.deep.equal(["flush", "timer", "page failed"]);
+    expect(lines.map(line => (JSON.parse(line) as { message: string }).message)).to.deep.equal([
+      "an error was contained: flush",
+      "an error was contained: timer",
+      "an error was contained: metrics",
+      "page failed",
+    ]);
+    root.setLevel("debug");
+    expect(log.level).to.equal("debug");
+    log.setLevel("warn");
+    expect(root.level).to.equal("warn");
   });
 
   it("has as many series of news as kinds, however many namespaces there have been", () => {

@@ -70,4 +70,30 @@ describe("the way into the ADS server", () => {
     entrance.present(serving);
     expect([count(), count(), asked]).to.deep.equal([null, null, 2]);
   });
+
+  it("asks a machine whose certificate is of the old root for another handshake every minute, while that is trusted", () => {
+    let [time, isOwn] = [now, false];
+    const clock = { ...systemClock, now: () => time };
+    const entrance = new Entrance({ serving, clock, isOwn: () => isOwn });
+    const call = { getPeer: () => "a:1" };
+    const isStale = (certificate: Uint8Array | undefined = new Uint8Array(1)): boolean =>
+      entrance.isStale(call, () => certificate);
+    const meet = (clientRoots: string): void => {
+      entrance.present({ ...serving, clientRoots });
+      entrance.handshakes.begin("a:1", "a");
+    };
+    meet(root.certPem + createRoot(now).certPem);
+    time += 59_999;
+    expect(isStale(), "not yet").to.equal(false);
+    time += 1;
+    expect(isStale(), "it may have fetched one").to.equal(true);
+    isOwn = true;
+    meet(root.certPem + createRoot(now).certPem);
+    time += 60_000;
+    expect(isStale(), "it has").to.equal(false);
+    isOwn = false;
+    meet(root.certPem);
+    time += 60_000;
+    expect(isStale(), "it would not be let in again").to.equal(false);
+  });
 });

@@ -4,6 +4,7 @@ import type { AdmittedObject } from "../../../src/runtime/control-plane/actions"
 import { judgeInWorld } from "../../../src/runtime/control-plane/admission";
 import { candidateOf } from "../../../src/runtime/engine/foresight";
 import { namespace, pod, service, slice, type TestObject } from "../../support/objects";
+import { expectErrors } from "../../support/told-errors";
 import { routeGroup, tcpRoute, trafficSplit, trafficTarget } from "../../support/traffic-objects";
 import { createWorld, encodeAsJson, proxyOf, quietLog, type World } from "../../support/world";
 
@@ -49,6 +50,7 @@ const split = (shares: Readonly<Record<string, number>>, root = "cart", name = "
   trafficSplit({ namespace: "shop", name, root, shares });
 
 describe("an object beside the others, before it is stored", () => {
+  expectErrors(/of our own/);
   const rows: readonly (readonly [string, TestObject, readonly RegExp[]])[] = [
     ["a TrafficTarget of which everything is there", target({ group: "books", matches: ["read"] }), []],
     ["an HTTPRouteGroup that is not there", target("HTTPRouteGroup/shelf"), [/shop\/shelf/]],

@@ -4,7 +4,7 @@ import { proofOf } from "../../../src/certificate/root-proof";
 import { systemClock } from "../../../src/runtime/clock";
 import { GatewaySecretKeeper } from "../../../src/runtime/control-plane/gateway-secret";
 import { KubeError, type KubeClient } from "../../../src/runtime/kube";
-import { silentLog } from "../../../src/runtime/log";
+import { watchedLog } from "../../support/told-errors";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
 import { rootsOf } from "../../../src/runtime/secrets/workload-secrets";
 import { readSettings } from "../../../src/runtime/settings";
@@ -40,7 +40,7 @@ describe("what a watcher that has just started says of the ingress gateway's Sec
       kube: { get: refuse } as unknown as KubeClient,
       clock: systemClock,
       random: Math.random,
-      log: silentLog,
+      log: watchedLog,
       settings: readSettings({}, "unused"),
       engine: { meshConfig: () => spec, onMeshConfig: () => ({ close: () => undefined }) },
       roots: { roots: () => rootsOf(authority), onRoots: () => ({ close: () => undefined }) },

@@ -5,7 +5,7 @@ import {
   listenHttp,
   type Endpoint,
 } from "../../../src/runtime/http-endpoints";
-import { silentLog } from "../../../src/runtime/log";
+import { expectErrors, watchedLog } from "../../support/told-errors";
 import { createMetrics } from "../../../src/runtime/metrics";
 import { observeInformers, observeProcess } from "../../../src/runtime/observe";
 import { Secret } from "../../../src/model/secret";
@@ -34,7 +34,7 @@ describe("health endpoint", () => {
     });
     observeProcess(metrics);
     const pages = healthPages({ metrics, notReady: () => reason, version: { version: "0.1.0" } });
-    endpoint = await listenHttp({ log: silentLog, host: HOST, port: 0, pages });
+    endpoint = await listenHttp({ log: watchedLog, host: HOST, port: 0, pages });
   });
   after(() => endpoint.close());
 
@@ -66,7 +66,7 @@ describe("health endpoint", () => {
   });
 
   it("fails to start on a port that is taken, instead of ending the process", async () => {
-    const again = listenHttp({ log: silentLog, host: HOST, port: endpoint.port, pages: {} });
+    const again = listenHttp({ log: watchedLog, host: HOST, port: endpoint.port, pages: {} });
     const error: unknown = await again.catch((reason: unknown) => reason);
     expect((error as { code?: string }).code).to.equal("EADDRINUSE");
   });
@@ -85,8 +85,9 @@ const informer = {
 };
 
 describe("debug endpoint", () => {
+  expectErrors(/^page failed .*"\/debug\/broken"/);
   const debug = createDebugEndpoint({
-    log: silentLog,
+    log: watchedLog,
     port: 0,
     pages: {
       "/debug/proxy": () => ({

@@ -8,7 +8,7 @@ import {
   ROTATE_OWN_ANNOTATION,
 } from "../../../src/runtime/control-plane/own-root-keeper";
 import type { KubeClient } from "../../../src/runtime/kube";
-import { silentLog } from "../../../src/runtime/log";
+import { watchedLog } from "../../support/told-errors";
 import { createRoot, loadAuthority } from "../../../src/runtime/secrets/authority";
 import { EXTERNAL_VALIDITY_MS } from "../../../src/runtime/secrets/external-certificate";
 import { FollowingAuthority, ownRootsText } from "../../../src/runtime/secrets/own-authority";
@@ -97,7 +97,7 @@ describe("the keeper of the control plane's own root", () => {
       kube: secret.client,
       clock: { now: () => now, setTimeout: run => (due.push(run), { cancel: () => undefined }) },
       random: () => 0.5,
-      log: silentLog,
+      log: watchedLog,
       settings: { osmNamespace: "osm-system" },
       builtIn,
       authority,

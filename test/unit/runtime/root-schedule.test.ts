@@ -9,7 +9,7 @@ import { RootSchedule } from "../../../src/runtime/control-plane/root-schedule";
 import { createOpenIssuer } from "../../../src/runtime/issuers/open";
 import type { Issuer } from "../../../src/runtime/issuers/issuer";
 import { KubeError, type KubeClient } from "../../../src/runtime/kube";
-import { silentLog } from "../../../src/runtime/log";
+import { watchedLog } from "../../support/told-errors";
 
 const OSM = "osm-system";
 const HOUR_MS = 3_600_000;
@@ -74,7 +74,7 @@ describe("a root with a schedule", () => {
       osmNamespace: OSM,
       trustDomain: "cluster.local",
       clock,
-      log: silentLog,
+      log: watchedLog,
     });
   const open = (fingerprint?: string): Promise<Issuer> =>
     createOpenIssuer({
@@ -82,7 +82,7 @@ describe("a root with a schedule", () => {
       osmNamespace: OSM,
       trustDomain: "cluster.local",
       clock,
-      log: silentLog,
+      log: watchedLog,
     })(object.provider, "cluster.local", fingerprint);
   const rootOf = async (fingerprint?: string): Promise<TrustedRoot> => {
     const issuer = await open(fingerprint);

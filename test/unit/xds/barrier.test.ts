@@ -141,4 +141,99 @@ describe("the barrier across proxies", () => {
     expect(barrier.wanted("client")).to.equal(undefined);
     expect(HOLD_MS).to.be.at.most(5000);
   });
+
+  describe("with streams that had many changes", () => {
+    /** Time, and the pauses of streams, are set by hand. */
+    const paced = () => {
+      const pauses = new Map<string, number>();
+      const time = { now: 0 };
+      const states = new Map<string, StreamState>();
+      const delivered: string[] = [];
+      const turns: (() => void)[] = [];
+      const timers = new Map<() => void, number>();
+      const barrier = new Barrier<string>({
+        clock: {
+          now: () => time.now,
+          setTimeout: (run, ms) => {
+            timers.set(run, time.now + ms);
+            return { cancel: () => timers.delete(run) };
+          },
+        },
+        diffs: createDiffCache(),
+        stateOf: stream => states.get(stream),
+        deliver: (stream, told) => delivered.push(`${stream}: ${printed(told)}`),
+        pauseMs: stream => pauses.get(stream) ?? 0,
+        soon: run => turns.push(run),
+      });
+      const take = (stream: string, wanted: Snapshot): void => {
+        barrier.take(stream, wanted);
+        for (const run of turns.splice(0)) run();
+      };
+      const pass = (ms: number): void => {
+        time.now += ms;
+        for (const [run, at] of [...timers]) if (at <= time.now && timers.delete(run)) run();
+      };
+      for (const stream of ["calm", "busy"]) take(stream, snapshot([1], "old"));
+      delivered.length = 0;
+      return { barrier, pauses, delivered, take, pass, time, timers, states };
+    };
+
+    it("lets changes of such a stream meet in one, and nobody else wait", () => {
+      const { pauses, delivered, take, pass, barrier } = paced();
+      pauses.set("busy", 100);
+      take("busy", snapshot([1], "newer"));
+      take("calm", snapshot([1], "newer"));
+      take("busy", snapshot([1], "newest"));
+      expect(delivered).to.deep.equal(["calm: endpoints newer, ports 1"]);
+      expect(printed(barrier.wanted("busy"))).to.equal("endpoints newest, ports 1");
+      pauses.delete("busy");
+      pass(100);
+      expect(delivered.slice(1)).to.deep.equal(["busy: endpoints newest, ports 1"]);
+      expect(barrier.wanted("busy")).to.equal(undefined);
+    });
+
+    it("looks again when a stream has to wait longer, and forgets one that has ended", () => {
+      const { pauses, delivered, take, pass, barrier, timers } = paced();
+      pauses.set("busy", 100).set("calm", 250);
+      take("busy", snapshot([2], "new"));
+      take("calm", snapshot([2], "new"));
+      pauses.set("busy", 30);
+      pass(100);
+      expect(delivered).to.deep.equal([]);
+      pauses.delete("busy");
+      pass(30);
+      expect(delivered).to.deep.equal(["busy: endpoints new, ports 2"]);
+      barrier.ended("calm");
+      pass(1_000);
+      expect(delivered.length).to.equal(1);
+      expect(timers.size, "timers left").to.equal(0);
+    });
+
+    it("does not wait for a clock that was put back", () => {
+      const { pauses, delivered, take, pass, time, timers } = paced();
+      time.now = 3_600_000;
+      pauses.set("busy", 100);
+      take("busy", snapshot([2], "new"));
+      pauses.delete("busy");
+      time.now = 0;
+      for (const run of [...timers.keys()]) timers.set(run, 100);
+      pass(100);
+      expect(delivered).to.deep.equal(["busy: endpoints new, ports 2"]);
+    });
+
+    it("keeps others from a port that such a stream has not been told of", () => {
+      const { pauses, delivered, take, pass, barrier, states } = paced();
+      states.set("busy", initialStreamState());
+      pauses.set("busy", 100);
+      take("busy", snapshot([1, 9090], "old"));
+      barrier.moved("busy");
+      take("calm", snapshot([1], "new"));
+      expect(delivered).to.deep.equal(["calm: endpoints old, ports 1"]);
+      pauses.delete("busy");
+      pass(100);
+      expect(delivered.slice(1)).to.deep.equal(["busy: endpoints old, ports 1,9090"]);
+      barrier.ended("busy");
+      expect(delivered.slice(2)).to.deep.equal(["calm: endpoints new, ports 1"]);
+    });
+  });
 });

@@ -5,7 +5,7 @@ import { serveApi } from "../../../../src/runtime/api/serve";
 import { createViewerCheck } from "../../../../src/runtime/api/viewer";
 import type { KubeClient } from "../../../../src/runtime/kube";
 import { systemClock } from "../../../../src/runtime/clock";
-import { silentLog } from "../../../../src/runtime/log";
+import { watchedLog } from "../../../support/told-errors";
 import { createRoot, loadAuthority } from "../../../../src/runtime/secrets/authority";
 import { waitFor } from "../../../support/wait";
 
@@ -17,7 +17,7 @@ describe("The read-only API's places", () => {
     const api = await serveApi({
       authority: loadAuthority(root.certPem, root.keyPem),
       clock: systemClock,
-      log: silentLog,
+      log: watchedLog,
       port: 0,
       allowed: () => Promise.resolve(true),
       pages: {

@@ -117,6 +117,34 @@ const LEAVES: readonly Place[] = [
     },
   },
   {
+    name: "look at whether a leaf is to be renewed",
+    told: "contained: renewal of a leaf",
+    look: log => {
+      const turned = new TurnedClock();
+      let isBad = false;
+      const now = (): number => {
+        const throwing = isBad;
+        isBad = false;
+        return throwing ? throws() : turned.now();
+      };
+      const clock = { now, setTimeout: turned.setTimeout.bind(turned) };
+      const { fingerprint, anchorsPem } = authority;
+      let issued = 0;
+      const issue: Issuer["issue"] = plan => {
+        issued += 1;
+        return authority.issue(plan);
+      };
+      const roots = rootsOf({ fingerprint, anchorsPem, issue });
+      const validityMs = 3_600_000;
+      const secrets = createWorkloadSecrets({ roots, trustDomain: "mesh", validityMs, clock, log });
+      secrets.subscribe(good, () => undefined);
+      isBad = true;
+      turned.pass(validityMs);
+      secrets.stop();
+      expect([isBad, issued > 1], "thrown, and renewed all the same").to.deep.equal([false, true]);
+    },
+  },
+  {
     name: "renewal of a server's certificate",
     told: "contained: timer",
     look: log => {

@@ -1,6 +1,7 @@
 /** Places in the compiler: encoders by kind of leaf, what is computed of one Service, those who listen to the engine. */
 import { expect } from "chai";
 import { createCatalog } from "../../../../src/catalog/index";
+import { nodeGroupKey, type NodeGroup } from "../../../../src/catalog/node-groups";
 import { createInputs } from "../../../../src/catalog/inputs";
 import { createGraph, type Family } from "../../../../src/graph/graph";
 import type { Diagnostic } from "../../../../src/model/diagnostic";
@@ -10,9 +11,11 @@ import { judgeInWorld } from "../../../../src/runtime/control-plane/admission";
 import { createFlushTimer } from "../../../../src/runtime/engine/flush-timer";
 import { createInputWriter } from "../../../../src/runtime/engine/inputs";
 import { Patience } from "../../../../src/runtime/engine/patience";
+import { observe } from "../../../../src/runtime/engine/observed";
+import { createSubscribers } from "../../../../src/runtime/engine/subscribers";
 import { createSnapshots } from "../../../../src/runtime/engine/snapshots";
 import type { Log } from "../../../../src/runtime/ports";
-import { resourcesOf } from "../../../../src/xds/resource";
+import { resourcesOf, type Snapshot } from "../../../../src/xds/resource";
 import { meshConfig, namespace, pod, service, slice, type TestObject } from "../../../support/objects";
 import { TurnedClock } from "../../../support/turned-clock";
 import { createWorld, encodeAsJson, proxyOf, upsert } from "../../../support/world";
@@ -167,6 +170,48 @@ const FAMILIES: readonly Place[] = (["cluster", "endpoint", "route", "listener",
 );
 
 const ENGINE: readonly Place[] = [
+  {
+    name: "what is looked at once in a flush",
+    told: '"cell":"looked at"',
+    look: log => {
+      const graph = createGraph();
+      const armed = graph.input("armed", 1);
+      const cell = graph.derive("looked at", read => (read(armed) === 2 ? throws() : read(armed)));
+      const observed = observe(graph, cell, { initial: 0, log });
+      const seen: number[] = [];
+      for (const value of [1, 2, 3]) {
+        armed.set(value);
+        observed.look((_before, now) => seen.push(now));
+      }
+      expect(seen).to.deep.equal([1, 3]);
+    },
+  },
+  {
+    name: "what a proxy that has not come yet will be given",
+    told: "configuration not computed",
+    look: log => {
+      const graph = createGraph();
+      const inputs = createInputs(graph, {});
+      const { group } = createCatalog(inputs).nodeGroups;
+      const writer = createInputWriter(inputs);
+      for (const object of mesh) writer.apply(upsert(object));
+      const computed: string[] = [];
+      const snapshot = graph.family<NodeGroup, Snapshot>({
+        label: "snapshot",
+        keyOf: nodeGroupKey,
+        compute: (_read, { identity }) => {
+          if (identity.serviceAccount === "buyer") throws();
+          computed.push(identity.serviceAccount);
+          return new Map();
+        },
+      });
+      const clock = new TurnedClock();
+      const subscribers = createSubscribers({ inputs, group, snapshot, log, clock, holdMs: 0 });
+      const seller = mesh.find(({ kind }) => kind === "Pod") ?? client;
+      for (const target of [client, seller]) subscribers.warm(proxyOf(target));
+      expect(computed).to.deep.equal([proxyOf(seller).identity.serviceAccount]);
+    },
+  },
   {
     name: "subscriber of snapshots",
     told: '"pod":"buyer"',

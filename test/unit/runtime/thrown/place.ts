@@ -1,5 +1,6 @@
 import type { KubeClient, KubeObject } from "../../../../src/runtime/kube";
 import { redact } from "../../../../src/runtime/log/redact";
+import { countedLog } from "../../../../src/runtime/contained";
 import type { Log } from "../../../../src/runtime/ports";
 
 /** What is thrown at every place. */
@@ -19,13 +20,13 @@ export interface Place {
   readonly look: (log: Log) => Promise<void> | void;
 }
 
-/** A log that gathers its lines, redacted as the real one prints them. */
-export function gathering(lines: string[]): Log {
+/** A log that gathers its lines, redacted as the real one prints them, and the places that are counted. */
+export function gathering(lines: string[], counted: Set<string> = new Set()): Log {
   const line = (message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
     lines.push(`${message} ${JSON.stringify(redact(fields))}`);
   };
   const log: Log = { debug: line, info: line, warn: line, error: line, child: () => log };
-  return log;
+  return countedLog(log, place => counted.add(place));
 }
 
 const absent = (): Promise<never> => Promise.reject(new Error("not asked for"));
