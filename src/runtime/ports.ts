@@ -89,4 +89,6 @@ export interface StreamEvidence {
   /** DER of the verified client certificate, if the TLS layer authorised one. */
   readonly clientCertificate: Uint8Array | undefined;
   readonly remoteAddress: string;
+  /** Called when the proof holds, before it is known whether there is such a pod; default: nobody is told. */
+  readonly onProven?: () => void;
 }

@@ -268,6 +268,33 @@ describe("the ADS server's limits", () => {
     await waitFor("a change", () => asking.held.get(TYPE_URLS.endpoint)?.get("a")?.version === "2");
   });
 
+  it("tells a proxy of changes that asks for something all the time", async () => {
+    await start({ limits: { updateRate: 9, updateBurst: 10 } });
+    const asking = rig.connect("a");
+    await configured(asking);
+    const names = Array.from({ length: 400 }, (_, index) => `e${index}`);
+    rig.world.set(
+      snapshotOf([
+        testResource(cluster, "shop", "1"),
+        ...names.map(name => testResource(TYPE_URLS.endpoint, name, "1")),
+      ]),
+    );
+    let asked = 0;
+    const flood = setInterval(() => {
+      asking.send({ typeUrl: TYPE_URLS.endpoint, subscribe: [names[asked++ % names.length] ?? ""] });
+    }, 70);
+    try {
+      await waitFor("a bucket that is empty", () => asked > 30);
+      for (const version of ["2", "3"]) {
+        rig.world.set(snapshotOf([testResource(cluster, "shop", version)]));
+        await waitFor("the change", () => asking.held.get(cluster)?.get("shop")?.version === version);
+      }
+    } finally {
+      clearInterval(flood);
+    }
+    expect(asking.ended).to.equal(undefined);
+  });
+
   it("cuts a proxy that does not answer, without queueing for it", async () => {
     await start({ limits: { stalledMs: 500 } });
     rig.world.set(snapshotOf([testResource(cluster, "shop", "1", { size: 2_000_000 })]));

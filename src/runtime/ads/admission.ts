@@ -4,7 +4,7 @@ import type { Clock } from "../ports";
 import { TokenBucket, type AdsLimits } from "./limits";
 
 /** Longest wait of a connection whose address has too many, milliseconds. */
-const HELD_MS = 10_000;
+const HELD_MS = 2_500;
 /** How often those are looked at, milliseconds. */
 const LOOK_MS = 1_000;
 
@@ -83,9 +83,14 @@ export class Admission {
     this.looking = true;
     this.options.clock.setTimeout(() => {
       this.looking = false;
-      const since = this.options.clock.now() - HELD_MS;
+      const now = this.options.clock.now();
+      const hasWaited = (socket: Socket): boolean => {
+        const arrival = this.arrivals.get(socket) ?? 0;
+        // Later than now: the clock was put back.
+        return arrival <= now - HELD_MS || arrival > now;
+      };
       for (const own of [...this.held.values()])
-        for (const socket of own) if ((this.arrivals.get(socket) ?? 0) <= since) socket.destroy();
+        for (const socket of own) if (hasWaited(socket)) socket.destroy();
       this.lookLater();
     }, LOOK_MS);
   }

@@ -147,13 +147,17 @@ export class Barrier<S> {
    * it waits, permissions too: what goes out of turn would keep the rest waiting for as long as the storm lasts.
    */
   private waits(stream: S): boolean {
-    const { clock, pauseMs } = this.options;
-    const pause = pauseMs?.(stream) ?? 0;
+    const now = this.options.clock.now();
+    const due = this.paced.get(stream);
+    // What has waited for its time waits no longer: a proxy that goes on asking must not keep itself from being told, nor others
+    // from what waits for it. What is farther away than any pause was set before the clock was put back.
+    const isDue = due !== undefined && (due <= now || due > now + LONGEST_PAUSE_MS);
+    const pause = isDue ? 0 : (this.options.pauseMs?.(stream) ?? 0);
     if (pause <= 0) {
       this.paced.delete(stream);
       return false;
     }
-    this.look(stream, clock.now() + pause);
+    this.look(stream, Math.min(due ?? Infinity, now + pause));
     return true;
   }
 
@@ -168,7 +172,6 @@ export class Barrier<S> {
     this.nextAt = undefined;
     const now = this.options.clock.now();
     for (const [stream, at] of [...this.paced]) {
-      // What is farther away than any pause was set before the clock was put back.
       if (at <= now || at > now + LONGEST_PAUSE_MS) this.tell(stream);
       else this.look(stream, at);
     }

@@ -7,8 +7,8 @@ import { RotatingCredentials, type ServingMaterial } from "./credentials";
 import { Handshakes, type Shown } from "./handshakes";
 import { Strays } from "./strays";
 
-/** From when a connection is let in to its first stream, milliseconds: the handshake alone may take five seconds. */
-const NEW_CONNECTION_MS = 10_000;
+/** From when a connection is let in to its first stream, milliseconds: as long as its handshake may take. */
+const NEW_CONNECTION_MS = 5_000;
 /** From a connection's last stream to the next, milliseconds. */
 const LONELY_MS = 5_000;
 

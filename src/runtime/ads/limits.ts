@@ -55,7 +55,7 @@ export const DEFAULT_ADS_LIMITS: AdsLimits = {
   connectBurst: 500,
   maxConnections: 10_000,
   maxPerAddress: 1_000,
-  pendingPerAddress: 30,
+  pendingPerAddress: 40,
   openRate: 1,
   openBurst: 10,
   updateRate: 9,

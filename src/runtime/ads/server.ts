@@ -270,7 +270,9 @@ class RunningServer implements AdsServer {
     const bearerToken = tokenOf(call);
     call.metadata.remove("authorization");
     if (bearerToken !== undefined) this.byToken.add(call);
-    return { bearerToken, clientCertificate: certificateOf(call), remoteAddress: call.getPeer() };
+    const peer = call.getPeer();
+    const onProven = (): void => this.listener?.settle(peer);
+    return { bearerToken, clientCertificate: certificateOf(call), remoteAddress: peer, onProven };
   }
 
   /**

@@ -56,6 +56,9 @@ export class Strays {
   /** Those whose time without a stream is over. */
   *overdue(): Generator<string> {
     const now = this.clock.now();
-    for (const [peer, { streams, until }] of this.connections) if (streams === 0 && until <= now) yield peer;
+    const longest = Math.max(this.limits.newConnectionMs, this.limits.lonelyMs);
+    // What is farther away than any limit was set before the clock was put back.
+    const isOver = (until: number): boolean => until <= now || until > now + longest;
+    for (const [peer, { streams, until }] of this.connections) if (streams === 0 && isOver(until)) yield peer;
   }
 }

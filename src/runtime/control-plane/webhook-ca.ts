@@ -77,14 +77,17 @@ function issuing({ caCertPem, caKeyPem }: WebhookIdentity): Authority {
 
 /** Whether the next CA is due by the present one's life. */
 function isEnding({ certPem, notAfter }: Authority, now: number): boolean {
-  const life = notAfter - Date.parse(new X509Certificate(certPem).validFrom);
-  return now > notAfter - Math.max(life * LEFT, SERVING_LIVES * SERVING_VALIDITY_MS);
+  const begin = Date.parse(new X509Certificate(certPem).validFrom);
+  const life = notAfter - begin;
+  // One that has not begun is of a clock that was ahead: nobody believes it.
+  return now < begin || now > notAfter - Math.max(life * LEFT, SERVING_LIVES * SERVING_VALIDITY_MS);
 }
 
 /** Whether half of the serving certificate's life is over, and another one would last longer. */
 function isServingDue(identity: WebhookIdentity, now: number): boolean {
   const { validFrom, validTo } = new X509Certificate(identity.certPem);
   const [begin, end] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (now < begin) return true;
   return now >= begin + (end - begin) / 2 && issuing(identity).notAfter > end;
 }
 
@@ -100,10 +103,14 @@ function holds(pem: string, wanted: string): boolean {
   }
 }
 
-/** Whether a CA can issue once it is trusted: its key is that of its certificate, which is among those that are handed out. */
-function isUsable({ certPem, keyPem }: NonNullable<WebhookCaRotation["next"]>): boolean {
+/**
+ * Whether a CA can issue once it is trusted: its key is that of its certificate, which is among those that are handed out, and it
+ * has begun (one that has not is of a clock that was ahead).
+ */
+function isUsable({ certPem, keyPem }: NonNullable<WebhookCaRotation["next"]>, now: number): boolean {
   try {
-    return new X509Certificate(certPem).checkPrivateKey(createPrivateKey(keyPem));
+    const certificate = new X509Certificate(certPem);
+    return certificate.checkPrivateKey(createPrivateKey(keyPem)) && Date.parse(certificate.validFrom) <= now;
   } catch {
     return false;
   }
@@ -118,9 +125,9 @@ function stepAfter(since: number | undefined, now: number, waitMs: number): Webh
 }
 
 /** Whether the next CA can issue as soon as all trust what the Secret says. */
-function isNextTrusted({ identity, rotation }: WebhookCaState): boolean {
+function isNextTrusted({ identity, rotation }: WebhookCaState, now: number): boolean {
   const { next } = rotation ?? {};
-  return next !== undefined && isUsable(next) && holds(identity.caCertPem, next.certPem);
+  return next !== undefined && isUsable(next, now) && holds(identity.caCertPem, next.certPem);
 }
 
 /** Both are trusted, or are to be. */
@@ -128,7 +135,7 @@ function stepToIssue(state: WebhookCaState, { now, bundles = [], waits }: Webhoo
   const { identity, rotation } = state;
   const since = rotation?.since;
   // An older release that wrote what it had read before, or a hand: it has to be trusted again, and perhaps made again.
-  if (!isNextTrusted(state)) return { kind: "trust" };
+  if (!isNextTrusted(state, now)) return { kind: "trust" };
   // A rotation that is held up must not let the certificate come to its end.
   if (isServingDue(identity, now)) return { kind: "renew" };
   const isSeen = bundles.length > 0 && bundles.every(bundle => holds(bundle, identity.caCertPem));
@@ -169,7 +176,7 @@ export function served(
 }
 
 function trusted({ state: { identity, rotation }, now }: Written): WebhookCaState {
-  const kept = rotation?.next !== undefined && isUsable(rotation.next) ? rotation.next : undefined;
+  const kept = rotation?.next !== undefined && isUsable(rotation.next, now) ? rotation.next : undefined;
   const next = kept ?? newCa(now);
   const caCertPem = holds(identity.caCertPem, next.certPem)
     ? identity.caCertPem

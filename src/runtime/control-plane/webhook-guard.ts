@@ -202,7 +202,7 @@ function hasObject({ operation, object, oldObject }: Fields): boolean {
 }
 
 function end(response: ServerResponse, { status, reason }: Refusal): void {
-  // What comes without a length may never end, and is not waited for.
-  if (status === 411) response.shouldKeepAlive = false;
+  // The rest of what is sent is not waited for; an API server is never refused but for its body.
+  if (status !== 400 && status !== 413) response.shouldKeepAlive = false;
   response.writeHead(status, { "content-type": "text/plain" }).end(reason);
 }

@@ -55,9 +55,10 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   };
 
   return {
-    authenticate: async ({ bearerToken, clientCertificate }) => {
+    authenticate: async ({ bearerToken, clientCertificate, onProven }) => {
       const external = bearerToken === undefined ? externalOf(clientCertificate) : undefined;
       if (external !== undefined) {
+        onProven?.();
         const owner = "the ExternalWorkload of the certificate";
         const pod = await livePod({ pods, gone, clock, owner }, external.name.uid);
         return proveExternal(external, pod, clock.now());
@@ -70,6 +71,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       checkTimes(claims, clock.now());
       if (!claims.audiences.includes(audience)) throw refused("denied", "the token is for another audience");
       await proveSignature(bearerToken, parsed, claims);
+      onProven?.();
       if (clientCertificate !== undefined) checkCertificate(clientCertificate, trustDomain, claims);
       const pod = await livePod({ pods, gone, clock, owner: "the pod of the token" }, claims.podUid);
       checkPod(pod, claims);

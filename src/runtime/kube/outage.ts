@@ -5,6 +5,11 @@ import { isExpired } from "./errors";
 /** While nobody answers: trying costs nobody anything, and the first to notice the return should be soon. */
 const AWAY = { minMs: 100, maxMs: 1_000 };
 
+/** Ours to say of what a server has answered. */
+const JUDGED: ReadonlySet<string> = new Set(["StaleList", "ShortWatch"]);
+
+const isAnswer = ({ status, reason }: KubeError): boolean => status !== 0 || JUDGED.has(reason);
+
 /**
  * How long to wait after each failure of an informer, from one success to the next. Waits that grew while nobody answered say
  * nothing of a server that does: what it answers with errors is counted by itself.
@@ -30,7 +35,7 @@ export class Outage {
 
   /** Milliseconds to wait after a failure. */
   waitAfter(error: unknown): number {
-    const answer = error instanceof KubeError && error.status !== 0 ? error : undefined;
+    const answer = error instanceof KubeError && isAnswer(error) ? error : undefined;
     if (answer === undefined) return this.away.failed();
     // Of 429 it is a demand. Of 503 it is a forecast (RFC 9110 section 10.2.3), and an API server that has just started says five
     // seconds when its paths are there a moment later.

@@ -27,6 +27,8 @@ const settings = { meshName: "osm", osmNamespace: "osm-system" };
 const { configuredMs, servedMs } = WEBHOOK_CA_WAITS;
 type Data = Readonly<Record<string, string>>;
 
+const HALF_AN_HOUR = 1_800_000;
+
 const certificate = (pem: string): X509Certificate => new X509Certificate(pem);
 const count = (pem: string): number => readCertificates(pem).length;
 
@@ -84,6 +86,14 @@ function points(): Readonly<Record<"rest" | "trust" | "seen" | "issue" | "drop",
 
 describe("the steps by which the webhook's CA is replaced", () => {
   const at = points();
+  const twice = (state: WebhookCaState, facts: Partial<WebhookCaFacts>): WebhookCaState =>
+    take(take(state, facts).after, facts).after;
+  /** What a writer leaves whose clock was ahead for a look or two. */
+  const ahead = {
+    trust: twice(at.rest, { asked: true, now: NOW + 9 * 365 * DAY }),
+    renewed: take(at.rest, { now: NOW + 60 * DAY }).after,
+    fresh: fresh(NOW + 9 * 365 * DAY),
+  };
   const kindOf = (state: WebhookCaState, more: Partial<WebhookCaFacts> = {}): string =>
     take(state, more).step.kind;
 
@@ -126,13 +136,17 @@ describe("the steps by which the webhook's CA is replaced", () => {
     ["the wait is not over", at.seen, { now: NOW + configuredMs - 1 }, "wait"],
     ["the wait is over", at.seen, { now: NOW + configuredMs }, "issue"],
     ["somebody took one away meanwhile", at.seen, { ...one, now: NOW + configuredMs }, "unseen"],
-    ["the clock was set back", at.seen, { now: NOW - DAY }, "seen"],
+    ["the clock was set back by half an hour", at.seen, { now: NOW - HALF_AN_HOUR }, "seen"],
     ["the old CA is still waited for", at.issue, { now: NOW + configuredMs + servedMs - 1 }, "wait"],
     ["it is no more", at.issue, { now: NOW + configuredMs + servedMs }, "drop"],
-    ["the clock was set back afterwards", at.issue, { now: NOW - DAY }, "seen"],
+    ["the clock was set back afterwards", at.issue, { now: NOW - HALF_AN_HOUR }, "seen"],
     ["what the configurations hold is no matter then", at.issue, { ...one, now: NOW + DAY }, "drop"],
     ["it is over", at.drop, { now: NOW + DAY }, "rest"],
     ["asked again", at.drop, { now: NOW + DAY, asked: true }, "trust"],
+    ["the next CA is of a clock that was years ahead", ahead.trust, {}, "trust"],
+    ["the certificate is of a clock that was weeks ahead", ahead.renewed, {}, "renew"],
+    ["the CA itself is of a clock that was years ahead", ahead.fresh, {}, "renew"],
+    ["the same, with a certificate of now", take(ahead.fresh).after, {}, "trust"],
     ["held up for 50 days: the old CA renews", at.seen, { ...one, now: NOW + 50 * DAY }, "renew"],
     ["held up for 50 days: the new CA renews", at.issue, { now: NOW + 50 * DAY }, "renew"],
   ];
