@@ -1,4 +1,4 @@
-import { ADS_SAN, ADS_SERVICE } from "../model/mesh-words";
+import { ADS_SAN, ADS_SERVICE, SIDECAR_CONNECT_TIMEOUT_MS } from "../model/mesh-words";
 import { isIpv4, isIpv6 } from "./address-range";
 import type { EnvoyJson } from "./envoy-json";
 import { cluster, httpOptions, socketAddress, typed } from "./envoy-json";
@@ -147,7 +147,7 @@ function adsCluster({ adsAddress, proof = "token" }: BootstrapInput, paths: Boot
   const literal = isIpv4(host) || isIpv6(host);
   return cluster(ADS_SERVICE, socketAddress(host, port), {
     ...(literal ? {} : { type: "STRICT_DNS", dns_lookup_family: "ALL" }),
-    connect_timeout: "2s",
+    connect_timeout: `${SIDECAR_CONNECT_TIMEOUT_MS / 1_000}s`,
     upstream_connection_options: {
       tcp_keepalive: { keepalive_probes: 3, keepalive_time: 30, keepalive_interval: 5 },
     },

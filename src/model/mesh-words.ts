@@ -47,6 +47,8 @@ export const CA_ROOT_KEY = "ca.crt";
 export const TOKEN_AUDIENCE = "osm-mesh";
 export const ADS_SERVICE = "osm-controller";
 export const ADS_PORT = 15128;
+/** How long a sidecar waits for a connection to the control plane, its TLS handshake included, before it tries again, milliseconds. */
+export const SIDECAR_CONNECT_TIMEOUT_MS = 2_000;
 /** The only name the ADS server's certificate is verified against. */
 export const ADS_SAN = `${ADS_SERVICE}.${PEPR_NAMESPACE}.svc`;
 /** Port of the read-only API, in the pod that writes. */

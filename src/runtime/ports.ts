@@ -89,6 +89,9 @@ export interface StreamEvidence {
   /** DER of the verified client certificate, if the TLS layer authorised one. */
   readonly clientCertificate: Uint8Array | undefined;
   readonly remoteAddress: string;
-  /** Called when the proof holds, before it is known whether there is such a pod; default: nobody is told. */
-  readonly onProven?: () => void;
+  /**
+   * Called with the pod's UID when the proof holds, before it is known whether there is such a pod. It may throw what refuses the
+   * stream. Default: nobody is told.
+   */
+  readonly onProven?: (podUid: string) => void;
 }

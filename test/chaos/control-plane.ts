@@ -95,7 +95,7 @@ export class Replica {
     const child = spawn(process.execPath, [...node, this.current, ...this.plan.args], {
       stdio: ["ignore", "pipe", log, "ipc"],
       cwd: repositoryRoot(),
-      env: { ...process.env, ...env, OSM_CALLED: path.join(folder, CALLED) },
+      env: { ...process.env, TMPDIR: folder, ...env, OSM_CALLED: path.join(folder, CALLED) },
     });
     // The process has its own.
     closeSync(log);

@@ -40,6 +40,8 @@ describe("the identity of an ADS stream", () => {
     const log = createLog({ level: "trace", clock: systemClock, stream });
     const common = { pods: world, trustDomain: "cluster.local", clock: systemClock, log };
     rig = await AdsRig.start({
+      // One pod's proofs, forged in every way: more of them than a pod may come with.
+      limits: { openRate: 1e6, openBurst: 1e6 },
       world,
       log,
       authority,

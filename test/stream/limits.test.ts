@@ -13,7 +13,7 @@ import { observeStreams } from "../../src/runtime/observe";
 import { createRoot, issueServing, loadAuthority } from "../../src/runtime/secrets/authority";
 import { TYPE_URLS } from "../../src/xds/resource";
 import { encodeRequest, type AdsClient } from "../support/ads-client";
-import { AdsRig, snapshotOf, testResource } from "../support/ads-rig";
+import { AdsRig, plainAuthenticator, snapshotOf, testResource } from "../support/ads-rig";
 import { waitFor } from "../support/wait";
 
 const { cluster } = TYPE_URLS;
@@ -83,16 +83,34 @@ describe("connections that come faster than they are let in", () => {
   const opened = (count: number) => waitFor(`${count} connections`, () => listener.open === count);
 
   it("lets the addresses in by turns, each in its rate", async () => {
-    connectFrom("127.0.0.1", 30);
-    await opened(30);
+    connectFrom("127.0.0.1", 15);
+    await opened(15);
     connectFrom("127.0.0.2", 1);
-    await opened(31);
+    await opened(16);
     expect(admitted).to.deep.equal(["127.0.0.1"]);
     clock.advance(200);
     expect(admitted, "two more in 200 ms").to.have.length(3);
     expect(admitted).to.include("127.0.0.2");
-    clock.advance(2_800);
-    expect(admitted).to.have.length(31);
+    clock.advance(1_300);
+    expect(admitted).to.have.length(16);
+  });
+
+  it("closes those that have waited for two seconds: who has given up after saying something is not seen to go", async () => {
+    const hurried = connectFrom("127.0.0.1", 30);
+    await opened(30);
+    for (const socket of hurried) socket.end("hello");
+    await Promise.all(hurried.map(socket => once(socket, "finish")));
+    clock.advance(1_000);
+    expect(admitted).to.have.length(11);
+    expect(listener.open, "nothing tells that they have gone").to.equal(30);
+    clock.advance(1_250);
+    await waitFor("the end of the others", () => listener.open === admitted.length);
+    expect(admitted).to.have.length.within(20, 23);
+    const before = admitted.length;
+    connectFrom("127.0.0.1", 1);
+    await opened(before + 1);
+    clock.advance(100);
+    expect(admitted).to.have.length(before + 1);
   });
 
   it("spends nothing on connections that have gone while they waited", async () => {
@@ -204,6 +222,30 @@ describe("the ADS server's limits", () => {
     }
     expect([...codes]).to.include(status.RESOURCE_EXHAUSTED);
     await configured(rig.connect("b"));
+  });
+
+  it("lets any number in that prove who they are and wait for their pods, as often as a pod may come", async () => {
+    let proven = 0;
+    await start({
+      limits: { pendingPerAddress: 2 },
+      authenticator: {
+        authenticate: async evidence => {
+          await plainAuthenticator.authenticate(evidence);
+          proven += 1;
+          return new Promise(() => undefined);
+        },
+      },
+    });
+    const open = (pod: string): AdsClient => {
+      const client = rig.connect(pod);
+      client.send({ typeUrl: cluster });
+      return client;
+    };
+    for (const pod of ["a", "b", "c", "d", "e"]) open(pod);
+    await waitFor("five of two at a time", () => proven === 5);
+    const again = Array.from({ length: 12 }, () => open("a"));
+    await waitFor("a refusal", () => again.some(({ ended }) => ended?.code === status.RESOURCE_EXHAUSTED));
+    expect(proven).to.be.below(5 + again.length);
   });
 
   it("refuses further proxies above the configured number, and counts refusals by status", async () => {

@@ -11,7 +11,14 @@ import {
   rootsOf,
   type WorkloadSecrets,
 } from "../../src/runtime/secrets/workload-secrets";
-import type { Authenticator, ConfigSource, LivePod, PodDirectory } from "../../src/runtime/ports";
+import type {
+  AuthenticatedProxy,
+  Authenticator,
+  ConfigSource,
+  LivePod,
+  PodDirectory,
+  StreamEvidence,
+} from "../../src/runtime/ports";
 import {
   resourceSet,
   TYPE_URLS,
@@ -112,21 +119,24 @@ export class TestWorld implements ConfigSource, PodDirectory {
   }
 }
 
+function plainProxy({ bearerToken, onProven }: StreamEvidence): AuthenticatedProxy {
+  const [namespace, serviceAccount, podName, podUid, until] = (bearerToken ?? "").split("/");
+  if (
+    namespace === undefined ||
+    serviceAccount === undefined ||
+    podName === undefined ||
+    podUid === undefined
+  ) {
+    throw new AuthenticationError("unauthenticated", "no token was presented");
+  }
+  onProven?.(podUid);
+  const expiresAt = until === undefined ? Number.MAX_SAFE_INTEGER : Number(until);
+  return { identity: { namespace, serviceAccount }, podName, podUid, expiresAt };
+}
+
 /** Takes `namespace/account/pod/uid` for a token: for tests of what comes after authentication. */
 export const plainAuthenticator: Authenticator = {
-  authenticate: ({ bearerToken }) => {
-    const [namespace, serviceAccount, podName, podUid, until] = (bearerToken ?? "").split("/");
-    if (
-      namespace === undefined ||
-      serviceAccount === undefined ||
-      podName === undefined ||
-      podUid === undefined
-    ) {
-      return Promise.reject(new AuthenticationError("unauthenticated", "no token was presented"));
-    }
-    const expiresAt = until === undefined ? Number.MAX_SAFE_INTEGER : Number(until);
-    return Promise.resolve({ identity: { namespace, serviceAccount }, podName, podUid, expiresAt });
-  },
+  authenticate: evidence => Promise.resolve(evidence).then(plainProxy),
 };
 
 /** What a rig may be given. */

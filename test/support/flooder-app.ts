@@ -1,8 +1,9 @@
 /** The attacker of floods, in a process of its own. */
 import { answerParent } from "./child-program";
 import * as floods from "./flood-operations";
+import * as herds from "./herd-operations";
 
 /** What it can be told to do. */
-export type Flooder = typeof floods;
+export type Flooder = typeof floods & typeof herds;
 
-answerParent({ ...floods });
+answerParent({ ...floods, ...herds });

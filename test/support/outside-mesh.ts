@@ -49,7 +49,7 @@ export class OutsideMesh {
     const node = ["--require", "./test/support/called-addresses.cjs"];
     const child = spawn(process.execPath, [...node, bundle("hack/control-plane/main.ts"), ...args], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, OSM_CALLED: path.join(folder, CALLED) },
+      env: { ...process.env, TMPDIR: folder, OSM_CALLED: path.join(folder, CALLED) },
     });
     const made = new OutsideMesh(mesh, api, child, folder);
     const watch = watchOutput("control plane");

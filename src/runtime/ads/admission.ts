@@ -1,12 +1,16 @@
 /** In which order waiting connections are let in: by turns of the addresses they come from, so that no address can keep the others out. */
 import type { Socket } from "node:net";
+import { SIDECAR_CONNECT_TIMEOUT_MS } from "../../model/mesh-words";
 import type { Clock } from "../ports";
 import { TokenBucket, type AdsLimits } from "./limits";
 
-/** Longest wait of a connection whose address has too many, milliseconds. */
-const HELD_MS = 2_500;
-/** How often those are looked at, milliseconds. */
-const LOOK_MS = 1_000;
+/**
+ * Longest wait of a connection, milliseconds: as long as a sidecar waits for one of its own. What has waited longer has been given
+ * up, which nobody is told of who does not read, and would take a turn for nothing.
+ */
+const LONGEST_WAIT_MS = SIDECAR_CONNECT_TIMEOUT_MS;
+/** How often those that wait are looked at, milliseconds. */
+const LOOK_MS = 250;
 
 /** What admission works with. */
 export interface AdmissionOptions {
@@ -18,8 +22,7 @@ export interface AdmissionOptions {
 
 /**
  * Connections that wait for their turn, which costs no more than a socket, and those that have been let in and are not settled yet.
- * A connection that goes while it waits costs the others nothing; one that waits for ten seconds because of others of its own
- * address is closed.
+ * A connection that goes while it waits costs the others nothing; one that has waited for two seconds is closed.
  */
 export class Admission {
   private readonly bucket: TokenBucket;
@@ -79,7 +82,7 @@ export class Admission {
   }
 
   private lookLater(): void {
-    if (this.looking || this.held.size === 0) return;
+    if (this.looking || this.held.size + this.waiting.size === 0) return;
     this.looking = true;
     this.options.clock.setTimeout(() => {
       this.looking = false;
@@ -87,9 +90,9 @@ export class Admission {
       const hasWaited = (socket: Socket): boolean => {
         const arrival = this.arrivals.get(socket) ?? 0;
         // Later than now: the clock was put back.
-        return arrival <= now - HELD_MS || arrival > now;
+        return arrival <= now - LONGEST_WAIT_MS || arrival > now;
       };
-      for (const own of [...this.held.values()])
+      for (const own of [...this.held.values(), ...this.waiting.values()])
         for (const socket of own) if (hasWaited(socket)) socket.destroy();
       this.lookLater();
     }, LOOK_MS);

@@ -172,6 +172,8 @@ export class Barrier<S> {
     this.nextAt = undefined;
     const now = this.options.clock.now();
     for (const [stream, at] of [...this.paced]) {
+      // Telling one may let all others go on, or end them.
+      if (this.paced.get(stream) !== at) continue;
       if (at <= now || at > now + LONGEST_PAUSE_MS) this.tell(stream);
       else this.look(stream, at);
     }

@@ -13,7 +13,7 @@ export interface Listener {
   readonly open: number;
   /** Resets the connection of that peer, as grpc-js prints it; for clients that do not read. */
   destroy(peer: string): void;
-  /** A stream of that peer has been accepted. */
+  /** That peer has proven who it is. */
   settle(peer: string): void;
   /** Accepts no more; open connections stay. */
   stop(): void;

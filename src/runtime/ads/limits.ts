@@ -25,7 +25,7 @@ export interface AdsLimits {
   readonly maxConnections: number;
   /** Open connections of one remote address. A proxy has one or two, but a node may put its own address on all its pods. */
   readonly maxPerAddress: number;
-  /** Of those, such as have been let in and have no accepted stream yet: each costs what TLS and HTTP/2 keep. More of them wait. */
+  /** Of those, such as have been let in and have not proven yet who they are: each costs what TLS and HTTP/2 keep. More of them wait. */
   readonly pendingPerAddress: number;
   /** Streams opened per second and pod, with a burst. */
   readonly openRate: number;

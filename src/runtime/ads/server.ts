@@ -22,7 +22,8 @@ import type { ServingMaterial } from "./credentials";
 import { Entrance, type EntranceOptions } from "./entrance";
 import { certificateOf, tokenOf } from "./evidence";
 import { StreamLedger, type Ledger, type LedgerStream } from "./ledger";
-import { channelOptions, DEFAULT_ADS_LIMITS, TokenBucket, type AdsLimits } from "./limits";
+import { Openings } from "./openings";
+import { channelOptions, DEFAULT_ADS_LIMITS, type AdsLimits } from "./limits";
 import { containedObserver, Convergence, type AdsObserver, type News } from "./observer";
 import { DeltaProtocol, SotwProtocol, type OnRejection } from "./protocols";
 import { isRefusal, refusalOf, StreamRefused } from "./refusal";
@@ -117,7 +118,7 @@ class RunningServer implements AdsServer {
     StreamState,
     { readonly wanted: Snapshot; readonly state: StreamState }
   >();
-  private readonly openings = new Map<string, TokenBucket>();
+  private readonly openings: Openings;
   readonly ledger: StreamLedger;
   private listener: Listener | undefined;
   private sweeper: { cancel(): void } | undefined;
@@ -132,6 +133,7 @@ class RunningServer implements AdsServer {
 
   constructor(private readonly options: AdsOptions) {
     this.limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
+    this.openings = new Openings(this.limits);
     this.maxStreams = options.maxStreams ?? 0;
     this.entrance = new Entrance(options);
     this.grpc = new Server(channelOptions(this.limits));
@@ -271,7 +273,12 @@ class RunningServer implements AdsServer {
     call.metadata.remove("authorization");
     if (bearerToken !== undefined) this.byToken.add(call);
     const peer = call.getPeer();
-    const onProven = (): void => this.listener?.settle(peer);
+    // Whoever has proven himself may wait for his pod, and is not in the way of those who have not; he cannot do so any number of times.
+    const onProven = (podUid: string): void => {
+      if (!this.openings.mayOpen(podUid, this.options.clock.now()))
+        throw new StreamRefused(status.RESOURCE_EXHAUSTED, "this pod opens streams too often");
+      this.listener?.settle(peer);
+    };
     return { bearerToken, clientCertificate: certificateOf(call), remoteAddress: peer, onProven };
   }
 
@@ -298,21 +305,10 @@ class RunningServer implements AdsServer {
         "this replica serves as many proxies as it is allowed to",
       );
     }
-    if (!this.mayOpen(podUid)) {
-      throw new StreamRefused(status.RESOURCE_EXHAUSTED, "this pod opens streams too often");
-    }
     const siblings = [...(this.byPod.get(podUid) ?? [])];
     if (siblings.length >= this.limits.streamsPerPod) {
       siblings[0]?.end(status.RESOURCE_EXHAUSTED, "replaced by a newer stream of the same pod");
     }
-  }
-
-  private mayOpen(podUid: string): boolean {
-    const now = this.options.clock.now();
-    const { openRate, openBurst } = this.limits;
-    const bucket = this.openings.get(podUid) ?? new TokenBucket(openRate, openBurst, now);
-    this.openings.set(podUid, bucket);
-    return bucket.tryTake(now);
   }
 
   /** `over` is called at the stream's end. */
@@ -425,7 +421,7 @@ class RunningServer implements AdsServer {
     }
     this.shakeHandsAnew();
     for (const peer of [...this.entrance.strays.overdue()]) this.listener?.destroy(peer);
-    for (const [uid, bucket] of this.openings) if (bucket.isFull(now)) this.openings.delete(uid);
+    this.openings.forget(now);
   }
 
   /** Connections that were shown another root are closed, a few at a time: their proxies come again at once. */

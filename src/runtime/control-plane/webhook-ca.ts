@@ -146,6 +146,8 @@ function stepToIssue(state: WebhookCaState, { now, bundles = [], waits }: Webhoo
 /** The next CA issues; that before it is still trusted. */
 function stepToDrop({ identity, rotation }: WebhookCaState, { now, waits }: WebhookCaFacts): WebhookCaStep {
   const ca = new X509Certificate(issuing(identity).certPem);
+  // Made by a clock that was ahead: nobody believes it, so what it waits for would never come.
+  if (Date.parse(ca.validFrom) > now) return { kind: "trust" };
   const isItsOwn = new X509Certificate(identity.certPem).verify(ca.publicKey);
   if (!isItsOwn || isServingDue(identity, now)) return { kind: "renew" };
   return stepAfter(rotation?.since, now, waits.servedMs) ?? { kind: "drop" };

@@ -58,7 +58,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     authenticate: async ({ bearerToken, clientCertificate, onProven }) => {
       const external = bearerToken === undefined ? externalOf(clientCertificate) : undefined;
       if (external !== undefined) {
-        onProven?.();
+        onProven?.(external.name.uid);
         const owner = "the ExternalWorkload of the certificate";
         const pod = await livePod({ pods, gone, clock, owner }, external.name.uid);
         return proveExternal(external, pod, clock.now());
@@ -71,8 +71,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       checkTimes(claims, clock.now());
       if (!claims.audiences.includes(audience)) throw refused("denied", "the token is for another audience");
       await proveSignature(bearerToken, parsed, claims);
-      onProven?.();
       if (clientCertificate !== undefined) checkCertificate(clientCertificate, trustDomain, claims);
+      onProven?.(claims.podUid);
       const pod = await livePod({ pods, gone, clock, owner: "the pod of the token" }, claims.podUid);
       checkPod(pod, claims);
       return proxyOf(claims, clientCertificate);
@@ -121,12 +121,12 @@ interface Whereabouts {
  * namespace, because the informers of pods and namespaces may be apart. One that is known to be gone is not.
  */
 async function livePod({ pods, gone, clock, owner }: Whereabouts, uid: string): Promise<LivePod> {
-  const deadline = clock.now() + UNKNOWN_POD_HOLD_MS;
-  for (;;) {
+  // Looks are counted: a clock that is put back must not make the wait longer.
+  for (let looks = 0; ; looks += 1) {
     const pod = pods.byUid(uid);
     if (pod !== undefined && isSettled(pod)) return pod;
     if (gone.has(uid)) throw refused("denied", `${owner} is gone`);
-    if (clock.now() >= deadline) {
+    if (looks >= UNKNOWN_POD_HOLD_MS / LOOK_AGAIN_MS) {
       if (pod !== undefined) return pod;
       throw refused("unavailable", `${owner} is not known`);
     }

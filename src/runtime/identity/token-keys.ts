@@ -53,7 +53,9 @@ export function createTokenKeys(options: {
   };
   const refresh = async (): Promise<void> => {
     const pause = known === "unpublished" ? UNPUBLISHED_REFETCH_MS : REFETCH_MS;
-    if (running === undefined && clock.now() - lastFetch < pause) return;
+    const passed = clock.now() - lastFetch;
+    // Less than none: the clock was put back.
+    if (running === undefined && passed >= 0 && passed < pause) return;
     if (running === undefined) {
       lastFetch = clock.now();
       running = fetchKeys().finally(() => {

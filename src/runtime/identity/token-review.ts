@@ -36,7 +36,7 @@ export function createTokenReviewer(options: {
   let refilled = clock.now();
   const take = (): boolean => {
     const now = clock.now();
-    tokens = Math.min(RATE, tokens + ((now - refilled) * RATE) / 1000);
+    tokens = Math.min(RATE, tokens + (Math.max(0, now - refilled) * RATE) / 1000);
     refilled = now;
     if (tokens < 1) return false;
     tokens -= 1;
@@ -45,13 +45,18 @@ export function createTokenReviewer(options: {
   return async token => {
     const key = createHash("sha256").update(token).digest("base64");
     const known = answers.get(key);
-    if (known !== undefined && known.until > clock.now()) return known.good;
+    if (known !== undefined && isFresh(known.until, clock.now())) return known.good;
     if (!take()) throw new AuthenticationError("unavailable", "too many token reviews at once");
     const good = await review(kube, token, options);
     if (answers.size >= MAX_CACHED) answers.clear();
     answers.set(key, { good, until: clock.now() + CACHE_MS });
     return good;
   };
+}
+
+/** Later than any answer can be: the clock was put back. */
+function isFresh(until: number, now: number): boolean {
+  return until > now && until <= now + CACHE_MS;
 }
 
 async function review(

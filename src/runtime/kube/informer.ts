@@ -297,7 +297,8 @@ class InformerLoop<V> implements Informer<V> {
       clock.setTimeout(() => {
         const silent = clock.now() - last;
         if (silent < ms) {
-          timer = arm(ms - silent);
+          // Silent for less than no time: the clock was put back.
+          timer = arm(Math.min(ms, ms - silent));
           return;
         }
         expired = true;

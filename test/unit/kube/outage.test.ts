@@ -33,6 +33,16 @@ describe("the waits of an informer", () => {
     expect(outage.waitAfter(EARLY)).to.equal(200);
   });
 
+  it("count what a server has answered as an answer, though the fault was found here", () => {
+    const outage = start();
+    for (let tries = 0; tries < 9; tries += 1) outage.waitAfter(NOBODY);
+    const waits = ["StaleList", "ShortWatch", "ShortWatch", "StaleList", "StaleList", "StaleList"].map(
+      reason => outage.waitAfter(new KubeError(0, reason, "judged here")),
+    );
+    expect(waits).to.deep.equal([100, 200, 400, 800, 1_600, 2_000]);
+    expect(outage.waitAfter(new KubeError(0, "Silent", "nobody spoke"))).to.equal(1_000);
+  });
+
   it("are as long as a server asks for that has too much to do, not as one that starts guesses", () => {
     const outage = start();
     expect(outage.waitAfter(new KubeError(429, "TooManyRequests", "later", 3))).to.equal(3_500);

@@ -94,6 +94,21 @@ describe("the steps by which the webhook's CA is replaced", () => {
     renewed: take(at.rest, { now: NOW + 60 * DAY }).after,
     fresh: fresh(NOW + 9 * 365 * DAY),
   };
+  /** Takes one step after the other, with the waits between them, until a step of that kind has been taken. */
+  const follow = (state: WebhookCaState, from: number, last: string, asked = false) => {
+    const kinds: string[] = [];
+    let [now, after] = [from, state];
+    while (kinds.at(-1) !== last && kinds.length < 9) {
+      const facts = { now, asked: asked && !kinds.includes("trust") };
+      const taken = take(after, facts);
+      if (taken.step.kind === "wait") now += taken.step.forMs ?? 0;
+      else kinds.push(taken.step.kind);
+      after = taken.after;
+    }
+    return { kinds, after, tookMs: now - from };
+  };
+  /** What a writer leaves whose clock was ahead until the next CA had issued. */
+  const issuedAhead = follow(at.rest, NOW + 400 * DAY, "issue", true).after;
   const kindOf = (state: WebhookCaState, more: Partial<WebhookCaFacts> = {}): string =>
     take(state, more).step.kind;
 
@@ -147,6 +162,7 @@ describe("the steps by which the webhook's CA is replaced", () => {
     ["the certificate is of a clock that was weeks ahead", ahead.renewed, {}, "renew"],
     ["the CA itself is of a clock that was years ahead", ahead.fresh, {}, "renew"],
     ["the same, with a certificate of now", take(ahead.fresh).after, {}, "trust"],
+    ["the next CA has issued, by a clock that was ahead", issuedAhead, {}, "trust"],
     ["held up for 50 days: the old CA renews", at.seen, { ...one, now: NOW + 50 * DAY }, "renew"],
     ["held up for 50 days: the new CA renews", at.issue, { now: NOW + 50 * DAY }, "renew"],
   ];
@@ -154,6 +170,14 @@ describe("the steps by which the webhook's CA is replaced", () => {
     it(`${wanted}: ${what}`, () => {
       expect(kindOf(state, facts)).to.equal(wanted);
     });
+
+  it("waits for nothing that cannot come: a CA of a clock that was ahead is replaced in two minutes", () => {
+    const { kinds, after, tookMs } = follow(issuedAhead, NOW, "issue");
+    expect(kinds).to.deep.equal(["trust", "renew", "seen", "issue"]);
+    expect(tookMs).to.equal(configuredMs);
+    expect(Date.parse(certificate(after.identity.certPem).validFrom)).to.be.at.most(NOW);
+    expect(follow(after, NOW + tookMs, "rest").kinds).to.deep.equal(["drop", "rest"]);
+  });
 
   it("begins by itself when a fifth of the CA's life is left, or two of the certificate's", () => {
     const life = 3650 * DAY;

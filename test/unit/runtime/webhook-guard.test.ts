@@ -50,6 +50,13 @@ interface Call {
   readonly chunked?: boolean;
 }
 
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  /** The connection may be used again. */
+  readonly stays: boolean;
+}
+
 describe("the guard before Pepr's server", () => {
   let server: https.Server;
   let guard: { stop(): void };
@@ -89,7 +96,7 @@ describe("the guard before Pepr's server", () => {
     body = review(),
     headers = {},
     chunked,
-  }: Call): Promise<{ readonly status: number; readonly text: string }> =>
+  }: Call): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const { port } = server.address() as AddressInfo;
       const options = { port, host: "127.0.0.1", servername: "localhost", ca: root.certPem, method, path };
@@ -98,7 +105,7 @@ describe("the guard before Pepr's server", () => {
         let text = "";
         answer.on("data", (part: Buffer) => (text += part.toString()));
         answer.on("end", () => {
-          resolve({ status: answer.statusCode ?? 0, text });
+          resolve({ status: answer.statusCode ?? 0, text, stays: answer.headers.connection !== "close" });
         });
       });
       asked.on("error", reject);
@@ -164,7 +171,10 @@ describe("the guard before Pepr's server", () => {
   ];
   for (const [what, status, made] of refused)
     it(`answers ${what} itself, with ${status}`, async () => {
-      expect((await call(made)).status).to.equal(status);
+      const answer = await call({ ...made, headers: { connection: "keep-alive", ...made.headers } });
+      expect(answer.status).to.equal(status);
+      // An API server is never refused but for its body.
+      expect(answer.stays).to.equal(status === 400 || status === 413);
       expect(passed).to.deep.equal([]);
     });
 

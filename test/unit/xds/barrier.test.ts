@@ -145,6 +145,7 @@ describe("the barrier across proxies", () => {
   describe("with streams that had many changes", () => {
     /** Time, and the pauses of streams, are set by hand. */
     const paced = () => {
+      let whenTold: ((stream: string) => void) | undefined;
       const pauses = new Map<string, number>();
       const time = { now: 0 };
       const states = new Map<string, StreamState>();
@@ -161,7 +162,10 @@ describe("the barrier across proxies", () => {
         },
         diffs: createDiffCache(),
         stateOf: stream => states.get(stream),
-        deliver: (stream, told) => delivered.push(`${stream}: ${printed(told)}`),
+        deliver: (stream, told) => {
+          delivered.push(`${stream}: ${printed(told)}`);
+          whenTold?.(stream);
+        },
         pauseMs: stream => pauses.get(stream) ?? 0,
         soon: run => turns.push(run),
       });
@@ -175,7 +179,8 @@ describe("the barrier across proxies", () => {
       };
       for (const stream of ["calm", "busy"]) take(stream, snapshot([1], "old"));
       delivered.length = 0;
-      return { barrier, pauses, delivered, take, pass, time, timers, states };
+      const onTold = (run: (stream: string) => void): void => void (whenTold = run);
+      return { barrier, pauses, delivered, take, pass, time, timers, states, onTold };
     };
 
     it("lets changes of such a stream meet in one, and nobody else wait", () => {
@@ -207,6 +212,19 @@ describe("the barrier across proxies", () => {
       pass(1_000);
       expect(delivered.length).to.equal(1);
       expect(timers.size, "timers left").to.equal(0);
+    });
+
+    it("has no time left for one that ends while another is told", () => {
+      const { pauses, delivered, take, pass, barrier, timers, onTold } = paced();
+      onTold(stream => {
+        if (stream === "busy") barrier.ended("calm");
+      });
+      pauses.set("busy", 100).set("calm", 250);
+      take("busy", snapshot([2], "new"));
+      take("calm", snapshot([2], "new"));
+      pass(100);
+      expect(delivered).to.have.length(1);
+      expect(timers.size).to.equal(0);
     });
 
     it("does not wait for a clock that was put back", () => {
