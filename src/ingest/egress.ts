@@ -1,3 +1,4 @@
+import { canonicalCidrs } from "../model/canonical-cidr";
 import { parseDuration } from "../model/duration";
 import type { Egress, ExtensionService } from "../model/traffic";
 import type { Json } from "./fields";
@@ -17,7 +18,7 @@ export const ingestEgress = policyIngest<Egress>({
       ...headOf(reading),
       sources: reading.items("sources").map(({ json }) => identityOf(json, reading.namespace)),
       hosts: hostsOf(reading.body["hosts"]),
-      ipAddresses: asArray(reading.body["ipAddresses"]).flatMap(range => asText(range) ?? []),
+      ipAddresses: canonicalCidrs(asArray(reading.body["ipAddresses"]).flatMap(range => asText(range) ?? [])),
       ports: reading.items("ports").flatMap(({ json }) => portOf(json)),
       routeGroups: named("HTTPRouteGroup"),
       setting: named("UpstreamTrafficSetting")[0],
@@ -25,7 +26,8 @@ export const ingestEgress = policyIngest<Egress>({
   },
 });
 
-function hostsOf(hosts: unknown): readonly string[] {
+/** Host names as they are compared: lower case, without the dot that may end them, each once. */
+export function hostsOf(hosts: unknown): readonly string[] {
   return [...new Set(asArray(hosts).flatMap(host => asText(host)?.toLowerCase().replace(/[.]$/, "") ?? []))];
 }
 

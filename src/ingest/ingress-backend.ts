@@ -1,4 +1,6 @@
+import { canonicalCidrs } from "../model/canonical-cidr";
 import type { IngressBackend } from "../model/traffic";
+import { hostsOf } from "./egress";
 import type { Json } from "./fields";
 import { asArray, asObject, asPort, asText } from "./fields";
 import type { Reading } from "./policy-object";
@@ -19,7 +21,7 @@ export const ingestIngressBackend = policyIngest<IngressBackend>({
       services: sources
         .filter(source => source["kind"] === "Service")
         .map(({ namespace, name }) => `${asText(namespace) ?? ""}/${asText(name) ?? ""}`),
-      ipRanges: named("IPRange"),
+      ipRanges: canonicalCidrs(named("IPRange")),
       principals: named("AuthenticatedPrincipal"),
       routeGroups: asArray(reading.body["matches"]).map(match => reading.own(asObject(match)["name"])),
     };
@@ -39,7 +41,7 @@ function backendOf(json: Json, reading: Reading): IngressBackend["backends"] {
         asText(port["protocol"])?.toLowerCase() === "https"
           ? {
               verifyClient: tls["skipClientCertValidation"] !== true,
-              sniHosts: asArray(tls["sniHosts"]).flatMap(host => asText(host)?.toLowerCase() ?? []),
+              sniHosts: hostsOf(tls["sniHosts"]),
             }
           : undefined,
     },

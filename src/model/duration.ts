@@ -10,9 +10,12 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 const PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 
+/** The longest, 292 years: the whole hours that 63 bits of nanoseconds hold, by which Go and Envoy count. Envoy takes no more. */
+export const LONGEST_DURATION_MS = 2_562_047 * 3_600_000;
+
 /**
- * A Go duration (`1h30m`, `1.5s`, `300ms`, `0`) in milliseconds, with fractions. undefined when it is not one or is
- * negative: no duration of the mesh can be.
+ * A Go duration (`1h30m`, `1.5s`, `300ms`, `0`) in milliseconds, with fractions. undefined when it is not one, is longer than one
+ * can be, or is negative: no duration of the mesh can be.
  */
 export function parseDuration(text: string): number | undefined {
   const unsigned = text.startsWith("+") ? text.slice(1) : text;
@@ -21,5 +24,5 @@ export function parseDuration(text: string): number | undefined {
   // Every character belongs to a part, or the text is something else that contains one.
   if (parts.length === 0 || parts.map(([whole]) => whole).join("") !== unsigned) return undefined;
   const total = parts.reduce((sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ""] ?? 0), 0);
-  return Number.isFinite(total) ? total : undefined;
+  return total <= LONGEST_DURATION_MS ? total : undefined;
 }

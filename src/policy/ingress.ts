@@ -1,7 +1,9 @@
 /**
  * IngressBackends: callers from outside the mesh that are let in to HTTP ports, by address, by client certificate, or both.
- * Of several about the same callers of a port the oldest counts.
+ * Of several about the same callers of a port the oldest counts: Envoy would take the one with the narrowest range, so ranges
+ * that an older one covers are not opened again.
  */
+import { canonicalCidrs, RangeMap } from "../model/canonical-cidr";
 import type { Diagnostic } from "../model/diagnostic";
 import type { TrustDomain } from "../model/identity";
 import type { ObjectRef } from "../model/object-ref";
@@ -49,7 +51,7 @@ export function ingressParts(
   const chains: IngressChain[] = [];
   const tables: RouteTableLeaf[] = [];
   const diagnostics: Diagnostic[] = [];
-  const taken = new Map<string, ObjectRef>();
+  const taken: Taken = new Map();
   for (const policy of policies) {
     for (const item of policy.backends.filter(spokenOf(at))) {
       const wanted = cidrsOf(policy, item, facts);
@@ -71,7 +73,13 @@ function spokenOf({ port, services }: IngressPort): (item: BackendItem) => boole
   return item => item.port === port && services.includes(item.service);
 }
 
-/** Takes what is left of the callers, and says who was there before, if that is somebody else. */
+/** Who was first to let callers in, by protocol and server name, and by range. Envoy takes each combination once. */
+type Taken = Map<string, RangeMap<ObjectRef>>;
+
+/**
+ * Takes what is left of the callers, and says who was there before, if that is somebody else. A range within one of an older
+ * object is gone; within a range around it the older keeps its own, since Envoy takes the narrowest.
+ */
 function claim(
   ref: ObjectRef,
   {
@@ -81,20 +89,42 @@ function claim(
   }: {
     readonly item: BackendItem;
     readonly wanted: readonly string[];
-    readonly taken: Map<string, ObjectRef>;
+    readonly taken: Taken;
   },
 ): { readonly free: readonly string[]; readonly winner: ObjectRef | undefined } {
-  const all = wanted.flatMap(cidr => claims(item, cidr));
-  const winner = all.map(key => taken.get(key)).find(other => other !== undefined && other !== ref);
-  const free = wanted.filter(cidr => claims(item, cidr).every(key => !taken.has(key)));
-  for (const key of free.flatMap(cidr => claims(item, cidr))) taken.set(key, ref);
+  const known = keysOf(item).map(key => taken.get(key) ?? new RangeMap<ObjectRef>());
+  const older = (cidr: string): ObjectRef | undefined =>
+    known.flatMap(ranges => ranges.around(cidr)).find(other => other !== ref);
+  const winner = wanted.map(older).find(other => other !== undefined) ?? ownerWithin(ref, wanted, known);
+  // Ranges of the object itself may lie in each other: one chain has them all.
+  const free = wanted.filter(
+    cidr => older(cidr) === undefined && known.every(ranges => ranges.get(cidr) === undefined),
+  );
+  keysOf(item).forEach((key, index) => {
+    const ranges = known[index] ?? new RangeMap();
+    for (const cidr of free) ranges.set(cidr, ref);
+    taken.set(key, ranges);
+  });
   return { free, winner };
 }
 
-/** Envoy takes each combination of protocol, server name and address of the caller once. */
-function claims({ tls }: BackendItem, cidr: string): readonly string[] {
-  if (tls === undefined) return [`plain|${cidr}`];
-  return (tls.sniHosts.length === 0 ? ["*"] : tls.sniHosts).map(name => `tls|${name}|${cidr}`);
+/** Whose callers are among those wanted. */
+function ownerWithin(
+  ref: ObjectRef,
+  wanted: readonly string[],
+  known: readonly RangeMap<ObjectRef>[],
+): ObjectRef | undefined {
+  const all = new RangeMap<true>();
+  for (const cidr of wanted) all.set(cidr, true);
+  const inside = known
+    .flatMap(ranges => [...ranges.entries()])
+    .find(([cidr, other]) => other !== ref && all.around(cidr).length > 0);
+  return inside?.[1];
+}
+
+function keysOf({ tls }: BackendItem): readonly string[] {
+  if (tls === undefined) return ["plain"];
+  return (tls.sniHosts.length === 0 ? ["*"] : tls.sniHosts).map(name => `tls|${name}`);
 }
 
 function conflict(
@@ -124,7 +154,7 @@ function cidrsOf(policy: IngressBackend, item: BackendItem, { addresses }: Ingre
     return principals.length > 0 && asksForNames(item) ? ANYWHERE : [];
   }
   const pods = services.flatMap(key => addresses(key)).map(ip => `${ip}/${ip.includes(":") ? 128 : 32}`);
-  return [...new Set([...pods, ...ipRanges])].sort();
+  return [...canonicalCidrs([...pods, ...ipRanges])].sort();
 }
 
 function permissionOf({ principals }: IngressBackend, item: BackendItem): Permission {

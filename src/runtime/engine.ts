@@ -1,5 +1,6 @@
 import type { MeshConfigSpec } from "../api/mesh-config";
 import type { Inputs, InputSettings } from "../catalog/inputs";
+import type { Watch } from "../graph/graph";
 import type { Diagnostic } from "../model/diagnostic";
 import type { TrustDomain } from "../model/identity";
 import type { MeshNamespace } from "../model/workload";
@@ -23,6 +24,7 @@ import { observe } from "./engine/observed";
 import { createPodRegister, type PodRegister } from "./engine/pods";
 import { createReports, type EngineReports } from "./engine/reports";
 import { Patience } from "./engine/patience";
+import type { Preparation, ShaperKeys } from "./engine/shapers";
 import type { Subscribers } from "./engine/subscribers";
 import { warm } from "./engine/warm";
 import type { Clock, ConfigSource, Log, PodDirectory, Subscription } from "./ports";
@@ -59,6 +61,8 @@ export interface EngineStats {
   readonly lastFlushMs: number;
   readonly subscribers: number;
   readonly computedCells: number;
+  /** Computations since the start. */
+  readonly computations: number;
 }
 
 /**
@@ -90,6 +94,14 @@ export interface Engine extends ConfigSource, PodDirectory, EngineReports {
   onDiagnostics(listener: (changed: DiagnosticMap) => void): Subscription;
   /** What the proxy of a pod must do; undefined when there is no such pod with a sidecar in the mesh. */
   describe(podUid: string): PolicyDescription | undefined;
+  /**
+   * Follows which custom objects the configuration of a pod comes from, as of the last event; none where `describe` says undefined.
+   * What is followed stays compiled, so that many pods and later questions cost what differs: to be closed. `onStale` is called
+   * once when the answer may have changed, and again only after it was read.
+   */
+  followShapers(podUid: string, onStale: () => void): Watch<ShaperKeys>;
+  /** Compiles what following these pods will read, in small steps; to be closed when they are followed. */
+  prepareShapers(podUids: readonly string[]): Preparation;
   /** What happens to a call of a pod's application, and which objects decide; undefined as for `describe`. */
   explain(podUid: string, call: Omit<Call, "from">): Decision | undefined;
   /** What there is, to be shown. */
@@ -136,10 +148,6 @@ function trustDomainOf(
   };
 }
 
-function computed(graph: Compiler["inputs"]["graph"]): Pick<EngineStats, "computedCells"> {
-  return { computedCells: graph.stats().computedCells };
-}
-
 function departures(pods: PodRegister): Pick<Engine, "byUid" | "onGone"> {
   return {
     byUid: uid => pods.byUid(uid),
@@ -172,9 +180,11 @@ function ahead(
 function questions(
   compiler: Compiler,
   patience: Patience,
-): Pick<Engine, "foresee" | "explain" | "describe" | "inventory"> {
+): Pick<Engine, "foresee" | "explain" | "describe" | "followShapers" | "prepareShapers" | "inventory"> {
   return {
     describe: podUid => compiler.inputs.graph.peek(compiler.description(podUid)),
+    followShapers: (podUid, onStale) => compiler.inputs.graph.watch(compiler.shapers.ofPod(podUid), onStale),
+    prepareShapers: podUids => compiler.shapers.prepare(podUids),
     inventory: createInventory(compiler),
     foresee: candidate => {
       patience.hurry();
@@ -245,7 +255,7 @@ export function createEngine(options: EngineOptions): Engine {
     onDiagnostics: listener => findings.onChange(listener),
     ...questions(compiler, patience),
     news: news.present,
-    stats: () => ({ ...counters, subscribers: subscribers.count, ...computed(graph) }),
+    stats: () => ({ ...counters, subscribers: subscribers.count, ...graph.stats() }),
     ...ahead({ clock: options.clock, subscribers, patience }, pods.expected),
   };
 }

@@ -3,10 +3,12 @@ import fc from "fast-check";
 import type { IngestKind } from "../../src/ingest/index";
 import { ingestMeshConfig } from "../../src/ingest/mesh-config";
 import { encodeLeaf } from "../../src/envoy/encode";
+import type { Watch } from "../../src/graph/graph";
 import { partOf } from "../../src/policy/policy";
 import { ANNOTATION_INBOUND_PLAINTEXT, ANNOTATION_PERMISSIVE } from "../../src/model/mesh-words";
 import type { Backend, EgressPort, Handling, InboundPort, Leaf } from "../../src/policy/types";
 import type { Engine } from "../../src/runtime/engine";
+import { describedShapers } from "../support/described-shapers";
 import { externalWorkload } from "../support/external-workload";
 import type { TestObject } from "../support/objects";
 import { meshConfig, namespace, pod, service, slice } from "../support/objects";
@@ -268,6 +270,8 @@ const proxyKey = (object: TestObject): string =>
 class Run {
   readonly state = new Map<string, TestObject>();
   readonly open = new Map<string, [TestObject, Connection]>();
+  /** What shapes each pod that was ever connected, followed since then; by uid. */
+  readonly shapers = new Map<string, Watch<ReadonlySet<string>>>();
   /** The last MeshConfig that can be used: the one input whose past counts, on purpose. */
   private lastGood: TestObject | undefined;
 
@@ -329,6 +333,11 @@ class Run {
     if (target === undefined) return;
     this.disconnect(proxyKey(target));
     this.open.set(proxyKey(target), [target, this.world.connect(target)]);
+    const { uid = "" } = target.metadata;
+    if (this.shapers.has(uid)) return;
+    const watch = this.world.engine.followShapers(uid, () => undefined);
+    watch.read();
+    this.shapers.set(uid, watch);
   }
 
   private disconnect(key: string): void {
@@ -451,6 +460,8 @@ function compareWithFresh(steps: readonly Step[], encode: Parameters<typeof crea
     expect(sharedSockets(leaves), "listeners of one address").to.deep.equal([]);
     compared++;
   }
+  for (const [uid, watch] of run.shapers)
+    expect([...watch.read()].sort(), "what shapes a pod").to.deep.equal(describedShapers(fresh.engine, uid));
   expect([...world.engine.diagnostics()]).to.have.deep.members([...fresh.engine.diagnostics()]);
   expect(world.errors).to.deep.equal([]);
   return compared;

@@ -92,7 +92,7 @@ describe("connections without a stream", () => {
 
 describe("connections that have no accepted stream yet", () => {
   for (const [what, by] of [
-    ["for two seconds at most", 2_000],
+    ["for a second and a half at most", 1_500],
     ["no longer than until the clock is put back", -60_000],
   ] as const)
     it(`are waited for by those of their address ${what}`, async () => {

@@ -1,5 +1,5 @@
 /** The ADS server that floods are sent to, in a process of its own: whatever it suffers can be read, and is its own. */
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { AdsLimits } from "../../src/runtime/ads/limits";
 import type { AdsStats } from "../../src/runtime/ads/server";
@@ -54,6 +54,13 @@ const answers = {
   },
   push: ({ version, size }: Push): void => {
     started().world.set(snapshotOf([testResource(TYPE_URLS.cluster, "shop", version, { size })]));
+  },
+  /** The most memory since it was asked before, or since the start, megabytes. */
+  peak: (): number => {
+    const [, kilobytes] = /^VmHWM:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+    // Linux, proc_pid_clear_refs(5): what is resident now is the most from here on.
+    writeFileSync("/proc/self/clear_refs", "5");
+    return Number(kilobytes) / 1_024;
   },
   streams: (): number => started().server.stats().streams,
   read: (): FloodReading => {

@@ -180,6 +180,8 @@ export async function startApiServerForTest(): Promise<TestApiServer> {
     stopEtcd: () => end(etcd),
     startEtcdAgain: async () => {
       etcd = startEtcd(plan);
+      // Without its store for long it may end by itself; a kubelet would start it again.
+      if (apiserver.exitCode !== null || apiserver.signalCode !== null) apiserver = startApiServer(plan);
       await ready(plan);
     },
     stop,

@@ -3,7 +3,7 @@ import { objectRefKey, type ObjectRef } from "../../src/model/object-ref";
 import { systemClock } from "../../src/runtime/clock";
 import { Fleet } from "../../src/runtime/ledger/fleet";
 import { ReplicaLedger } from "../../src/runtime/ledger/replica";
-import { progressOf } from "../../src/runtime/ledger/sum";
+import { awayByObject, progressOf } from "../../src/runtime/ledger/sum";
 import { startLedgerServer, watchLedger, type LedgerServer } from "../../src/runtime/ledger/transport";
 import { watchedLog } from "./told-errors";
 import type { LivePod } from "../../src/runtime/ports";
@@ -136,7 +136,9 @@ export class TestLedgers {
   progress(ref: ObjectRef, generation: number): ProxyProgress {
     const everyProxy = ref.kind === "MeshConfig";
     const shapers = (uid: string): ReadonlySet<string> => (this.expected.has(uid) ? this.shaped : NOTHING);
-    return progressOf(this.fleet.view(), { key: objectRefKey(ref), generation, everyProxy }, shapers);
+    const view = this.fleet.view();
+    const away = awayByObject(view.missing, shapers);
+    return progressOf(view, { key: objectRefKey(ref), generation, everyProxy }, away);
   }
 
   async stop(): Promise<void> {

@@ -21,6 +21,18 @@ const aKey = fc.tuple(aNamespace, fc.constantFrom("o1", "o2")).map(([inNamespace
 const anAccount = (inNamespace: string): fc.Arbitrary<Readonly<Record<string, unknown>>> =>
   fc.constantFrom(`${inNamespace}/sa1`, `${inNamespace}/sa2`, "a/sa1").map(account);
 
+/** Go durations as people write them, with parts that no binary fraction has, and the longest that there is. */
+export const aDuration: fc.Arbitrary<string> = fc.oneof(
+  fc
+    .tuple(fc.integer({ min: 1, max: 9_999 }), fc.constantFrom("", ".1", ".03", ".001", ".28", ".7"), aUnit())
+    .map(parts => parts.join("")),
+  fc.constantFrom("1.001s", "2.01s", "0.28h", "1h2m3.004s", "2562047h"),
+);
+
+function aUnit(): fc.Arbitrary<string> {
+  return fc.constantFrom("ms", "s", "m", "h");
+}
+
 const anEgress = aKey.chain(({ inNamespace, key }) =>
   fc
     .record({
@@ -78,13 +90,15 @@ const aRetry = aKey.chain(({ inNamespace, key }) =>
       destinations: fc.uniqueArray(aService, { minLength: 1, maxLength: 2 }),
       to: aNamespace,
       numRetries: fc.constantFrom(1, 5),
+      perTryTimeout: aDuration,
+      retryBackoffBaseInterval: aDuration,
       created: aDate,
     })
-    .map(({ source, destinations, to, numRetries, created }) => {
+    .map(({ source, destinations, to, created, ...terms }) => {
       const services = destinations.map(name => ({ kind: "Service", name, namespace: to }));
       return retry(
         key,
-        { source, destinations: services, retryPolicy: { retryOn: "5xx", numRetries } },
+        { source, destinations: services, retryPolicy: { retryOn: "5xx", ...terms } },
         created,
       );
     }),
@@ -95,8 +109,11 @@ const aSetting = aKey.chain(({ key }) =>
     .record(
       {
         host: fc.constantFrom("s1", "s2", "h1.example"),
-        timeout: fc.constant("3s"),
-        connectionSettings: fc.constant({ tcp: { maxConnections: 1 } }),
+        timeout: aDuration,
+        connectionSettings: aDuration.map(connectTimeout => ({ tcp: { maxConnections: 1, connectTimeout } })),
+        outlierDetection: fc
+          .tuple(aDuration, aDuration)
+          .map(([interval, baseEjectionTime]) => ({ interval, baseEjectionTime })),
         loadBalancing: fc.constantFrom(
           { policy: "Random" },
           { policy: "SourceAddress" },
@@ -115,9 +132,10 @@ const aSetting = aKey.chain(({ key }) =>
             },
           },
         }),
-        httpRoutes: fc.constant([
-          { path: "/a", timeout: "1s", faults: { abort: { httpStatus: 503 } } },
+        httpRoutes: fc.tuple(aDuration, aDuration).map(([timeout, delay]) => [
+          { path: "/a", timeout, faults: { abort: { httpStatus: 503 } } },
           { path: "/[bc]", rateLimit: { local: { requests: 1, unit: "second" } } },
+          { path: "/d", faults: { delay: { duration: delay } } },
         ]),
       },
       { requiredKeys: ["host"] },

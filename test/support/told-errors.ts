@@ -82,14 +82,20 @@ type Body = (this: Mocha.Context) => unknown;
 const isPromise = (value: unknown): value is Promise<unknown> =>
   value instanceof Promise || typeof (value as { then?: unknown } | undefined)?.then === "function";
 
+/** Bodies that judge already: a test that is run again (`npm run mutation`) is judged once. */
+const judging = new WeakSet<Body>();
+
 /** The same test, which fails for what was told as well; its own error comes first. */
 function judged(body: Body): Body {
-  return function (this: Mocha.Context) {
+  if (judging.has(body)) return body;
+  const whole = function (this: Mocha.Context): unknown {
     const result = body.call(this);
     if (isPromise(result)) return result.then(judge);
     judge();
     return result;
   };
+  judging.add(whole);
+  return whole;
 }
 
 /** Loaded by every run of mocha. A hook that failed would end the run, so each test is judged within itself. */

@@ -19,12 +19,17 @@ import { httpConnectionManager } from "../http-connection-manager";
 import { refuse, tcpProxy } from "../tcp-filters";
 import { ORIGINAL_DESTINATION } from "./original-destination";
 
-/** What may be dialled on one port at one range of addresses; `cidr` undefined: any address. */
+/** What may be dialled on one port at one range of addresses; `cidr` undefined: any address that no range holds. */
 interface Cell {
   readonly port: number;
   readonly cidr: string | undefined;
+  /** Of `cidr`; empty: any. */
+  readonly prefixes: readonly string[];
   readonly entries: readonly EgressPort[];
 }
+
+/** Every address of IPv4, and of IPv6. */
+const WHOLE = ["0.0.0.0/0", "::/0"];
 
 /**
  * Envoy takes the chains of the narrowest range that holds the dialled address and does not look back at wider ones. What a
@@ -32,14 +37,19 @@ interface Cell {
  */
 function cells(port: number, entries: readonly EgressPort[]): Cell[] {
   const ranges = [...new Set(entries.flatMap(({ cidrs }) => cidrs))];
+  // To Envoy "any address" and the whole of a family are the same, and which of two such chains it takes is chance.
+  const rest = WHOLE.filter(whole => !ranges.includes(whole));
   const at = (cidr: string | undefined): Cell => ({
     port,
     cidr,
+    prefixes: cidr === undefined ? (rest.length === WHOLE.length ? [] : rest) : [cidr],
     entries: entries.filter(
       ({ cidrs }) => cidrs.length === 0 || (cidr !== undefined && cidrs.some(wider => covers(wider, cidr))),
     ),
   });
-  return [undefined, ...ranges].map(at).filter(cell => cell.entries.length > 0);
+  return [...(rest.length === 0 ? [] : [undefined]), ...ranges]
+    .map(at)
+    .filter(cell => cell.entries.length > 0);
 }
 
 /** What the proxy has to know of a connection on a port before it can choose a chain. */
@@ -63,7 +73,7 @@ const HTTP_PROTOCOLS = ["http/1.0", "http/1.1", "h2c"];
 function match(cell: Cell, part: FilterChainMatch): FilterChainMatch {
   return {
     destinationPort: cell.port,
-    ...(cell.cidr === undefined ? {} : { prefixRanges: [cidrRange(cell.cidr)] }),
+    ...(cell.prefixes.length === 0 ? {} : { prefixRanges: cell.prefixes.map(cidrRange) }),
     ...part,
   };
 }

@@ -4,11 +4,13 @@ import { SIDECAR_CONNECT_TIMEOUT_MS } from "../../model/mesh-words";
 import type { Clock } from "../ports";
 import { TokenBucket, type AdsLimits } from "./limits";
 
+/** What is left of a sidecar's patience must do for a handshake when both sides are busy, milliseconds. */
+const HANDSHAKE_MS = 500;
 /**
- * Longest wait of a connection, milliseconds: as long as a sidecar waits for one of its own. What has waited longer has been given
- * up, which nobody is told of who does not read, and would take a turn for nothing.
+ * Longest wait of a connection, milliseconds. What has waited longer has been given up, which nobody is told of who does not read,
+ * or would be during its handshake: a turn for nothing either way.
  */
-const LONGEST_WAIT_MS = SIDECAR_CONNECT_TIMEOUT_MS;
+const LONGEST_WAIT_MS = SIDECAR_CONNECT_TIMEOUT_MS - HANDSHAKE_MS;
 /** How often those that wait are looked at, milliseconds. */
 const LOOK_MS = 250;
 
@@ -22,7 +24,7 @@ export interface AdmissionOptions {
 
 /**
  * Connections that wait for their turn, which costs no more than a socket, and those that have been let in and are not settled yet.
- * A connection that goes while it waits costs the others nothing; one that has waited for two seconds is closed.
+ * A connection that goes while it waits costs the others nothing; one that has waited for a second and a half is closed.
  */
 export class Admission {
   private readonly bucket: TokenBucket;

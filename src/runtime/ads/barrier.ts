@@ -20,6 +20,8 @@ interface BarrierOptions<S> {
   readonly deliver: (stream: S, snapshot: Snapshot) => void;
   /** Milliseconds that a change for a stream should wait, because it had many of late, at most {@link LONGEST_PAUSE_MS}. Default: none ever. */
   readonly pauseMs?: (stream: S) => number;
+  /** Whether more may be sent now, and who is to be told when it may be again. Default: it always may. */
+  readonly room?: { readonly hasRoom: boolean; whenRoom(run: () => void): void };
   /** Runs something when all that changes now has been delivered. */
   readonly soon: (run: () => void) => void;
   /** Told of a stream whose configuration cannot be delivered: it must not go on with what it has. Default: nobody. */
@@ -39,6 +41,8 @@ export class Barrier<S> {
   private readonly told = new Map<S, Told>();
   private readonly due = new Set<S>();
   private readonly gaining = new Set<S>();
+  /** Streams whose turn has come while there was no room, in order. */
+  private readonly queue = new Set<S>();
   private readonly alarm: Alarm;
   /** Streams that had many changes of late, and when the next is due, epoch milliseconds. */
   private readonly paced = new Map<S, number>();
@@ -86,6 +90,7 @@ export class Barrier<S> {
     this.told.delete(stream);
     this.due.delete(stream);
     this.paced.delete(stream);
+    this.queue.delete(stream);
     if (this.gaining.has(stream)) this.gained(stream);
   }
 
@@ -128,9 +133,27 @@ export class Barrier<S> {
   }
 
   private tell(stream: S): void {
+    const { room } = this.options;
+    // Whoever gains ports is waited for by others, who have nothing to send meanwhile.
+    if (room?.hasRoom === false && !this.gaining.has(stream)) {
+      if (this.queue.size === 0)
+        room.whenRoom(() => {
+          this.tellQueue();
+        });
+      this.queue.add(stream);
+      return;
+    }
+    this.queue.delete(stream);
     this.each(stream, () => {
       this.hand(stream);
     });
+  }
+
+  /** Tells those that wait for room, while there is some; the others wait again. */
+  private tellQueue(): void {
+    const queue = [...this.queue];
+    this.queue.clear();
+    for (const stream of queue) this.tell(stream);
   }
 
   private hand(stream: S): void {

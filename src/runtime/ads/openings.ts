@@ -1,3 +1,5 @@
+import { status } from "@grpc/grpc-js";
+import { StreamRefused } from "./refusal";
 import { TokenBucket, type AdsLimits } from "./limits";
 
 /** How often each pod opens streams. */
@@ -6,12 +8,13 @@ export class Openings {
 
   constructor(private readonly limits: Pick<AdsLimits, "openRate" | "openBurst">) {}
 
-  /** Counts one more stream of a pod; false: it opens them too often. `now` in epoch milliseconds. */
-  mayOpen(podUid: string, now: number): boolean {
+  /** Counts one more stream of a pod; throws when it opens them too often. `now` in epoch milliseconds. */
+  take(podUid: string, now: number): void {
     const { openRate, openBurst } = this.limits;
     const bucket = this.buckets.get(podUid) ?? new TokenBucket(openRate, openBurst, now);
     this.buckets.set(podUid, bucket);
-    return bucket.tryTake(now);
+    if (!bucket.tryTake(now))
+      throw new StreamRefused(status.RESOURCE_EXHAUSTED, "this pod opens streams too often");
   }
 
   /** Forgets pods that have opened none for a while. */

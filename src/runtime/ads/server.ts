@@ -16,6 +16,7 @@ import type {
   Subscription,
 } from "../ports";
 import { contained } from "../contained";
+import { Backlog } from "./backlog";
 import { Barrier } from "./barrier";
 import { listen, type Listener } from "./connections";
 import type { ServingMaterial } from "./credentials";
@@ -119,6 +120,7 @@ class RunningServer implements AdsServer {
     { readonly wanted: Snapshot; readonly state: StreamState }
   >();
   private readonly openings: Openings;
+  private readonly backlog: Backlog;
   readonly ledger: StreamLedger;
   private listener: Listener | undefined;
   private sweeper: { cancel(): void } | undefined;
@@ -134,6 +136,7 @@ class RunningServer implements AdsServer {
   constructor(private readonly options: AdsOptions) {
     this.limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
     this.openings = new Openings(this.limits);
+    this.backlog = new Backlog({ clock: options.clock, later: setImmediate });
     this.maxStreams = options.maxStreams ?? 0;
     this.entrance = new Entrance(options);
     this.grpc = new Server(channelOptions(this.limits));
@@ -159,6 +162,7 @@ class RunningServer implements AdsServer {
         session.deliver(snapshot);
       },
       pauseMs: session => session.pauseMs,
+      room: this.backlog,
       soon: queueMicrotask,
       failed: (session, error) => {
         session.failed(error);
@@ -275,8 +279,7 @@ class RunningServer implements AdsServer {
     const peer = call.getPeer();
     // Whoever has proven himself may wait for his pod, and is not in the way of those who have not; he cannot do so any number of times.
     const onProven = (podUid: string): void => {
-      if (!this.openings.mayOpen(podUid, this.options.clock.now()))
-        throw new StreamRefused(status.RESOURCE_EXHAUSTED, "this pod opens streams too often");
+      this.openings.take(podUid, this.options.clock.now());
       this.listener?.settle(peer);
     };
     return { bearerToken, clientCertificate: certificateOf(call), remoteAddress: peer, onProven };
@@ -334,6 +337,7 @@ class RunningServer implements AdsServer {
       limits: this.limits,
       clock: this.options.clock,
       log,
+      wrote: bytes => this.backlog.wrote(bytes),
       onStep: () => {
         this.barrier.moved(session);
         this.tellConvergence(session);

@@ -42,6 +42,8 @@ export interface SessionContext {
   readonly limits: AdsLimits;
   readonly clock: Clock;
   readonly log: Log;
+  /** Counts bytes that are written; gives what is to be called once they are on the wire. */
+  readonly wrote: (bytes: number) => () => void;
   /** Called after every step, for the ledger. */
   onStep(): void;
   /** `ours`: the server ends the stream, and the proxy has yet to read that. */
@@ -65,6 +67,8 @@ export class Session {
   private readonly refreshing: Alarm;
   private throttledSince: number | undefined;
   private resuming: { cancel(): void } | undefined;
+  /** Of each response that is not on the wire yet: what is to be called when it is. */
+  private readonly unsent = new Set<() => void>();
   private ended = false;
 
   constructor(readonly context: SessionContext) {
@@ -156,6 +160,7 @@ export class Session {
     this.refreshing.set(undefined);
     this.resuming?.cancel();
     this.unsubscribe();
+    for (const sent of [...this.unsent]) sent();
     this.context.onEnd(ours);
   }
 
@@ -200,13 +205,13 @@ export class Session {
 
   private step(run: () => readonly Uint8Array[]): void {
     if (this.ended) return;
-    const { call, protocol, clock } = this.context;
+    const { protocol, clock } = this.context;
     try {
       for (const response of run()) {
         this.spend(clock.now());
         this.bytesSent += response.length;
         this.responsesSent += 1;
-        call.write(response);
+        this.write(response);
       }
       this.tick.set(protocol.wakeAt);
       this.refreshing.set(protocol.refreshAt);
@@ -214,6 +219,16 @@ export class Session {
     } catch (error) {
       this.failed(error);
     }
+  }
+
+  private write(response: Uint8Array): void {
+    const counted = this.context.wrote(response.length);
+    const sent = (): void => {
+      this.unsent.delete(sent);
+      counted();
+    };
+    this.unsent.add(sent);
+    this.context.call.write(response, sent);
   }
 
   /** Counts a response. The debt is bounded, so that a proxy that asks for much is told of changes all the same. */

@@ -1,5 +1,5 @@
 import { apiKind } from "../../api/kinds";
-import { objectRefKey, originsWithin } from "../../model/object-ref";
+import { objectRefKey } from "../../model/object-ref";
 import type { ProxyProgress } from "../../status/conditions";
 import type { Engine } from "../engine";
 import type { ChangedObjects, Fleet } from "../ledger/fleet";
@@ -7,6 +7,7 @@ import { progressOf } from "../ledger/sum";
 import { contained } from "../contained";
 import type { Clock, Log, Subscription } from "../ports";
 import type { StatusSubject } from "../status/writer";
+import { Unconnected, type Asked } from "./away";
 
 /** What progress is counted from. */
 export interface ProgressOptions {
@@ -20,7 +21,10 @@ export interface ProgressOptions {
 
 /** How far the proxies are with each custom object. */
 export interface Progress {
-  /** Of an object in that generation; undefined: its kind is not read by the compiler. */
+  /**
+   * Of an object in that generation, by what is known now: nothing is compiled for it. undefined: its kind is not read by the
+   * compiler, or all that is known of is done while unconnected proxies have still to be asked; it is touched when they were.
+   */
   of(subject: StatusSubject, generation: number): ProxyProgress | undefined;
   stop(): void;
 }
@@ -30,8 +34,10 @@ const RECOUNT_MS = 30_000;
 
 /** Changes are looked at this much later, together; milliseconds. Thousands of objects may change at once. */
 const LOOK_AFTER_MS = 50;
-/** How long what shapes an unconnected pod is taken for granted; milliseconds. */
-const SHAPERS_MS = 2_000;
+/** Asking unconnected proxies takes at most so much of the time, one in: the next look waits so many times as long as it took. */
+const SHARE = 4;
+/** Longest time that it waits, milliseconds; so long also waits the look after something else than an object changed an answer. */
+const LONGEST_PAUSE_MS = 2_000;
 
 /** The key of a custom object. */
 export function subjectKey({ kind, namespace, name }: StatusSubject): string {
@@ -47,17 +53,111 @@ export function subjectOfKey(key: string): StatusSubject | undefined {
     : { kind, namespace, name };
 }
 
+/** It concerns all proxies, whatever shapes their configuration. */
+const isForEvery = ({ kind }: StatusSubject): boolean => kind === "MeshConfig";
+
 /** Follows the counts of all objects and asks for a look at those whose outcome changed. */
 export function followProgress(options: ProgressOptions): Progress {
-  const { engine, fleet, clock, log, touch } = options;
+  const { engine, fleet, clock } = options;
+  const unconnected = new Unconnected({
+    ...options,
+    onStale: () => {
+      looks.later();
+    },
+  });
+  /** Objects compiled anew since unconnected proxies were asked last, and of those the ones that they are asked about now. */
+  const fresh = { waiting: new Set<string>(), asking: new Set<string>() };
+  const unsaid = new Set<string>();
+  const count = (subject: StatusSubject, generation: number): ProxyProgress => {
+    const view = fleet.view();
+    const object = { key: subjectKey(subject), generation, everyProxy: isForEvery(subject) };
+    return progressOf(view, object, unconnected.known(view.missing).byObject);
+  };
+  const outcomes = followOutcomes(options, count);
+  const isKnown = (key: string): boolean => {
+    const { missing } = fleet.view();
+    const isFresh = fresh.waiting.has(key) || fresh.asking.has(key);
+    return missing.size === 0 || (unconnected.known(missing).isWhole && !isFresh);
+  };
+  const looks = gather(clock, (changed, done) => {
+    for (const key of fresh.waiting) fresh.asking.add(key);
+    fresh.waiting.clear();
+    const asked = ({ answered, changed: answers, cost }: Asked): void => {
+      if (answered) fresh.asking.clear();
+      const every = answers || changed === "all";
+      outcomes.look(every ? [...engine.generations().keys(), ...outcomes.keys()] : changed);
+      outcomes.touch(unsaid);
+      done(cost);
+    };
+    unconnected.ask(isCounted(engine), asked);
+  });
+  const subscriptions: readonly Subscription[] = [
+    fleet.onChange(changed => {
+      looks.soon(changed);
+    }),
+    engine.onCompiled(changed => {
+      for (const key of changed) fresh.waiting.add(key);
+      looks.soon(changed);
+    }),
+  ];
+  return {
+    of: (subject, generation) => {
+      const key = subjectKey(subject);
+      if (!engine.generations().has(key)) return undefined;
+      const progress = count(subject, generation);
+      if (!isAllDone(progress) || isForEvery(subject) || isKnown(key)) return progress;
+      unsaid.add(key);
+      return undefined;
+    },
+    stop: () => {
+      outcomes.stop();
+      looks.stop();
+      unconnected.stop();
+      for (const subscription of subscriptions) subscription.close();
+    },
+  };
+}
+
+/** Nothing is waited for, as far as is known. */
+function isAllDone({ complete, programmed, affected }: ProxyProgress): boolean {
+  return complete && programmed === affected;
+}
+
+/** Whether there is an object for which it matters what shapes a proxy. */
+function isCounted(engine: Engine): boolean {
+  for (const key of engine.generations().keys()) {
+    const subject = subjectOfKey(key);
+    if (subject !== undefined && !isForEvery(subject)) return true;
+  }
+  return false;
+}
+
+/** Remembers what was found of each object, and asks for a look at those of which something else is found. */
+function followOutcomes(
+  { engine, clock, log, touch }: ProgressOptions,
+  count: (subject: StatusSubject, generation: number) => ProxyProgress,
+): {
+  look(keys: Iterable<string>): void;
+  keys(): Iterable<string>;
+  /** Asks for a look at these, and forgets them. */
+  touch(keys: Set<string>): void;
+  stop(): void;
+} {
   const outcomes = new Map<string, { readonly outcome: string; readonly counts: string }>();
   const recount = new Set<string>();
   let timer: { cancel(): void } | undefined;
-
-  const shapedBy = rememberShapers(engine, clock);
-  const count = (subject: StatusSubject, generation: number): ProxyProgress => {
-    const object = { key: subjectKey(subject), generation, everyProxy: subject.kind === "MeshConfig" };
-    return progressOf(fleet.view(), object, shapedBy);
+  const touchAll = (keys: Set<string>): void => {
+    const all = [...keys];
+    keys.clear();
+    const touchOne = (key: string): void => {
+      const subject = subjectOfKey(key);
+      if (subject !== undefined) touch(subject);
+    };
+    lookAtEach(all, touchOne, log);
+  };
+  const touchRecounted = (): void => {
+    timer = undefined;
+    touchAll(recount);
   };
   const look = (key: string): void => {
     const subject = subjectOfKey(key);
@@ -77,34 +177,14 @@ export function followProgress(options: ProgressOptions): Progress {
     else if (before.counts !== next.counts) recount.add(key);
     if (recount.size > 0) timer ??= clock.setTimeout(touchRecounted, RECOUNT_MS);
   };
-  const touchRecounted = (): void => {
-    timer = undefined;
-    for (const key of recount) {
-      const subject = subjectOfKey(key);
-      if (subject !== undefined) touch(subject);
-    }
-    recount.clear();
-  };
-  const soon = gather(clock, changed => {
-    lookAtEach(changed === "all" ? [...engine.generations().keys(), ...outcomes.keys()] : changed, look, log);
-  });
-  const subscriptions: readonly Subscription[] = [
-    fleet.onChange(changed => {
-      soon.add(changed);
-    }),
-    engine.onCompiled(changed => {
-      soon.add(changed);
-    }),
-  ];
   return {
-    of: (subject, generation) => {
-      const known = engine.generations().has(subjectKey(subject));
-      return known ? count(subject, generation) : undefined;
+    look: keys => {
+      lookAtEach(keys, look, log);
     },
+    keys: () => outcomes.keys(),
+    touch: touchAll,
     stop: () => {
       timer?.cancel();
-      soon.stop();
-      for (const subscription of subscriptions) subscription.close();
     },
   };
 }
@@ -133,45 +213,58 @@ function outcomeOf(progress: ProxyProgress, generation: number): string {
   ]);
 }
 
-/** Changes of a moment, handed over together. */
-function gather(
-  clock: Clock,
-  look: (changed: ChangedObjects) => void,
-): { add(changed: ChangedObjects): void; stop(): void } {
-  let gathered: Set<string> | "all" = new Set<string>();
-  let timer: { cancel(): void } | undefined;
-  const run = (): void => {
-    timer = undefined;
-    const changed = gathered;
-    gathered = new Set<string>();
-    look(changed);
-  };
-  return {
-    add: changed => {
-      if (changed === "all" || gathered === "all") gathered = "all";
-      else for (const key of changed) gathered.add(key);
-      timer ??= clock.setTimeout(run, LOOK_AFTER_MS);
-    },
-    stop: () => {
-      timer?.cancel();
-    },
-  };
+/** When changes are looked at. */
+interface Looks {
+  /** With those of the same moment. */
+  soon(changed: ChangedObjects): void;
+  /** Something that is not known by its object may have changed: looks, in a while. */
+  later(): void;
+  stop(): void;
 }
 
 /**
- * Keys of the objects that a pod's configuration comes from, as this process compiles it. It compiles for no proxy of its
- * own, so each answer is computed from all leaves of the pod and kept for a moment.
+ * Changes of a moment, handed over together; those that come before `done` is called are handed over afterwards. `cost`: for how
+ * long the look kept the event loop, milliseconds; so much later, and more, is the next one.
  */
-function rememberShapers(engine: Engine, clock: Clock): (podUid: string) => ReadonlySet<string> {
-  const known = new Map<string, { readonly at: number; readonly keys: ReadonlySet<string> }>();
-  return podUid => {
-    const now = clock.now();
-    const before = known.get(podUid);
-    if (before !== undefined && now - before.at < SHAPERS_MS && now >= before.at) return before.keys;
-    if (known.size > engine.expectedProxies().size) known.clear();
-    const leaves = engine.describe(podUid)?.leaves ?? [];
-    const keys = new Set(leaves.flatMap(leaf => originsWithin(leaf).map(objectRefKey)));
-    known.set(podUid, { at: now, keys });
-    return keys;
+function gather(clock: Clock, look: (changed: ChangedObjects, done: (cost: number) => void) => void): Looks {
+  let gathered: Set<string> | "all" | undefined;
+  let timer: { cancel(): void } | undefined;
+  let laterTimer: { cancel(): void } | undefined;
+  let pause = LOOK_AFTER_MS;
+  let isLooking = false;
+  const run = (): void => {
+    timer = undefined;
+    const changed = gathered ?? new Set<string>();
+    gathered = undefined;
+    isLooking = true;
+    look(changed, cost => {
+      isLooking = false;
+      pause = Math.min(LONGEST_PAUSE_MS, Math.max(LOOK_AFTER_MS, SHARE * cost));
+      if (gathered !== undefined) arm();
+    });
+  };
+  const arm = (): void => {
+    if (!isLooking) timer ??= clock.setTimeout(run, pause);
+  };
+  const soon = (changed: ChangedObjects): void => {
+    if (changed === "all") gathered = "all";
+    else if (gathered !== "all") {
+      gathered ??= new Set();
+      for (const key of changed) gathered.add(key);
+    }
+    arm();
+  };
+  return {
+    soon,
+    later: () => {
+      laterTimer ??= clock.setTimeout(() => {
+        laterTimer = undefined;
+        soon(new Set());
+      }, LONGEST_PAUSE_MS);
+    },
+    stop: () => {
+      timer?.cancel();
+      laterTimer?.cancel();
+    },
   };
 }

@@ -15,6 +15,7 @@ import type { Snapshot } from "../../xds/resource";
 import type { Log } from "../ports";
 import type { InputWriter } from "./inputs";
 import { createInputWriter } from "./inputs";
+import { createShapers, type Shapers } from "./shapers";
 import type { Encode } from "./snapshots";
 import { createSnapshots } from "./snapshots";
 
@@ -38,6 +39,7 @@ export interface Compiler {
   readonly findingsOf: Policy["diagnosticsOf"];
   /** By pod uid. */
   readonly description: Family<string, PolicyDescription | undefined>;
+  readonly shapers: Shapers;
   /** By pod address. */
   readonly descriptionAt: Family<string, PolicyDescription | undefined>;
 }
@@ -69,6 +71,7 @@ export function createCompiler(settings: InputSettings, encode: Encode, log?: Lo
       keyOf: (podUid: string) => podUid,
       compute: (read, podUid) => describe(read, read(inputs.pods.by("uid", podUid))[0]),
     }),
+    shapers: createShapers(inputs, catalog, policy),
     descriptionAt: graph.family({
       label: "descriptionAt",
       keyOf: (address: string) => address,

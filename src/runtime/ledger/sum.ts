@@ -30,32 +30,75 @@ interface Counts {
   readonly behind: readonly string[];
 }
 
-/** Counts the proxies of an object. `shapedBy` tells which objects the configuration of an unconnected pod comes from. */
+/** Unconnected proxies that an object shapes. */
+export interface Away {
+  readonly count: number;
+  /** Some of them, `namespace/pod`. */
+  readonly names: readonly string[];
+}
+
+const NOBODY: Away = { count: 0, names: [] };
+
+/**
+ * The unconnected proxies that each object shapes, by its key: summed once for all objects. `shapedBy` tells which objects the
+ * configuration of a pod comes from; undefined: that is not known. Pods for which it gives the same set are looked through as one.
+ */
+export function awayByObject(
+  missing: FleetView["missing"],
+  shapedBy: (podUid: string) => ReadonlySet<string> | undefined,
+): ReadonlyMap<string, Away> {
+  const pods = new Map<ReadonlySet<string>, string[]>();
+  for (const [uid, name] of missing) {
+    const keys = shapedBy(uid);
+    if (keys === undefined) continue;
+    const alike = pods.get(keys);
+    if (alike === undefined) pods.set(keys, [name]);
+    else alike.push(name);
+  }
+  const sums = new Map<string, Away>();
+  for (const [keys, alike] of pods) {
+    for (const key of keys) {
+      const { count, names } = sums.get(key) ?? NOBODY;
+      const named = names.length < NAMED ? [...names, ...alike.slice(0, NAMED - names.length)] : names;
+      sums.set(key, { count: count + alike.length, names: named });
+    }
+  }
+  return sums;
+}
+
+/** Counts the proxies of an object. `byObject` tells of the unconnected ones, see {@link awayByObject}. */
 export function progressOf(
   view: FleetView,
   object: CountedObject,
-  shapedBy: (podUid: string) => ReadonlySet<string>,
+  byObject: ReadonlyMap<string, Away>,
 ): ProxyProgress {
-  const { replicas, complete, missing } = view;
+  const { replicas, complete } = view;
   const parts = replicas.map(rows =>
     object.everyProxy ? countAll(rows, object) : countAffected(rows, object),
   );
   // While a replica cannot be asked, nobody knows who is away.
-  const away = complete
-    ? [...missing].filter(([uid]) => object.everyProxy || shapedBy(uid).has(object.key))
-    : [];
+  const away = complete ? awayOf(view, object, byObject) : NOBODY;
   const behind = [
     ...parts.flatMap(part => part.behind),
-    ...away.map(([, name]) => `${name} (not connected)`),
+    ...away.names.map(name => `${name} (not connected)`),
   ];
   return {
-    affected: sum(parts.map(part => part.affected)) + away.length,
+    affected: sum(parts.map(part => part.affected)) + away.count,
     programmed: sum(parts.map(part => part.programmed)),
     behind: behind.slice(0, NAMED),
     compiled: replicas.every(rows => (rows.generation.get(object.key) ?? -1) >= object.generation),
     complete,
     ...refusalsOf(replicas, object.key),
   };
+}
+
+function awayOf(
+  { missing }: FleetView,
+  { key, everyProxy }: CountedObject,
+  byObject: ReadonlyMap<string, Away>,
+): Away {
+  if (!everyProxy) return byObject.get(key) ?? NOBODY;
+  return { count: missing.size, names: [...missing.values()].slice(0, NAMED) };
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);

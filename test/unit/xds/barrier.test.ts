@@ -142,6 +142,75 @@ describe("the barrier across proxies", () => {
     expect(HOLD_MS).to.be.at.most(5000);
   });
 
+  describe("with no room for what is on its way", () => {
+    const crowded = () => {
+      const delivered: string[] = [];
+      const turns: (() => void)[] = [];
+      const states = new Map<string, StreamState>();
+      const room = {
+        left: 9,
+        waiting: [] as (() => void)[],
+        get hasRoom(): boolean {
+          return this.left > 0;
+        },
+        whenRoom(run: () => void): void {
+          this.waiting.push(run);
+        },
+      };
+      const barrier = new Barrier<string>({
+        clock: { now: () => 0, setTimeout: () => ({ cancel: () => undefined }) },
+        diffs: createDiffCache(),
+        stateOf: stream => states.get(stream),
+        deliver: (stream, told) => {
+          room.left -= 1;
+          delivered.push(`${stream}: ${printed(told)}`);
+        },
+        room,
+        soon: run => turns.push(run),
+      });
+      const take = (...told: readonly (readonly [string, Snapshot])[]): void => {
+        for (const [stream, wanted] of told) barrier.take(stream, wanted);
+        for (const run of turns.splice(0)) run();
+      };
+      const more = (left: number): void => {
+        room.left = left;
+        for (const run of room.waiting.splice(0)) run();
+      };
+      take(...["a", "b", "c", "d"].map(name => [name, snapshot([1], "old")] as const));
+      delivered.length = 0;
+      room.left = 1;
+      return { barrier, delivered, take, more, states, room };
+    };
+    const all = (text: string) => ["a", "b", "c", "d"].map(name => [name, snapshot([1], text)] as const);
+
+    it("tells the others as room comes, in order, of the newest that there is then", () => {
+      const { delivered, take, more, barrier, room } = crowded();
+      take(...all("new"));
+      expect(delivered).to.deep.equal(["a: endpoints new, ports 1"]);
+      expect(barrier.wanted("b")).not.to.equal(undefined);
+      take(["c", snapshot([1], "newest")]);
+      expect(room.waiting, "asked once").to.have.length(1);
+      barrier.ended("d");
+      more(1);
+      expect(delivered.slice(1)).to.deep.equal(["b: endpoints new, ports 1"]);
+      more(5);
+      expect(delivered.slice(2)).to.deep.equal(["c: endpoints newest, ports 1"]);
+      expect(barrier.wanted("c")).to.equal(undefined);
+      expect(room.waiting).to.deep.equal([]);
+    });
+
+    it("tells who gains ports at once: others wait for it", () => {
+      const { delivered, take, more, states, room } = crowded();
+      take(...all("new"));
+      room.left = 0;
+      states.set("c", initialStreamState());
+      take(["c", snapshot([1, 9090], "new")]);
+      expect(delivered.at(-1)).to.equal("c: endpoints old, ports 1,9090");
+      more(9);
+      expect(delivered.filter(each => each.startsWith("b"))).to.have.length(1);
+    });
+  });
+
   describe("with streams that had many changes", () => {
     /** Time, and the pauses of streams, are set by hand. */
     const paced = () => {

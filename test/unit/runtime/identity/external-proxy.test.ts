@@ -31,7 +31,11 @@ function start() {
   const kube = { get: no, create: no };
   const common = { pods: world, trustDomain: "cluster.local", clock, log: watchedLog };
   const authenticator = createAuthenticator({ kube, ...common });
-  const authenticate = (clientCertificate: Uint8Array, onProven?: (uid: string) => void, bearerToken?: string) =>
+  const authenticate = (
+    clientCertificate: Uint8Array,
+    onProven?: (uid: string) => void,
+    bearerToken?: string,
+  ) =>
     authenticator.authenticate({
       bearerToken,
       clientCertificate,

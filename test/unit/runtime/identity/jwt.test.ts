@@ -126,9 +126,8 @@ describe("a set of keys", () => {
 });
 
 describe("a signature", () => {
-  const keys = readKeySet({ keys: [signer.jwk, rsa.jwk] });
   const isOf = (token: string, id: string): boolean => {
-    const key = keys.get(id);
+    const key = readKeySet({ keys: [signer.jwk, rsa.jwk] }).get(id);
     return key !== undefined && isSignedBy(parseToken(token), key);
   };
 

@@ -246,9 +246,10 @@ const FLEET: readonly Place[] = [
         expectedProxies: () => new Map(),
         describe: () => undefined,
       };
+      // The first is of who is unconnected, for all objects; then one for each.
       let views = 0;
       const view = (): object =>
-        views++ === 0 ? throws() : { replicas: [], complete: true, missing: new Map<string, string>() };
+        views++ === 1 ? throws() : { replicas: [], complete: true, missing: new Map<string, string>() };
       const fleet = given<Fleet>({ view, onChange: () => none });
       const touch = ({ name }: { readonly name: string }): void => void touched.push(name);
       const progress = followProgress({ engine: given(engine), fleet, clock, log, touch });
