@@ -21,8 +21,9 @@ export const WORDS: Readonly<Record<string, string>> = {
   "MeshConfig spec.sidecar.tlsMinProtocolVersion": "Lowest TLS version between sidecars.",
   "MeshConfig spec.sidecar.tlsMaxProtocolVersion": "Highest TLS version between sidecars.",
   "MeshConfig spec.sidecar.cipherSuites":
-    "Suites of TLS 1.2, in Envoy's words; none: Envoy's own. TLS 1.3 has its own.",
-  "MeshConfig spec.sidecar.ecdhCurves": "Curves, in Envoy's words; none: Envoy's own.",
+    "Suites of TLS 1.2 with a certificate, by Envoy's name or IANA's, several that are equally good as `[a|b]`; none: Envoy's own. Keys are ECDSA, so one with ECDSA has to be among them. TLS 1.3 has its own, which cannot be chosen.",
+  "MeshConfig spec.sidecar.ecdhCurves":
+    "Curves, each once: X25519, P-256, P-384, P-521, X25519MLKEM768, MLKEM1024 (also x25519, prime256v1, secp384r1, secp521r1); none: Envoy's own.",
   "MeshConfig spec.traffic.outboundIPRangeExclusionList":
     "Destinations that new pods reach without their sidecar.",
   "MeshConfig spec.traffic.outboundIPRangeInclusionList":

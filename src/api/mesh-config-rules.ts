@@ -11,11 +11,9 @@ import type { ObjectRef } from "../model/object-ref";
 import * as is from "./field";
 import type { TlsVersion } from "./mesh-config";
 import { DEFAULT_MESH_CONFIG, GATEWAY_SECRET_NAMES, isResyncInterval } from "./mesh-config";
+import { cipherSuite, ecdhCurves } from "./tls-words";
 
 const TLS_VERSIONS: readonly TlsVersion[] = ["TLS_AUTO", "TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"];
-
-/** Names of BoringSSL, also in its `[a|b]` form for equal preference. */
-const CIPHER = is.textLike("the name of a cipher suite", text => /^[A-Za-z0-9_|[\]+-]{1,128}$/.test(text));
 
 const flags = (...names: readonly string[]): Readonly<Record<string, is.Check>> =>
   Object.fromEntries(names.map(name => [name, is.flag]));
@@ -96,8 +94,8 @@ const sidecar = is.all(
     resources: is.all(is.object({ limits: quantities, requests: quantities }), requestsWithinLimits),
     tlsMinProtocolVersion: is.word(...TLS_VERSIONS),
     tlsMaxProtocolVersion: is.word(...TLS_VERSIONS),
-    cipherSuites: is.list(CIPHER),
-    ecdhCurves: is.list(is.textLike("the name of a curve", text => /^[A-Za-z0-9_-]{1,64}$/.test(text))),
+    cipherSuites: is.list(cipherSuite),
+    ecdhCurves,
     localProxyMode: is.word("Localhost", "PodIP"),
   }),
   tlsOrder,

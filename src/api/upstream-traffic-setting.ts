@@ -2,6 +2,7 @@ import type { Diagnostic } from "../model/diagnostic";
 import type { ObjectRef } from "../model/object-ref";
 import { parseServiceHost } from "../model/service-host";
 import * as is from "./field";
+import { formatText } from "./format";
 import { faults, loadBalancing, outlierDetection } from "./traffic-shaping";
 
 /** Requests per time that one sidecar lets through. */
@@ -9,8 +10,9 @@ export interface HttpLocalRateLimit {
   readonly requests: number;
   readonly unit: "second" | "minute" | "hour";
   readonly burst?: number;
-  /** Default 429. */
+  /** Default 429; one of the error codes that Envoy knows. */
   readonly responseStatusCode?: number;
+  /** Headers of the refusal, at most 10; a value is a format of Envoy, in which a `%` itself is written `%%`. */
   readonly responseHeadersToAdd?: readonly { readonly name: string; readonly value: string }[];
 }
 
@@ -131,7 +133,40 @@ export interface LoadBalancingPolicy {
 
 const unit = is.word("second", "minute", "hour");
 const rate = is.integer(1, 4_294_967_295);
-const errorStatus = is.integer(400, 599);
+const errorCode = is.integer(400, 599);
+/** Those of Envoy's `envoy.type.v3.StatusCode` that are errors; it refuses a table with any other. */
+const ERROR_CODES: ReadonlySet<unknown> = new Set([
+  400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 423,
+  424, 426, 428, 429, 431, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511,
+]);
+
+const errorStatus: is.Check = (value, place) => {
+  errorCode(value, place);
+  const inRange = typeof value === "number" && Number.isInteger(value) && value >= 400 && value <= 599;
+  if (inRange && !ERROR_CODES.has(value))
+    place.error(`must be a code that Envoy knows, like 429 or 503; it is ${value}`);
+};
+
+/** Most headers that Envoy adds to an answer of a local limit. */
+const MAX_HEADERS = 10;
+
+const addedName: is.Check = (value, place) => {
+  is.headerName(value, place);
+  const name = is.textOf(value) ?? "";
+  if (name.startsWith(":") || name.toLowerCase() === "host")
+    place.error(`must not be host or begin with a colon; it is ${is.quote(name)}`);
+};
+
+/** A control character in an answer is a mistake; a tab is white space. */
+const CONTROL = /[^\t\P{Cc}]/u;
+
+/**
+ * A format, as OSM has handed it to Envoy: commands have their meaning. A `%` that begins none is refused instead of
+ * taken as it stands: the next version of Envoy may know the command.
+ */
+const addedValue = is.all(formatText(4_096, 0, false), (value, place) => {
+  if (CONTROL.test(is.textOf(value) ?? "")) place.error("must have no control characters");
+});
 
 const localHttp = is.object(
   {
@@ -140,7 +175,9 @@ const localHttp = is.object(
     burst: is.count,
     responseStatusCode: errorStatus,
     responseHeadersToAdd: is.list(
-      is.object({ name: is.headerName, value: is.text(4_096, 0) }, ["name", "value"]),
+      is.object({ name: addedName, value: addedValue }, ["name", "value"]),
+      0,
+      MAX_HEADERS,
     ),
   },
   ["requests", "unit"],
@@ -184,7 +221,8 @@ const service: Readonly<Record<string, is.Check>> = {
   failOpen: is.flag,
 };
 
-const tcpEntry = is.object({ key: is.text(256), value: is.text() }, ["key", "value"]);
+/** Envoy reads the value as a format, the key as it stands. */
+const tcpEntry = is.object({ key: is.text(256), value: formatText(1_024, 1, false) }, ["key", "value"]);
 
 const rateLimit = is.object({
   local: is.object({

@@ -30,9 +30,16 @@ import { milliseconds } from "./duration";
 import { rpcTo } from "./grpc-service";
 import { exact, regex } from "./route/route-match";
 
+/** What Envoy counts tokens with; a bucket of that size is none that somebody empties. */
+const MAX_TOKENS = 0xff_ff_ff_ff;
+
 /** Full at the start: what a burst may take above the rate is there from the first moment. */
 function bucket({ count, burst, unitMs }: LocalLimit): TokenBucket {
-  return { maxTokens: count + burst, tokensPerFill: count, fillInterval: milliseconds(unitMs) };
+  return {
+    maxTokens: Math.min(count + burst, MAX_TOKENS),
+    tokensPerFill: count,
+    fillInterval: milliseconds(unitMs),
+  };
 }
 
 const ALWAYS: RuntimeFractionalPercent = {

@@ -221,6 +221,7 @@ function inboundSide(group: NodeGroup, ports: readonly Port[], context: GroupCon
       trustDomain,
       tls,
       ports: ports.map(port => inboundPort(port, group, context)),
+      ...(group.plaintext ? { plaintext: true as const } : {}),
       ipv6: group.ipv6,
       ...logged(context),
     },

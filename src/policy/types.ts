@@ -409,6 +409,8 @@ export interface InboundListenerLeaf {
   readonly trustDomain: TrustDomain;
   readonly tls: TlsParameters;
   readonly ports: readonly InboundPort[];
+  /** The namespace takes plaintext, whichever of its ports do. Absent: it does not. */
+  readonly plaintext?: true;
   readonly ipv6: boolean;
   readonly accessLog?: AccessLog;
 }

@@ -12,6 +12,8 @@ import { Mesh, type PodView } from "./support/mesh";
 import { MODULE_PROCESS, processesOf, signal, standStill, withoutFiles } from "./support/pod-processes";
 import { smiDeployment, smiService } from "./support/smi-pods";
 import { ReachableVault } from "./support/vault-relay";
+import { AdsProbe } from "./support/ads-probe";
+import { TYPE_URLS } from "../../src/xds/resource";
 
 /** Ten times what is needed on an idle machine. */
 const LONG_MS = 240_000;
@@ -99,11 +101,18 @@ if (process.env["OSM_FULL"] === "1")
       await alarms.calm("OsmObjectsWrong");
     });
 
-    it("configuration that Envoy refuses", async () => {
-      const sidecar = { tlsMinProtocolVersion: "TLSv1_2", cipherSuites: ["NO-SUCH-CIPHER"] };
-      await config.patch({ sidecar });
+    it("configuration that a proxy refuses", async () => {
+      // All that is known to be refused by Envoy is refused before it gets there, so this one is a client that stands for a proxy.
+      const [pod] = await alarms.namespace.pods();
+      if (pod === undefined) throw new Error("no pod");
+      const probe = await AdsProbe.of(alarms.namespace, pod);
+      const picky = probe.connect(
+        undefined,
+        ({ typeUrl }) => typeUrl !== TYPE_URLS.listener || "not this one",
+      );
+      for (const typeUrl of [TYPE_URLS.cluster, TYPE_URLS.listener]) picky.send({ typeUrl });
       await alarms.fire(["OsmResourcesRefused"]);
-      await config.restore();
+      picky.close();
       await alarms.calm("OsmResourcesRefused");
     });
 

@@ -82,7 +82,7 @@ export const BAD_FIELDS: readonly BadField[] = [
   { field: "spec.sidecar.resources.requests.memory", value: {}, says: "must be a quantity" },
   { field: "spec.sidecar.cipherSuites[0]", value: "", says: "must be the name of a cipher suite" },
   { field: "spec.sidecar.cipherSuites", value: "ECDHE", says: "must be a list" },
-  { field: "spec.sidecar.ecdhCurves[0]", value: 25519, says: "must be the name of a curve" },
+  { field: "spec.sidecar.ecdhCurves[0]", value: 25519, says: "must be one of X25519, x25519, P-256" },
   {
     field: "spec.traffic.networkInterfaceExclusionList[0]",
     value: "a".repeat(16),
@@ -145,6 +145,12 @@ export const BAD_ONLY_BY_VALIDATION: readonly BadField[] = [
     says: "must be an address range",
   },
   { field: "spec.sidecar.cipherSuites[0]", value: "A:B", says: "must be the name of a cipher suite" },
+  {
+    field: "spec.sidecar.cipherSuites[0]",
+    value: "TLS_AES_128_GCM_SHA256",
+    says: "must be the name of a cipher suite of TLS 1.2 (those of TLS 1.3 cannot be chosen)",
+  },
+  { field: "spec.sidecar.ecdhCurves[0]", value: "secp256r1", says: 'it is "secp256r1"' },
   { field: `${gateway}.subjectAltNames[0]`, value: "a b", says: "must be a host name" },
   { field: `${gateway}.secret.name`, value: "Not_A_Name", says: "must be the name of an object" },
   { field: `${gateway}.validityDuration`, value: "1s", says: "must be at least 60s" },

@@ -208,6 +208,7 @@ export function inboundLeaves(identity: ServiceIdentity, ports: readonly TestInb
     tls: TLS_13,
     ipv6: true,
     ports: ports.map(inboundPort),
+    ...(ports.some(({ terms }) => terms?.plaintext !== undefined) ? { plaintext: true as const } : {}),
   };
   const clusters = ports.map(
     ({ port, protocol }): LocalClusterLeaf => ({

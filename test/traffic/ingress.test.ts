@@ -133,6 +133,25 @@ describe("ingress and plaintext", () => {
     expect((await mesh.app("outside").callTcp(call)).received).to.equal("welcome to server\n");
   });
 
+  it("end no connection of other ports when the first port of bytes comes or goes", async () => {
+    const server = mesh.sidecar("server");
+    const inPlace = (): Promise<number> => server.stat("listener_manager.listener_in_place_updated");
+    const changed = (): Promise<number> => server.stat("listener_manager.listener_modified");
+    const [firstInPlace, first] = [await inPlace(), await changed()];
+    const all = serverLeaves(mesh.ip("gateway"));
+    const withoutBytes = all.map(
+      (leaf): Leaf =>
+        leaf.kind === "inbound-listener"
+          ? { ...leaf, ports: leaf.ports.filter(({ port }) => port !== 3306) }
+          : leaf,
+    );
+    for (const [index, leaves] of [withoutBytes, all].entries()) {
+      mesh.configure("server", leaves);
+      await waitFor("the listener", async () => (await changed()) === first + index + 1);
+      expect(await inPlace(), "only its chains changed").to.equal(firstInPlace + index + 1);
+    }
+  });
+
   it("had nothing rejected by any Envoy", () => {
     expect(mesh.ads.nacks).to.deep.equal([]);
   });

@@ -121,6 +121,16 @@ describe("traffic through two sidecars", () => {
     expect(seen.headers["x-forwarded-client-cert"]).not.to.include("forged");
   });
 
+  it("tells the application no address of the caller but what X-Forwarded-For says", async () => {
+    for (const forged of ["203.0.113.9", undefined]) {
+      const headers = forged === undefined ? {} : { "x-forwarded-for": forged };
+      const answer = await client().callHttp({ host: SHOP, port: 80, headers });
+      const seen = echo(answer.body).headers;
+      expect(seen).not.to.have.property("x-envoy-external-address");
+      if (forged !== undefined) expect(seen["x-forwarded-for"]).to.match(/^203\.0\.113\.9,/);
+    }
+  });
+
   it("uses every endpoint", async () => {
     const pods = new Set<string>();
     await waitFor("an answer of both pods", async () => {

@@ -21,14 +21,13 @@ const LISTENER_FILTERS: ListenerFilter[] = [
 ];
 
 /**
- * How long a caller may be silent. It is not of the mesh then: clients of the mesh always speak first, with TLS. Where a port
- * also takes plaintext, a silent caller may be one that waits for the server to speak: it is connected after a second.
+ * How long a caller may be silent. It is not of the mesh then: clients of the mesh always speak first, with TLS. Where
+ * plaintext is taken, a silent caller may be one that waits for the server to speak: it goes on after a second. The
+ * namespace alone decides: what its first port of bytes changed here would be another listener, and end the connections of
+ * all ports.
  */
 function patience(leaf: InboundListenerLeaf): Partial<Listener> {
-  const plainTcp = leaf.ports.some(
-    ({ handling, plaintext }) => handling.kind === "tcp" && plaintext !== undefined,
-  );
-  return plainTcp
+  return leaf.plaintext === true
     ? { listenerFiltersTimeout: milliseconds(1000), continueOnListenerFiltersTimeout: true }
     : { listenerFiltersTimeout: milliseconds(5000) };
 }

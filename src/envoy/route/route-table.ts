@@ -141,6 +141,12 @@ function virtualHost({ name, domains, rules }: HostRules, leaf: RouteTableLeaf):
 }
 
 /**
+ * What Envoy says of the caller's address is the last but one of X-Forwarded-For, which callers write; to an application
+ * it would look like the proxy's own word. The connection manager adds it later than it drops what callers send.
+ */
+const SAID_BY_CALLERS = ["x-envoy-external-address"];
+
+/**
  * The HTTP rules of one frontend, first match wins. Where the address dialled has decided the frontend any Host is taken;
  * a table with hosts answers 404 to all others.
  */
@@ -149,6 +155,7 @@ export function routeTable(leaf: RouteTableLeaf): RouteConfiguration {
   return {
     name: leaf.name,
     virtualHosts: (leaf.hosts ?? [everyHost]).map(host => virtualHost(host, leaf)),
+    ...(isServing(leaf) ? { requestHeadersToRemove: SAID_BY_CALLERS } : {}),
     // Clusters come and go in their own order; an unknown one answers 503 for its requests only.
     validateClusters: false,
   };

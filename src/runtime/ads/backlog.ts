@@ -1,10 +1,10 @@
 import type { Clock } from "../ports";
 
 /** So many bytes may be on their way to proxies before changes for others wait. */
-export const BACKLOG_BYTES = 64 * 2 ** 20;
+export const BACKLOG_BYTES = 16 * 2 ** 20;
 
 /** When nothing has gone out for so long, it is waited for no more: who does not read must not hold up the others, milliseconds. */
-export const BACKLOG_WAIT_MS = 1_000;
+export const BACKLOG_WAIT_MS = 3_000;
 
 /** What a backlog works with. */
 export interface BacklogOptions {

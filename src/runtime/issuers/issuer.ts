@@ -1,6 +1,7 @@
 /** Who issues the workloads' certificates, whichever way. */
 import type { MeshRootCertificateSpec } from "../../api/mesh-root-certificate";
 import type { CertificatePlan } from "../../certificate/plan";
+import type { Wish } from "./turns";
 
 /** A certificate with its key, PEM, as it is stored and served. */
 export interface IssuedPair {
@@ -21,9 +22,10 @@ export interface Issuer {
   readonly fingerprint: string;
   /**
    * Issues for a fresh P-256 key that never leaves this process; at once where the CA's key is here as well. Fails with an
-   * IssuerError (or throws, where the plan itself is wrong); what it gives has been checked against the plan.
+   * IssuerError (or throws, where the plan itself is wrong); what it gives has been checked against the plan. The wish
+   * counts where requests have to wait for their turns.
    */
-  issue(plan: CertificatePlan): IssuedPair | Promise<IssuedPair>;
+  issue(plan: CertificatePlan, wish?: Wish): IssuedPair | Promise<IssuedPair>;
 }
 
 /** Who issues, as a MeshRootCertificate names him. */

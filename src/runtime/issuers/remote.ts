@@ -85,8 +85,8 @@ export async function openRemote(options: RemoteOptions): Promise<Issuer> {
   return {
     anchorsPem: pemOf([anchor]),
     fingerprint: identity.digest("hex").slice(0, 16),
-    issue: async plan => {
-      const issued = await turns.run(() => issueChecked(options, plan, [anchor]));
+    issue: async (plan, wish) => {
+      const issued = await turns.run(() => issueChecked(options, plan, [anchor]), wish);
       const { chainPem, keyPem, notAfter, serial } = issued;
       return { certPem: chainPem, keyPem, notAfter, serial };
     },

@@ -33,18 +33,27 @@ export interface FleetOptions {
 /** Objects whose counts may have changed, or all of them. */
 export type ChangedObjects = ReadonlySet<string> | "all";
 
+/**
+ * What was known of a replica is kept for so long after its connection has ended, milliseconds. Connections end by their age
+ * twice an hour, which is how new certificates and roots reach them, and the next one is there within a few tenths of a second.
+ */
+const KEEP_ROWS_MS = 3_000;
+
 interface Link {
   replica: Replica;
   readonly backoff: Backoff;
-  /** undefined: nothing has been received on the present connection. */
+  /** Of the present connection, or for a moment of the one before; undefined: nothing is known. */
   rows: ReceivedRows | undefined;
   connection: Subscription | undefined;
   retry: { cancel(): void } | undefined;
+  /** Runs while rows of a connection that has ended are kept. */
+  keeping: { cancel(): void } | undefined;
 }
 
 /**
  * The ledgers of all replicas, followed. A replica that is ready and cannot be asked makes the whole incomplete; so does
- * having none. What was known of a replica is forgotten with its connection: its proxies may be anywhere.
+ * having none. What was known of a replica whose connection has ended, and cannot be had again at once, is forgotten: its
+ * proxies may be anywhere.
  */
 export class Fleet {
   private readonly links = new Map<string, Link>();
@@ -123,7 +132,8 @@ export class Fleet {
 
   private add(replica: Replica): void {
     const backoff = new Backoff(this.options.random);
-    const link: Link = { replica, backoff, rows: undefined, connection: undefined, retry: undefined };
+    const nothing = { rows: undefined, connection: undefined, retry: undefined, keeping: undefined };
+    const link: Link = { replica, backoff, ...nothing };
     this.links.set(replica.uid, link);
     this.update(link, replica);
   }
@@ -156,8 +166,9 @@ export class Fleet {
 
   private take(link: Link, rows: ReceivedRows, message: LedgerMessage): void {
     const touched = rows.take(message);
-    const first = link.rows === undefined;
+    const first = link.rows !== rows;
     link.rows = rows;
+    stopKeeping(link);
     link.backoff.succeeded();
     const refused = touched.get("refused") ?? new Set<string>();
     for (const key of refused) this.tellRefusal(rows.refused.get(key));
@@ -179,7 +190,6 @@ export class Fleet {
   private lost(link: Link, reason: string): void {
     link.connection?.close();
     link.connection = undefined;
-    link.rows = undefined;
     const { name, uid, ready } = link.replica;
     if (this.links.get(uid) !== link) return;
     this.options.log.debug("the ledger of a replica cannot be read", { replica: name, reason });
@@ -188,12 +198,30 @@ export class Fleet {
       link.retry = undefined;
       this.update(link, link.replica);
     }, wait);
-    if (ready) this.changed("all");
+    // It takes no proxies any more, or could not be asked again: there is nothing to wait for.
+    if (!ready || link.rows === undefined || link.keeping !== undefined) this.forget(link);
+    else {
+      link.keeping = this.options.clock.setTimeout(() => {
+        this.forget(link);
+      }, KEEP_ROWS_MS);
+    }
+  }
+
+  private forget(link: Link): void {
+    stopKeeping(link);
+    link.rows = undefined;
+    if (link.replica.ready) this.changed("all");
   }
 
   private drop(uid: string, link: Link): void {
     this.links.delete(uid);
     link.retry?.cancel();
+    stopKeeping(link);
     link.connection?.close();
   }
+}
+
+function stopKeeping(link: Link): void {
+  link.keeping?.cancel();
+  link.keeping = undefined;
 }

@@ -13,6 +13,7 @@ import {
 import { certificateSecret, peersSecret, trustSecret } from "../../xds/secret";
 import type { ReplicaTrust } from "../../certificate/root-proof";
 import type { IssuedPair, Issuer } from "../issuers/issuer";
+import type { Urgency } from "../issuers/turns";
 import { contained } from "../contained";
 import { Held } from "../held";
 import { Backoff } from "../kube/backoff";
@@ -113,8 +114,8 @@ interface Entry {
   leaf: Leaf | undefined;
   /** When the next leaf is asked for. */
   renewAt: number;
-  /** An answer is waited for. */
-  asking: boolean;
+  /** The request whose answer is waited for, by the fingerprint of who is asked; undefined: none is. */
+  asking: { readonly root: string } | undefined;
   failure: { readonly error: unknown } | undefined;
   timer: { cancel(): void } | undefined;
 }
@@ -243,7 +244,7 @@ class Source implements WorkloadSecrets {
       secrets: resourceSet(TYPE_URLS.secret, this.trust),
       leaf: undefined,
       renewAt: this.options.clock.now(),
-      asking: false,
+      asking: undefined,
       failure: undefined,
       timer: undefined,
     };
@@ -260,9 +261,11 @@ class Source implements WorkloadSecrets {
     this.schedule(entry);
   }
 
+  /** Who waits at an issuer that issues no more, and may be dead, asks the one that does; once. */
   private ask(entry: Entry): void {
-    if (entry.asking) return;
-    entry.asking = true;
+    const root = this.roots.issuer.fingerprint;
+    if (entry.asking?.root === root) return;
+    entry.asking = { root };
     this.slices.add(entry);
   }
 
@@ -272,20 +275,36 @@ class Source implements WorkloadSecrets {
     const { clock } = this.options;
     const trustDomain = this.roots.trustDomain ?? this.options.trustDomain;
     const now = clock.now();
-    const take = (pair: IssuedPair): void => {
-      entry.asking = false;
-      if (!this.isOpen(entry)) return;
-      // Another root issues by now: what this one gave is of no use.
-      if (issuer.fingerprint !== this.roots.issuer.fingerprint) this.ask(entry);
-      else this.take(entry, issuer, { pair, issuedAt: now });
+    const own = { root: issuer.fingerprint };
+    entry.asking = own;
+    const isAwaited = (): boolean => entry.asking === own && this.isOpen(entry);
+    const issues = (): boolean => own.root === this.roots.issuer.fingerprint;
+    const ended = (use: () => void): void => {
+      // Another root has been asked since: its answer is what counts.
+      if (!isAwaited()) return;
+      entry.asking = undefined;
+      // Another root issues by now: what this one gave is of no use, and that it failed says nothing of the other.
+      if (issues()) use();
+      else this.ask(entry);
     };
     const fail = (error: unknown): void => {
-      entry.asking = false;
-      if (this.isOpen(entry)) this.failed(entry, error);
+      ended(() => {
+        this.failed(entry, error);
+      });
+    };
+    const take = (pair: IssuedPair): void => {
+      ended(() => {
+        try {
+          this.take(entry, issuer, { pair, issuedAt: now });
+        } catch (error) {
+          this.failed(entry, error);
+        }
+      });
     };
     try {
       const plan = planWorkload(entry.identity, trustDomain, { now, validityMs: this.validityMs });
-      const answer = issuer.issue(plan);
+      const wish = { urgency: urgencyOf(entry), isWanted: () => isAwaited() && issues() };
+      const answer = issuer.issue(plan, wish);
       if (answer instanceof Promise) answer.then(take, fail);
       else take(answer);
     } catch (error) {
@@ -376,6 +395,11 @@ class Source implements WorkloadSecrets {
     };
     entry.timer = this.options.clock.setTimeout(look, Math.min(wait, LOOK_MS));
   }
+}
+
+function urgencyOf({ leaf, failure }: Entry): Urgency {
+  if (leaf !== undefined) return "renewal";
+  return failure === undefined ? "new" : "waiting";
 }
 
 function messageOf(error: unknown): string {

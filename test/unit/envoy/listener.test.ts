@@ -279,6 +279,22 @@ describe("the inbound listener for Envoy", () => {
     });
   });
 
+  it("waits for silent callers as its namespace takes plaintext, whatever its ports carry", () => {
+    const beside = (leaf: typeof INBOUND): object => {
+      const { filterChains, ...listener } = built(leaf);
+      expect(filterChains).to.be.an("array");
+      return listener;
+    };
+    for (const ports of [[HTTP_PORT], [TCP_PORT], [HTTP_PORT, TCP_PORT]]) {
+      const open = beside({ ...INBOUND, ports, plaintext: true });
+      expect(open).to.include({ listenerFiltersTimeout: "1s", continueOnListenerFiltersTimeout: true });
+      expect(open).to.deep.equal(beside({ ...INBOUND, plaintext: true }));
+      const closed = beside({ ...INBOUND, ports });
+      expect(closed).to.include({ listenerFiltersTimeout: "5s" });
+      expect(closed).not.to.have.property("continueOnListenerFiltersTimeout");
+    }
+  });
+
   it("refuses everything in a pod that serves nothing", () => {
     const listener = built({ ...INBOUND, ports: [] });
     expect(listener).not.to.have.property("filterChains");

@@ -15,6 +15,14 @@ describe("route tables for Envoy", () => {
     expect(table["validateClusters"]).to.equal(false);
   });
 
+  it("take off at the server what Envoy says of the caller's address, and nothing at the client", () => {
+    for (const direction of ["inbound", "ingress", "outbound"] as const) {
+      const table = built({ ...INBOUND_TABLE, direction });
+      const removed = direction === "outbound" ? undefined : ["x-envoy-external-address"];
+      expect(table["requestHeadersToRemove"], direction).to.deep.equal(removed);
+    }
+  });
+
   it("set no time limit", () => {
     expect(at(route(RULE), "route")).to.deep.equal({ cluster: "local|8080", timeout: "0s" });
   });

@@ -23,7 +23,7 @@ describe("durations", () => {
     ["", undefined, undefined],
   ];
   for (const [text, ms, made] of rows)
-    it(`${JSON.stringify(text)} is ${ms === undefined ? "none" : made ?? ""}`, () => {
+    it(`${JSON.stringify(text)} is ${ms === undefined ? "none" : (made ?? "")}`, () => {
       const parsed = parseDuration(text);
       if (ms === undefined) expect(parsed).to.equal(undefined);
       else {

@@ -50,7 +50,7 @@ describe("what is on its way to all proxies", () => {
     expect(clock.pending).to.equal(0);
   });
 
-  it("is not waited for longer than a second in which nothing goes out, however much of it nobody reads", () => {
+  it("is not waited for longer than three seconds in which nothing goes out, however much of it nobody reads", () => {
     const { clock, backlog, wait, turn } = start();
     const deaf = backlog.wrote(1_000);
     wait("others");
