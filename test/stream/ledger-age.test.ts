@@ -146,6 +146,16 @@ describe("a ledger's connection that ends", () => {
     await waitFor("its return", isKnown);
   });
 
+  it("is told of when its rows go, though the replica is not ready by then: its proxies were counted until now", async () => {
+    way.isDeaf = true;
+    way.cut();
+    await waitFor("the end to be seen", () => lost === 1);
+    fleet.setReplicas(replica(false));
+    const before = seen.length;
+    await waitFor("the news", () => seen.length > before);
+    expect(seen.at(-1)?.replicas).to.equal(0);
+  });
+
   it("of a replica that takes no proxies any more is forgotten at once", async () => {
     fleet.setReplicas(replica(false));
     way.cut();

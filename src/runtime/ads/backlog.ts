@@ -3,7 +3,7 @@ import type { Clock } from "../ports";
 /** So many bytes may be on their way to proxies before changes for others wait. */
 export const BACKLOG_BYTES = 16 * 2 ** 20;
 
-/** When nothing has gone out for so long, it is waited for no more: who does not read must not hold up the others, milliseconds. */
+/** Those who wait are told the next portion after so long in any case: who does not read must not hold up the others, milliseconds. */
 export const BACKLOG_WAIT_MS = 3_000;
 
 /** What a backlog works with. */
@@ -25,8 +25,6 @@ export class Backlog {
   private generation = 0;
   private waiting: (() => void) | undefined;
   private timer: { cancel(): void } | undefined;
-  /** Something has gone out since the timer was set. */
-  private moves = false;
 
   constructor(private readonly options: BacklogOptions) {}
 
@@ -42,33 +40,24 @@ export class Backlog {
     return () => {
       if (!open || generation !== this.generation) return;
       open = false;
-      this.moves = true;
       this.bytes -= bytes;
       if (this.hasRoom) this.goOn();
     };
   }
 
   /**
-   * Runs it in a turn of its own as soon as there is room, or when nothing has gone out for {@link BACKLOG_WAIT_MS}; one that waits
-   * already is replaced.
+   * Runs it in a turn of its own as soon as there is room, or after {@link BACKLOG_WAIT_MS}, when what there is counts no more; one
+   * that waits already is replaced.
    */
   whenRoom(run: () => void): void {
     this.waiting = run;
     if (this.hasRoom) this.goOn();
-    else this.timer ??= this.look();
-  }
-
-  private look(): { cancel(): void } {
-    this.moves = false;
-    return this.options.clock.setTimeout(() => {
-      if (this.moves) {
-        this.timer = this.look();
-        return;
-      }
-      this.generation += 1;
-      this.bytes = 0;
-      this.goOn();
-    }, BACKLOG_WAIT_MS);
+    else
+      this.timer ??= this.options.clock.setTimeout(() => {
+        this.generation += 1;
+        this.bytes = 0;
+        this.goOn();
+      }, BACKLOG_WAIT_MS);
   }
 
   private goOn(): void {

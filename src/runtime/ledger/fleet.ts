@@ -209,8 +209,10 @@ export class Fleet {
 
   private forget(link: Link): void {
     stopKeeping(link);
+    // Rows may have outlived a replica that is not ready by now: who counted its proxies must hear of it.
+    const had = link.rows !== undefined;
     link.rows = undefined;
-    if (link.replica.ready) this.changed("all");
+    if (had || link.replica.ready) this.changed("all");
   }
 
   private drop(uid: string, link: Link): void {
