@@ -161,8 +161,8 @@ function commandFault(
 }
 
 /**
- * Why Envoy would refuse a text as a format; undefined when it takes it. Of what it takes, only the commands whose argument is
- * a program (`CEL`, `COALESCE`) are refused here. `log` is for access logs. The sentence follows the name of the field.
+ * Why Envoy would refuse a text as a format; undefined when it takes it. Of what it takes, commands whose argument is a
+ * program (`CEL`, `COALESCE`) are refused here, and a few rare spellings of others' arguments. `log` is for access logs. The sentence follows the name of the field.
  */
 export function formatFault(format: string, log: boolean): string | undefined {
   for (let at = format.indexOf("%"); at >= 0; at = format.indexOf("%", at)) {

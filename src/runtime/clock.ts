@@ -15,3 +15,11 @@ export const systemClock: Clock = {
     };
   },
 };
+
+/**
+ * Whether a time limit is over: `until` has come, or is farther away than the `longest` that the limit can be, and so was set before
+ * the clock was put back. All in milliseconds.
+ */
+export function isOver(until: number, now: number, longest: number): boolean {
+  return until <= now || until > now + longest;
+}

@@ -1,8 +1,10 @@
 /** In which order waiting connections are let in: by turns of the addresses they come from, so that no address can keep the others out. */
 import type { Socket } from "node:net";
 import { SIDECAR_CONNECT_TIMEOUT_MS } from "../../model/mesh-words";
+import { isOver } from "../clock";
 import type { Clock } from "../ports";
-import { TokenBucket, type AdsLimits } from "./limits";
+import { TokenBucket } from "../token-bucket";
+import type { AdsLimits } from "./limits";
 
 /** What is left of a sidecar's patience must do for a handshake when both sides are busy, milliseconds. */
 const HANDSHAKE_MS = 500;
@@ -89,11 +91,8 @@ export class Admission {
     this.options.clock.setTimeout(() => {
       this.looking = false;
       const now = this.options.clock.now();
-      const hasWaited = (socket: Socket): boolean => {
-        const arrival = this.arrivals.get(socket) ?? 0;
-        // Later than now: the clock was put back.
-        return arrival <= now - LONGEST_WAIT_MS || arrival > now;
-      };
+      const hasWaited = (socket: Socket): boolean =>
+        isOver((this.arrivals.get(socket) ?? 0) + LONGEST_WAIT_MS, now, LONGEST_WAIT_MS);
       for (const own of [...this.held.values(), ...this.waiting.values()])
         for (const socket of own) if (hasWaited(socket)) socket.destroy();
       this.lookLater();

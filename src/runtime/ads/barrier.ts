@@ -2,6 +2,7 @@ import { answersItsPorts, gainsPorts, sharesTheSame, withShared } from "../../xd
 import type { DiffCache } from "../../xds/diff";
 import type { Snapshot } from "../../xds/resource";
 import type { StreamState } from "../../xds/stream";
+import { isOver } from "../clock";
 import type { Clock } from "../ports";
 import { Alarm } from "./alarm";
 
@@ -173,8 +174,8 @@ export class Barrier<S> {
     const now = this.options.clock.now();
     const due = this.paced.get(stream);
     // What has waited for its time waits no longer: a proxy that goes on asking must not keep itself from being told, nor others
-    // from what waits for it. What is farther away than any pause was set before the clock was put back.
-    const isDue = due !== undefined && (due <= now || due > now + LONGEST_PAUSE_MS);
+    // from what waits for it.
+    const isDue = due !== undefined && isOver(due, now, LONGEST_PAUSE_MS);
     const pause = isDue ? 0 : (this.options.pauseMs?.(stream) ?? 0);
     if (pause <= 0) {
       this.paced.delete(stream);
@@ -197,7 +198,7 @@ export class Barrier<S> {
     for (const [stream, at] of [...this.paced]) {
       // Telling one may let all others go on, or end them.
       if (this.paced.get(stream) !== at) continue;
-      if (at <= now || at > now + LONGEST_PAUSE_MS) this.tell(stream);
+      if (isOver(at, now, LONGEST_PAUSE_MS)) this.tell(stream);
       else this.look(stream, at);
     }
   }

@@ -1,6 +1,7 @@
 import { status } from "@grpc/grpc-js";
+import { TokenBucket } from "../token-bucket";
+import type { AdsLimits } from "./limits";
 import { StreamRefused } from "./refusal";
-import { TokenBucket, type AdsLimits } from "./limits";
 
 /** How often each pod opens streams. */
 export class Openings {

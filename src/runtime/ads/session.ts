@@ -4,8 +4,9 @@ import type { Snapshot, ResourceSet } from "../../xds/resource";
 import { TYPE_URLS } from "../../xds/resource";
 import { tellContained } from "../contained";
 import type { AuthenticatedProxy, Clock, Log, Subscription } from "../ports";
+import { TokenBucket } from "../token-bucket";
 import { Alarm } from "./alarm";
-import { TokenBucket, type AdsLimits } from "./limits";
+import type { AdsLimits } from "./limits";
 import type { ByteStream } from "./service";
 
 /** The protocol spoken on a stream; returns the responses to write. */

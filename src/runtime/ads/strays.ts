@@ -1,4 +1,5 @@
 /** Connections without a stream. Each costs what TLS and HTTP/2 keep for it, and nobody has use of it: none stays for long. */
+import { isOver } from "../clock";
 import type { Clock } from "../ports";
 
 /** How long a connection may be without a stream, milliseconds. */
@@ -57,8 +58,7 @@ export class Strays {
   *overdue(): Generator<string> {
     const now = this.clock.now();
     const longest = Math.max(this.limits.newConnectionMs, this.limits.lonelyMs);
-    // What is farther away than any limit was set before the clock was put back.
-    const isOver = (until: number): boolean => until <= now || until > now + longest;
-    for (const [peer, { streams, until }] of this.connections) if (streams === 0 && isOver(until)) yield peer;
+    for (const [peer, { streams, until }] of this.connections)
+      if (streams === 0 && isOver(until, now, longest)) yield peer;
   }
 }

@@ -3,7 +3,6 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Lifetime } from "../../certificate/plan";
 import { ADS_SAN } from "../../model/mesh-words";
-import { TokenBucket } from "../ads/limits";
 import { contained } from "../contained";
 import type { IssuedPair } from "../issuers/issuer";
 import { redact } from "../log/redact";
@@ -11,6 +10,7 @@ import type { Clock, Log } from "../ports";
 import type { Authority } from "../secrets/authority";
 import { issueServing } from "../secrets/authority";
 import { keepServingRenewed } from "../secrets/serving-renewal";
+import { TokenBucket } from "../token-bucket";
 import type { ViewerCheck } from "./viewer";
 
 /** A page: what it answers to a query; undefined: there is nothing of that name. */

@@ -1,6 +1,7 @@
 /** The cluster's published token-signing keys, fetched when needed and again when an unknown key appears. */
 import type { KubeClient } from "../kube";
 import { KubeError } from "../kube";
+import { isOver } from "../clock";
 import type { Clock, Log } from "../ports";
 import { readKeySet, type VerificationKey } from "./jwt";
 
@@ -53,9 +54,7 @@ export function createTokenKeys(options: {
   };
   const refresh = async (): Promise<void> => {
     const pause = known === "unpublished" ? UNPUBLISHED_REFETCH_MS : REFETCH_MS;
-    const passed = clock.now() - lastFetch;
-    // Less than none: the clock was put back.
-    if (running === undefined && passed >= 0 && passed < pause) return;
+    if (running === undefined && !isOver(lastFetch + pause, clock.now(), pause)) return;
     if (running === undefined) {
       lastFetch = clock.now();
       running = fetchKeys().finally(() => {

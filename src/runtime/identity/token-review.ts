@@ -1,7 +1,9 @@
 /** TokenReview: the way to check tokens where the cluster does not publish its keys. */
 import { createHash } from "node:crypto";
 import type { KubeClient, KubeObject } from "../kube";
+import { isOver } from "../clock";
 import type { Clock } from "../ports";
+import { TokenBucket } from "../token-bucket";
 import { AuthenticationError } from "./errors";
 
 /** How long an answer is believed, milliseconds. */
@@ -32,31 +34,18 @@ export function createTokenReviewer(options: {
 }): TokenReviewer {
   const { kube, clock } = options;
   const answers = new Map<string, { readonly good: boolean; readonly until: number }>();
-  let tokens = RATE;
-  let refilled = clock.now();
-  const take = (): boolean => {
-    const now = clock.now();
-    tokens = Math.min(RATE, tokens + (Math.max(0, now - refilled) * RATE) / 1000);
-    refilled = now;
-    if (tokens < 1) return false;
-    tokens -= 1;
-    return true;
-  };
+  const bucket = new TokenBucket(RATE, RATE, clock.now());
   return async token => {
     const key = createHash("sha256").update(token).digest("base64");
     const known = answers.get(key);
-    if (known !== undefined && isFresh(known.until, clock.now())) return known.good;
-    if (!take()) throw new AuthenticationError("unavailable", "too many token reviews at once");
+    if (known !== undefined && !isOver(known.until, clock.now(), CACHE_MS)) return known.good;
+    if (!bucket.tryTake(clock.now()))
+      throw new AuthenticationError("unavailable", "too many token reviews at once");
     const good = await review(kube, token, options);
     if (answers.size >= MAX_CACHED) answers.clear();
     answers.set(key, { good, until: clock.now() + CACHE_MS });
     return good;
   };
-}
-
-/** Later than any answer can be: the clock was put back. */
-function isFresh(until: number, now: number): boolean {
-  return until > now && until <= now + CACHE_MS;
 }
 
 async function review(
